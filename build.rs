@@ -1,0 +1,35 @@
+//! Compiles the ISLE rules in `isle/` to Rust, as `$ISLE_DIR/isle_memopt.rs`.
+
+use cranelift_isle::codegen::CodegenOptions;
+use std::path::PathBuf;
+
+/// In the order in which ISLE reads them.
+const SOURCES: &[&str] = &[
+    "isle/prelude.isle",
+    "isle/address.isle",
+    "isle/folds.isle",
+    "isle/coerce.isle",
+];
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    for source in SOURCES {
+        println!("cargo:rerun-if-changed={source}");
+    }
+    let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let options = CodegenOptions {
+        exclude_global_allow_pragmas: true,
+        ..CodegenOptions::default()
+    };
+    match cranelift_isle::compile::from_files(SOURCES, &options) {
+        Ok(code) => {
+            std::fs::write(out_dir.join("isle_memopt.rs"), code)
+                .expect("OUT_DIR can be written to");
+        }
+        Err(errors) => {
+            eprintln!("the ISLE rules do not compile:\n{errors:?}");
+            std::process::exit(1);
+        }
+    }
+    println!("cargo:rustc-env=ISLE_DIR={}", out_dir.display());
+}

@@ -1,0 +1,35 @@
+//! Cranelift optimization passes that remove memory traffic nobody observes.
+//!
+//! The optimizer is [`memopt`]; [`pipeline`] plugs it into the way from a
+//! [`Context`] to machine code. The module `memopt` is written so that the same
+//! files compile inside `cranelift-codegen`, which is why this file re-exports
+//! the names that `memopt` finds under `crate::` there.
+//!
+//! ```
+//! use cranelift_codegen::{Context, isa, settings};
+//! use cranelift_memopt::{NoPolicy, Options, optimize};
+//!
+//! # fn demo(mut ctx: Context) -> Result<(), Box<dyn std::error::Error>> {
+//! let flags = settings::Flags::new(settings::builder());
+//! let isa = isa::lookup_by_name("x86_64")?.finish(flags)?;
+//! let stats = optimize(&mut ctx, &*isa, &NoPolicy, &Options::default())?;
+//! println!("{stats}");
+//! # Ok(())
+//! # }
+//! ```
+
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+// The names that `src/memopt/` uses as `crate::…`, here and in tree.
+pub(crate) use cranelift_codegen::{CodegenResult, Context, FxHashMap, control, ir, isa, settings};
+
+pub mod memopt;
+pub mod pipeline;
+
+pub use memopt::facts::calls::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
+pub use memopt::facts::declared::{DeclaredPolicy, PolicyError};
+pub use memopt::summary::{Summaries, WithSummaries};
+pub use memopt::{Options, Stats};
+pub use pipeline::{optimize, optimize_module};

@@ -1,0 +1,222 @@
+//! A policy written as text, one clause a line.
+//!
+//! | clause | what it declares |
+//! |---|---|
+//! | `lost-at-trap R…` | [`Policy::survives_trap`] is false for these regions |
+//! | `asynchronous R…` | [`Policy::is_asynchronous`] |
+//! | `join R R…` | the regions are one memory; [`Policy::representative`] is the first |
+//! | `shared-pointer R OFFSET` | [`Policy::is_shared_pointer`] |
+//! | `callee NAME EFFECT…` | [`Policy::callee`], `NAME` as in CLIF: `%f` or `u0:1` |
+//! | `loaded-callee R OFFSET EFFECT…` | [`Policy::indirect_callee`] for a pointer loaded there |
+//!
+//! A region `R` is its user id. Without an effect a callee is pure; effects
+//! are `reads R…`, `writes R…`, `touches R…` (each also with `all`),
+//! `traps` and `unwinds`. What is written is touched.
+
+use super::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::{FromStr, SplitWhitespace};
+
+/// A [`Policy`] that says what its clauses declare, and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeclaredPolicy {
+    lost_at_trap: Vec<u32>,
+    asynchronous: Vec<u32>,
+    joined: Vec<(u32, u32)>,
+    shared_pointers: Vec<(u32, i64)>,
+    callees: Vec<(CalleeName, Summary)>,
+    loaded_callees: Vec<((u32, i64), Summary)>,
+}
+
+/// Why a clause was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError(String);
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for PolicyError {}
+
+impl DeclaredPolicy {
+    /// Adds one clause.
+    ///
+    /// # Errors
+    ///
+    /// Says which word was not understood; the policy is then unchanged.
+    pub fn declare(&mut self, clause: &str) -> Result<(), PolicyError> {
+        let mut words = clause.split_whitespace();
+        let keyword = words.next().unwrap_or_default();
+        match keyword {
+            "lost-at-trap" => self.lost_at_trap.extend(regions(keyword, words)?),
+            "asynchronous" => self.asynchronous.extend(regions(keyword, words)?),
+            "join" => self.join(&regions(keyword, words)?)?,
+            "shared-pointer" => self.shared_pointers.push(place(keyword, &mut words)?),
+            "callee" => {
+                let name = callee_name(words.next().unwrap_or_default())?;
+                self.callees.push((name, effects(words)?));
+            }
+            "loaded-callee" => {
+                let place = place(keyword, &mut words)?;
+                self.loaded_callees.push((place, effects(words)?));
+            }
+            other => return Err(PolicyError(format!("unknown policy clause `{other}`"))),
+        }
+        Ok(())
+    }
+
+    /// Declares no clause at all?
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn join(&mut self, regions: &[u32]) -> Result<(), PolicyError> {
+        let [first, rest @ ..] = regions else {
+            return Err(PolicyError("`join` needs two regions".to_string()));
+        };
+        let target = self.representative(*first);
+        for region in rest {
+            let old = self.representative(*region);
+            self.joined.retain(|(region, _)| *region != old);
+            for entry in &mut self.joined {
+                if entry.1 == old {
+                    entry.1 = target;
+                }
+            }
+            if old != target {
+                self.joined.push((old, target));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for DeclaredPolicy {
+    type Err = PolicyError;
+
+    /// Reads one clause a line; empty lines and lines that begin with `#` or
+    /// `;` are skipped.
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let mut policy = Self::default();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with(['#', ';']) {
+                policy
+                    .declare(line)
+                    .map_err(|error| PolicyError(format!("line {}: {error}", number + 1)))?;
+            }
+        }
+        Ok(policy)
+    }
+}
+
+impl Policy for DeclaredPolicy {
+    fn callee(&self, name: &CalleeName) -> Option<Summary> {
+        let entry = self.callees.iter().rev().find(|entry| entry.0 == *name)?;
+        Some(entry.1.clone())
+    }
+
+    fn indirect_callee(&self, origin: &Origin) -> Option<Summary> {
+        let place = origin.loads.first()?;
+        let entry = self.loaded_callees.iter().rev().find(|e| e.0 == *place)?;
+        Some(entry.1.clone())
+    }
+
+    fn survives_trap(&self, region: u32) -> bool {
+        !self.lost_at_trap.contains(&region)
+    }
+
+    fn is_asynchronous(&self, region: u32) -> bool {
+        self.asynchronous.contains(&region)
+    }
+
+    fn representative(&self, region: u32) -> u32 {
+        let entry = self.joined.iter().find(|entry| entry.0 == region);
+        entry.map_or(region, |entry| entry.1)
+    }
+
+    fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
+        self.shared_pointers.contains(&(region, offset))
+    }
+}
+
+fn region(word: &str) -> Result<u32, PolicyError> {
+    word.parse()
+        .map_err(|_| PolicyError(format!("`{word}` is not the user id of a region")))
+}
+
+fn regions(keyword: &str, words: SplitWhitespace<'_>) -> Result<Vec<u32>, PolicyError> {
+    let regions = words.map(region).collect::<Result<Vec<_>, _>>()?;
+    if regions.is_empty() {
+        return Err(PolicyError(format!("`{keyword}` names no region")));
+    }
+    Ok(regions)
+}
+
+fn place(keyword: &str, words: &mut SplitWhitespace<'_>) -> Result<(u32, i64), PolicyError> {
+    let (Some(id), Some(offset)) = (words.next(), words.next()) else {
+        return Err(PolicyError(format!(
+            "`{keyword}` needs a region and an offset"
+        )));
+    };
+    let offset = offset
+        .parse()
+        .map_err(|_| PolicyError(format!("`{offset}` is not an offset")))?;
+    Ok((region(id)?, offset))
+}
+
+fn callee_name(word: &str) -> Result<CalleeName, PolicyError> {
+    if let Some(name) = word.strip_prefix('%') {
+        return Ok(CalleeName::Named(name.as_bytes().into()));
+    }
+    let user = word.strip_prefix('u').and_then(|rest| rest.split_once(':'));
+    if let Some((namespace, index)) = user
+        && let (Ok(namespace), Ok(index)) = (namespace.parse(), index.parse())
+    {
+        return Ok(CalleeName::User(namespace, index));
+    }
+    Err(PolicyError(format!(
+        "`{word}` is not the name of a function"
+    )))
+}
+
+/// Reads the effects of a callee, up to the end of the clause.
+fn effects(words: SplitWhitespace<'_>) -> Result<Summary, PolicyError> {
+    #[derive(Clone, Copy)]
+    enum Set {
+        Reads,
+        Writes,
+        Touches,
+    }
+    let mut summary = Summary::pure();
+    let mut set = None;
+    for word in words {
+        match word {
+            "reads" => set = Some(Set::Reads),
+            "writes" => set = Some(Set::Writes),
+            "touches" => set = Some(Set::Touches),
+            "traps" => summary.may_trap = true,
+            "unwinds" => summary.may_unwind = true,
+            _ => {
+                let added = match word {
+                    "all" => RegionSet::All,
+                    _ => RegionSet::of([region(word)?]),
+                };
+                match set {
+                    Some(Set::Reads) => summary.reads.union_with(&added),
+                    Some(Set::Writes) => summary.writes.union_with(&added),
+                    Some(Set::Touches) => summary.touches.union_with(&added),
+                    None => return Err(PolicyError(format!("`{word}` follows no effect"))),
+                }
+            }
+        }
+    }
+    let writes = summary.writes.clone();
+    summary.touches.union_with(&writes);
+    Ok(summary)
+}
