@@ -27,7 +27,7 @@ fn main() {
                 .expect("OUT_DIR can be written to");
         }
         Err(errors) => {
-            eprintln!("the ISLE rules do not compile:\n{errors:?}");
+            eprintln!("the ISLE rules do not compile: {:?}", errors.errors);
             std::process::exit(1);
         }
     }

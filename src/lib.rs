@@ -23,7 +23,10 @@
 extern crate alloc;
 
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
-pub(crate) use cranelift_codegen::{CodegenResult, Context, FxHashMap, control, ir, isa, settings};
+pub(crate) use cranelift_codegen::{
+    CodegenResult, Context, FxHashMap, FxHashSet, control, cursor, dominator_tree, entity,
+    flowgraph, ir, isa, settings,
+};
 
 pub mod memopt;
 pub mod pipeline;

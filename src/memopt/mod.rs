@@ -1,14 +1,28 @@
 //! Removes memory traffic that nobody observes.
 
+use crate::control::ControlPlane;
+use crate::ir::{Function, Opcode};
 use crate::isa::TargetIsa;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
+use alloc::vec::Vec;
 use core::fmt;
 
+mod analysis;
 pub mod facts;
+mod isle;
+mod passes;
 pub mod summary;
 
+use analysis::dominance::Dominance;
+use analysis::graph::{Graph, Order};
+use analysis::memory::{Memory, TargetFacts};
+use analysis::reaching::Reaching;
+use analysis::slots::Privacy;
+use analysis::upcoming::Upcoming;
 use facts::calls::Policy;
+use passes::apply::{Applier, Changes, Edit};
+use passes::{branches, compares, dead_code, dead_stores, known_values, unused_slots};
 
 /// Which passes run, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +39,8 @@ pub struct Options {
     pub fold_branches: bool,
     /// Free stack slots that nothing names any more.
     pub unused_slots: bool,
+    /// Let upstream's egraph pass run once more over what the edits uncovered.
+    pub rerun_egraph: bool,
     /// Apply at most so many edits, for bisecting a miscompile.
     pub edit_limit: Option<u32>,
 }
@@ -38,6 +54,7 @@ impl Default for Options {
             dead_stores: true,
             fold_branches: true,
             unused_slots: true,
+            rerun_egraph: true,
             edit_limit: None,
         }
     }
@@ -54,6 +71,8 @@ pub struct Stats {
     pub unused_loads: u32,
     /// Stores removed because nobody observed them.
     pub dead_stores: u32,
+    /// Comparisons turned into constants.
+    pub folded_compares: u32,
     /// Branches turned into jumps.
     pub folded_branches: u32,
     /// Stack slots that no longer take space in the frame.
@@ -66,12 +85,13 @@ pub struct Stats {
 
 impl Stats {
     /// Each counter with its name, in a fixed order.
-    pub fn counters(&self) -> [(&'static str, u32); 8] {
+    pub fn counters(&self) -> [(&'static str, u32); 9] {
         let Self {
             forwarded_loads,
             noop_stores,
             unused_loads,
             dead_stores,
+            folded_compares,
             folded_branches,
             freed_slots,
             rounds,
@@ -82,6 +102,7 @@ impl Stats {
             ("noop_stores", noop_stores),
             ("unused_loads", unused_loads),
             ("dead_stores", dead_stores),
+            ("folded_compares", folded_compares),
             ("folded_branches", folded_branches),
             ("freed_slots", freed_slots),
             ("rounds", rounds),
@@ -95,6 +116,7 @@ impl Stats {
             + self.noop_stores
             + self.unused_loads
             + self.dead_stores
+            + self.folded_compares
             + self.folded_branches
             + self.freed_slots
     }
@@ -106,6 +128,7 @@ impl Stats {
             noop_stores,
             unused_loads,
             dead_stores,
+            folded_compares,
             folded_branches,
             freed_slots,
             rounds,
@@ -115,6 +138,7 @@ impl Stats {
         *noop_stores += other.noop_stores;
         *unused_loads += other.unused_loads;
         *dead_stores += other.dead_stores;
+        *folded_compares += other.folded_compares;
         *folded_branches += other.folded_branches;
         *freed_slots += other.freed_slots;
         *rounds += other.rounds;
@@ -132,8 +156,18 @@ impl fmt::Display for Stats {
     }
 }
 
-/// Runs the passes on `ctx.func` until nothing changes.
+/// Rounds of all passes.
 ///
+/// What one round removes lets the next see more; an adapter needs two, one
+/// inside another three. What is given up beyond it is the rest of a longer
+/// chain, and the run counts one hit.
+const MAX_ROUNDS: u32 = 12;
+
+/// Runs the passes on `ctx.func` until nothing changes, or [`MAX_ROUNDS`].
+///
+/// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled;
+/// its graph and dominator tree are valid afterwards. Upstream's egraph pass
+/// runs once more if an edit gave it something new and `options` allow it.
 /// With `opt_level=none` nothing is changed.
 ///
 /// # Errors
@@ -145,9 +179,237 @@ pub fn run(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    if isa.flags().opt_level() == OptLevel::None {
-        return Ok(Stats::default());
+    let mut run = Run {
+        ctx,
+        isa,
+        policy,
+        options,
+        stats: Stats::default(),
+        room: options.edit_limit,
+        target: TargetFacts {
+            endianness: isa.endianness(),
+            pointer_bits: isa.pointer_bits().into(),
+        },
+    };
+    if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&run.ctx.func) {
+        return Ok(run.stats);
     }
-    let _ = (ctx, policy, options);
-    Ok(Stats::default())
+    run.prepare()?;
+    let changes = run.rounds()?;
+    if changes.values && options.rerun_egraph {
+        run.ctx.egraph_pass(isa, &mut ControlPlane::default())?;
+        run.rounds()?;
+    }
+    if changes.any {
+        run.ctx.verify_if(isa)?;
+    }
+    Ok(run.stats)
+}
+
+/// Is there anything that a pass could remove? One scan, so that a function
+/// without memory costs next to nothing.
+fn has_memory_traffic(func: &Function) -> bool {
+    let mut slots = func.sized_stack_slots.values();
+    if slots.any(|slot| slot.size != 0) {
+        return true;
+    }
+    let mut blocks = func.layout.blocks();
+    blocks.any(|block| {
+        let mut insts = func.layout.block_insts(block);
+        insts.any(|inst| {
+            let opcode = func.dfg.insts[inst].opcode();
+            opcode.can_load() || opcode.can_store()
+        })
+    })
+}
+
+/// One run over one function.
+struct Run<'a> {
+    ctx: &'a mut Context,
+    isa: &'a dyn TargetIsa,
+    policy: &'a dyn Policy,
+    options: &'a Options,
+    stats: Stats,
+    room: Option<u32>,
+    target: TargetFacts,
+}
+
+impl Run<'_> {
+    /// Brings aliases, graph and dominator tree up to date.
+    fn prepare(&mut self) -> CodegenResult<()> {
+        self.ctx.func.dfg.resolve_all_aliases();
+        self.ctx.flowgraph();
+        if !names_handler(&self.ctx.func) {
+            self.remove_unreachable_blocks()?;
+        }
+        Ok(())
+    }
+
+    fn remove_unreachable_blocks(&mut self) -> CodegenResult<()> {
+        let domtree = &self.ctx.domtree;
+        let mut blocks = self.ctx.func.layout.blocks();
+        if blocks.any(|block| !domtree.is_reachable(block)) {
+            self.ctx.eliminate_unreachable_code(self.isa)?;
+            self.ctx.flowgraph();
+        }
+        Ok(())
+    }
+
+    fn rounds(&mut self) -> CodegenResult<Changes> {
+        let mut changes = Changes::default();
+        for _ in 0..MAX_ROUNDS {
+            let round = self.round()?;
+            changes = changes.and(round);
+            if !round.any {
+                return Ok(changes);
+            }
+            self.stats.rounds += 1;
+        }
+        self.stats.limits_hit += 1;
+        Ok(changes)
+    }
+
+    /// Every pass once.
+    fn round(&mut self) -> CodegenResult<Changes> {
+        let mut changes = self.known_values();
+        changes = changes.and(self.branches()?);
+        changes = changes.and(self.dead_code());
+        changes = changes.and(self.dead_stores());
+        changes = changes.and(self.dead_code());
+        changes = changes.and(self.unused_slots());
+        Ok(changes)
+    }
+
+    /// Forwarded loads, no-op stores and comparisons: one look at what memory
+    /// holds where.
+    fn known_values(&mut self) -> Changes {
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let Some(dominance) = Dominance::new(&graph) else {
+            self.stats.limits_hit += 1;
+            return Changes::default();
+        };
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        let mut reaching = Reaching::new(&memory, &order, &graph, &dominance);
+        let mut edits = Vec::new();
+        if self.options.fold_branches {
+            edits.extend(compares::edits(&memory, &order, &reaching));
+        }
+        if self.options.forward_loads || self.options.noop_stores {
+            edits.extend(known_values::edits(
+                &memory,
+                &graph,
+                &dominance,
+                &mut reaching,
+                self.options,
+            ));
+        }
+        self.stats.limits_hit += reaching.limits_hit + u32::from(memory.slots.limit_hit);
+        self.apply(&edits)
+    }
+
+    fn branches(&mut self) -> CodegenResult<Changes> {
+        if !self.options.fold_branches {
+            return Ok(Changes::default());
+        }
+        let edits = branches::edits(&self.ctx.func);
+        let changes = self.apply(&edits);
+        if changes.graph {
+            self.ctx.flowgraph();
+            self.remove_unreachable_blocks()?;
+            self.ctx.remove_constant_phis(self.isa)?;
+            self.ctx.func.dfg.resolve_all_aliases();
+        }
+        Ok(changes)
+    }
+
+    fn dead_code(&mut self) -> Changes {
+        let dead = dead_code::find(&self.ctx.func, self.policy, self.options.unused_loads);
+        let changes = self.apply(&dead.loads);
+        // At the edit limit some of those loads have stayed, with their feed.
+        if self.room != Some(0) {
+            for inst in dead.pure {
+                self.ctx.func.layout.remove_inst(inst);
+            }
+        }
+        changes
+    }
+
+    fn dead_stores(&mut self) -> Changes {
+        if !self.options.dead_stores {
+            return Changes::default();
+        }
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        let edits = dead_store_edits(&memory, &order, &graph, &mut self.stats);
+        self.apply(&edits)
+    }
+
+    fn unused_slots(&mut self) -> Changes {
+        if !self.options.unused_slots {
+            return Changes::default();
+        }
+        let edits = unused_slots::edits(&self.ctx.func);
+        self.apply(&edits)
+    }
+
+    fn apply(&mut self, edits: &[Edit]) -> Changes {
+        let applier = Applier {
+            func: &mut self.ctx.func,
+            stats: &mut self.stats,
+            room: &mut self.room,
+        };
+        applier.apply(edits)
+    }
+}
+
+fn dead_store_edits(
+    memory: &Memory<'_>,
+    order: &Order,
+    graph: &Graph,
+    stats: &mut Stats,
+) -> Vec<Edit> {
+    let stores = |index| {
+        memory
+            .access(index)
+            .is_some_and(|access| access.stored.is_some())
+    };
+    if !(0..memory.events.len() as u32).any(stores) {
+        return Vec::new();
+    }
+    let reversed = Graph::reversed(graph);
+    let repeating = graph.repeating_nodes();
+    let Some(mut upcoming) = Upcoming::new(memory, order, &reversed, &repeating) else {
+        stats.limits_hit += 1;
+        return Vec::new();
+    };
+    let slots = memory.slots.used().iter();
+    let mut privacy = slots.map(|slot| memory.slots.privacy(*slot));
+    // Where an escape lies decides only for slots that have one.
+    let dominance = privacy
+        .any(|privacy| privacy == Privacy::UntilEscape)
+        .then(|| Dominance::new(graph))
+        .flatten();
+    let reaching = dominance
+        .as_ref()
+        .map(|dominance| Reaching::new(memory, order, graph, dominance));
+    let edits = dead_stores::edits(memory, &mut upcoming, |event| {
+        let access = memory.access(event);
+        access.is_some_and(|access| access.is_always_private(&memory.slots))
+            || reaching
+                .as_ref()
+                .is_some_and(|reaching| reaching.slot_is_private(event))
+    });
+    stats.limits_hit += upcoming.limits_hit;
+    edits
+}
+
+/// Does `func` take the address of an exception handler's block?
+fn names_handler(func: &Function) -> bool {
+    let mut blocks = func.layout.blocks();
+    blocks.any(|block| {
+        let mut insts = func.layout.block_insts(block);
+        insts.any(|inst| func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress)
+    })
 }

@@ -1,0 +1,229 @@
+//! Dominators and dominance frontiers of a [`Graph`], in either direction.
+//!
+//! Upstream's trees are not used because the reversed graph has edges that the
+//! function does not have (see [`super::graph`]), and because frontiers are
+//! wanted for both. Immediate dominators are found by Semi-NCA (Georgiadis:
+//! "Linear-Time Algorithms for Dominators and Related Problems", 2005), whose
+//! path compression keeps a ladder with one common exit linear; frontiers as
+//! in Cooper, Harvey and Kennedy: "A Simple, Fast Dominance Algorithm", 2001.
+
+use super::graph::{Graph, Node};
+use alloc::vec;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Frontiers together may hold so many nodes for each edge of the graph.
+///
+/// Loop nests of depth d need d entries for their innermost block, so depth
+/// 16 everywhere still fits. Beyond it no versions are computed, and nothing
+/// is optimized; the run counts one hit.
+const FRONTIER_ENTRIES_PER_EDGE: usize = 16;
+
+/// The dominator tree of a graph and the frontier of every node.
+pub struct Dominance {
+    idom: Vec<Node>,
+    children: Vec<SmallVec<[Node; 2]>>,
+    frontier: Vec<SmallVec<[Node; 2]>>,
+    /// When the walk over the tree enters and leaves a node.
+    span: Vec<(u32, u32)>,
+}
+
+impl Dominance {
+    /// Computes both; `None` when the frontiers are larger than their limit.
+    ///
+    /// Cost: O(edges · log nodes), and the size of the frontiers.
+    pub fn new(graph: &Graph) -> Option<Self> {
+        let idom = SemiNca::new(graph).run(graph);
+        let frontier = frontiers(graph, &idom)?;
+        let mut children = vec![SmallVec::new(); graph.len()];
+        for node in 0..graph.len() as Node {
+            if node != graph.entry {
+                children[idom[node as usize] as usize].push(node);
+            }
+        }
+        let mut dominance = Self {
+            idom,
+            children,
+            frontier,
+            span: vec![(0, 0); graph.len()],
+        };
+        dominance.number_tree(graph.entry);
+        Some(dominance)
+    }
+
+    /// Calls `enter` and `leave` around each subtree, parents first.
+    pub fn walk(&self, root: Node, mut visit: impl FnMut(Node, bool)) {
+        let mut stack = vec![(root, false)];
+        while let Some((node, done)) = stack.pop() {
+            visit(node, !done);
+            if !done {
+                stack.push((node, true));
+                let children = self.children[node as usize].iter().rev();
+                stack.extend(children.map(|child| (*child, false)));
+            }
+        }
+    }
+
+    /// Does every path from the entry to `below` go through `above`?
+    /// A node dominates itself.
+    pub fn dominates(&self, above: Node, below: Node) -> bool {
+        let (enter, leave) = self.span[above as usize];
+        let (at, _) = self.span[below as usize];
+        enter <= at && at < leave
+    }
+
+    /// [`Self::dominates`], and they differ.
+    pub fn strictly_dominates(&self, above: Node, below: Node) -> bool {
+        above != below && self.dominates(above, below)
+    }
+
+    /// The nodes where the dominance of `node` ends.
+    pub fn frontier(&self, node: Node) -> &[Node] {
+        &self.frontier[node as usize]
+    }
+
+    /// The closest strict dominator; the entry's is itself.
+    pub fn idom(&self, node: Node) -> Node {
+        self.idom[node as usize]
+    }
+
+    fn number_tree(&mut self, entry: Node) {
+        let mut clock = 0;
+        let mut span = core::mem::take(&mut self.span);
+        self.walk(entry, |node, enter| {
+            if enter {
+                span[node as usize].0 = clock;
+                clock += 1;
+            } else {
+                span[node as usize].1 = clock;
+            }
+        });
+        self.span = span;
+    }
+}
+
+fn frontiers(graph: &Graph, idom: &[Node]) -> Option<Vec<SmallVec<[Node; 2]>>> {
+    let mut frontier: Vec<SmallVec<[Node; 2]>> = vec![SmallVec::new(); graph.len()];
+    let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
+    let mut room = (edges + 64) * FRONTIER_ENTRIES_PER_EDGE;
+    for join in 0..graph.len() as Node {
+        let preds = graph.preds(join);
+        // The entry can be the end of an edge too, and then joins with the
+        // start of the function.
+        if preds.len() < 2 && !(join == graph.entry && !preds.is_empty()) {
+            continue;
+        }
+        for pred in preds {
+            let mut runner = *pred;
+            loop {
+                if join != graph.entry && runner == idom[join as usize] {
+                    break;
+                }
+                let list = &mut frontier[runner as usize];
+                // An earlier runner came through here and went on upwards.
+                if list.last() == Some(&join) {
+                    break;
+                }
+                room = room.checked_sub(1)?;
+                list.push(join);
+                if runner == graph.entry {
+                    break;
+                }
+                runner = idom[runner as usize];
+            }
+        }
+    }
+    Some(frontier)
+}
+
+/// The state of Semi-NCA. Except for `vertex`, everything is in preorder
+/// numbers of a depth-first walk.
+struct SemiNca {
+    vertex: Vec<Node>,
+    number: Vec<u32>,
+    parent: Vec<u32>,
+    /// The forest's links; compressed as it is searched.
+    ancestor: Vec<u32>,
+    label: Vec<u32>,
+    semi: Vec<u32>,
+    path: Vec<u32>,
+}
+
+impl SemiNca {
+    fn new(graph: &Graph) -> Self {
+        let len = graph.len();
+        let mut this = Self {
+            vertex: Vec::with_capacity(len),
+            number: vec![u32::MAX; len],
+            parent: Vec::with_capacity(len),
+            ancestor: Vec::new(),
+            label: (0..len as u32).collect(),
+            semi: (0..len as u32).collect(),
+            path: Vec::new(),
+        };
+        let mut stack = vec![(graph.entry, 0)];
+        while let Some((node, parent)) = stack.pop() {
+            if this.number[node as usize] != u32::MAX {
+                continue;
+            }
+            let number = this.vertex.len() as u32;
+            this.number[node as usize] = number;
+            this.vertex.push(node);
+            this.parent.push(parent);
+            let succs = graph.succs(node).iter().rev();
+            stack.extend(succs.map(|succ| (*succ, number)));
+        }
+        debug_assert_eq!(this.vertex.len(), len, "every node is reachable");
+        this.ancestor = this.parent.clone();
+        this
+    }
+
+    fn run(mut self, graph: &Graph) -> Vec<Node> {
+        let len = self.vertex.len();
+        for w in (1..len as u32).rev() {
+            let mut semi = self.parent[w as usize];
+            for pred in graph.preds(self.vertex[w as usize]) {
+                let u = self.eval(self.number[*pred as usize], w);
+                semi = semi.min(self.semi[u as usize]);
+            }
+            self.semi[w as usize] = semi;
+        }
+        let mut idom = self.parent.clone();
+        for w in 1..len {
+            while idom[w] > self.semi[w] {
+                idom[w] = idom[idom[w] as usize];
+            }
+        }
+        let mut result = vec![graph.entry; len];
+        for w in 1..len {
+            result[self.vertex[w] as usize] = self.vertex[idom[w] as usize];
+        }
+        result
+    }
+
+    /// The vertex of least semidominator on the linked path above `v`, where
+    /// vertices numbered above `w` are linked.
+    fn eval(&mut self, v: u32, w: u32) -> u32 {
+        if v <= w {
+            return v;
+        }
+        debug_assert!(self.path.is_empty());
+        let mut top = v;
+        while self.ancestor[top as usize] > w {
+            self.path.push(top);
+            top = self.ancestor[top as usize];
+        }
+        // `top` is linked to something that is not; what hangs below it takes
+        // over its ancestor, and its label where that is smaller.
+        let mut above = top;
+        while let Some(u) = self.path.pop() {
+            let best = self.label[above as usize];
+            if self.semi[best as usize] < self.semi[self.label[u as usize] as usize] {
+                self.label[u as usize] = best;
+            }
+            self.ancestor[u as usize] = self.ancestor[above as usize];
+            above = u;
+        }
+        self.label[v as usize]
+    }
+}

@@ -1,0 +1,9 @@
+//! What the function does: its graph, its memory, and the versions of both.
+
+pub mod dominance;
+pub mod graph;
+pub mod memory;
+pub mod reaching;
+pub mod slots;
+pub mod upcoming;
+pub mod versions;

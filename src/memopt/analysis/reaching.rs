@@ -1,0 +1,459 @@
+//! Which write reaches a load: versions over the forward graph.
+//!
+//! [`Reaching::source`] walks from an access towards the entry, from version
+//! to version, over everything that cannot write the location. It answers with
+//! a store that wrote the very bytes, or with the point from which on nothing
+//! has: two accesses of one location with the same such point see the same
+//! bytes, if the first dominates the second.
+
+use super::dominance::Dominance;
+use super::graph::{Graph, Node, Order};
+use super::memory::{Access, Call, Classes, EventIndex, EventKind, Memory, defining_node};
+use super::slots::Privacy;
+use super::versions::{
+    Class, Definition, EPOCH, Op, OpIndex, Ops, PhiIndex, State, Version, Versions,
+};
+use crate::FxHashMap;
+use crate::entity::SecondaryMap;
+use crate::ir::StackSlot;
+use crate::memopt::analysis::memory::ANY;
+use crate::memopt::facts::location::{Location, Overlap, Root};
+use alloc::vec::Vec;
+
+/// Versions that one query may look at.
+///
+/// The distance to the write is a handful in real code; a thousand stores to
+/// other fields of one region in between are the exception. Beyond it the
+/// location counts as overwritten, and the run counts one hit.
+const MAX_STEPS: u32 = 256;
+
+/// Where the bytes of a location come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// They have not been written since the function began.
+    Entry,
+    /// This store wrote all of them, and nothing has written them since.
+    Store(EventIndex),
+    /// This event may have written some of them; nothing has since.
+    Event(EventIndex),
+    /// Different writes meet at this node; nothing has written since.
+    Join(Node),
+    /// Nothing is known.
+    Unknown,
+}
+
+/// The operations of one event; `NONE` where there is none.
+#[derive(Clone, Copy)]
+struct EventOps {
+    /// In the class of its region, or [`ANY`].
+    region: OpIndex,
+    /// In the class of its slot.
+    slot: OpIndex,
+    /// In the class that tells whether its slot has escaped, and that class.
+    escape: (OpIndex, Class),
+}
+
+const NONE: OpIndex = OpIndex::MAX;
+
+/// Answers which write reaches an access.
+pub struct Reaching<'a> {
+    memory: &'a Memory<'a>,
+    order: &'a Order,
+    graph: &'a Graph,
+    dominance: &'a Dominance,
+    versions: Versions,
+    ops: Vec<EventOps>,
+    event_of_op: Vec<EventIndex>,
+    /// Stores that are known to change nothing.
+    noops: Vec<bool>,
+    /// How many queries [`MAX_STEPS`] has ended, and classes without versions.
+    pub limits_hit: u32,
+}
+
+impl<'a> Reaching<'a> {
+    /// Computes the versions of all classes.
+    ///
+    /// Cost: O(instructions + edges), see [`Versions::new`].
+    pub fn new(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        graph: &'a Graph,
+        dominance: &'a Dominance,
+    ) -> Self {
+        let mut builder = Builder::new(memory);
+        for node in 0..graph.len() as Node {
+            builder.starts.push(builder.list.len() as u32);
+            for event in memory.of_node(node) {
+                builder.add(event);
+            }
+        }
+        builder.starts.push(builder.list.len() as u32);
+        let classes = memory.classes() + memory.slots.used().len() as u32;
+        let ops = Ops {
+            list: builder.list,
+            starts: builder.starts,
+            classes,
+        };
+        let versions = Versions::new(graph, dominance, &ops);
+        Self {
+            memory,
+            order,
+            graph,
+            dominance,
+            limits_hit: versions.untracked(),
+            versions,
+            ops: builder.ops,
+            event_of_op: builder.event_of_op,
+            noops: alloc::vec![false; memory.events.len()],
+        }
+    }
+
+    /// Is the slot that `event` concerns unknown to everyone else, just before?
+    pub fn slot_is_private(&self, event: EventIndex) -> bool {
+        let (op, class) = self.ops[event as usize].escape;
+        op != NONE
+            && self.versions.is_tracked(class)
+            && self.versions.definition(self.versions.before(op).own) == Definition::Entry
+    }
+
+    /// From now on `event`, a store, counts as changing nothing.
+    ///
+    /// The caller has to have proven that memory holds its value already.
+    pub fn set_noop(&mut self, event: EventIndex) {
+        self.noops[event as usize] = true;
+    }
+
+    /// Where the bytes come from that the access `event` finds.
+    ///
+    /// For a store, what its location held just before.
+    pub fn source(&mut self, event: EventIndex) -> Source {
+        let memory = self.memory;
+        let Some(access) = memory.access(event) else {
+            return Source::Unknown;
+        };
+        let Location { address, bytes } = access.location;
+        if bytes.is_none() || address.offset.is_none() {
+            return Source::Unknown;
+        }
+        if access.readonly && access.class.is_some_and(|class| !memory.is_stored(class)) {
+            // Only a store in this function changes what it reads.
+            return Source::Entry;
+        }
+        let private = self.slot_is_private(event);
+        let ops = self.ops[event as usize];
+        let op = if private { ops.slot } else { ops.region };
+        if op == NONE {
+            return Source::Unknown;
+        }
+        self.source_at(access, op, private)
+    }
+
+    fn source_at(&mut self, access: &Access, op: OpIndex, private: bool) -> Source {
+        let state = self.versions.before(op);
+        let class = match access.slot() {
+            Some(slot) if private => self.memory.slot_class(slot),
+            Some(_) | None => access.class.unwrap_or(ANY),
+        };
+        if !self.versions.is_tracked(class) {
+            return Source::Unknown;
+        }
+        let root_node = match access.location.address.root {
+            Root::Value(value) => match defining_node(self.memory.func, self.order, value) {
+                Some(node) => Some(node),
+                None => return Source::Unknown,
+            },
+            Root::Slot(_) | Root::Shared(..) => None,
+        };
+        let mut query = Query {
+            reaching: self,
+            location: access.location,
+            private,
+            root_node,
+            joins: FxHashMap::default(),
+            steps: MAX_STEPS,
+        };
+        let found = query.walk(state);
+        if query.steps == 0 {
+            self.limits_hit += 1;
+            return Source::Unknown;
+        }
+        match found {
+            Found::Source(source) => source,
+            // Only reached from itself: the code never runs.
+            Found::Cycle => Source::Unknown,
+        }
+    }
+}
+
+enum Found {
+    Source(Source),
+    /// Back at a join that is being looked at: adds nothing to it.
+    Cycle,
+}
+
+/// One walk from an access towards the entry.
+struct Query<'q, 'a> {
+    reaching: &'q Reaching<'a>,
+    location: Location,
+    private: bool,
+    /// Where the root gets its meaning; `None` if it means one thing always.
+    root_node: Option<Node>,
+    /// Joins that have been entered, and what they came to.
+    joins: FxHashMap<Node, Option<Source>>,
+    steps: u32,
+}
+
+impl Query<'_, '_> {
+    fn walk(&mut self, mut state: State) -> Found {
+        let versions = &self.reaching.versions;
+        loop {
+            if self.steps == 0 {
+                return Found::Source(Source::Unknown);
+            }
+            self.steps -= 1;
+            let own = versions.definition(state.own);
+            if !self.private && state.epoch != self.epoch_at(own) {
+                // The epoch is the more recent of the two.
+                match versions.definition(state.epoch) {
+                    Definition::Op(op) => match self.operation(op) {
+                        Some(found) => return found,
+                        None => state.epoch = versions.before(op).epoch,
+                    },
+                    Definition::Phi(phi) => {
+                        let own = state.own;
+                        let node = versions.phi_node(phi);
+                        let inputs = versions.inputs_without_phi(self.reaching.graph, node, own);
+                        let inputs: Vec<_> = inputs.map(|(_, state)| state).collect();
+                        return self.join(node, inputs);
+                    }
+                    Definition::Entry => return Found::Source(Source::Unknown),
+                }
+                continue;
+            }
+            match own {
+                Definition::Entry => return Found::Source(Source::Entry),
+                Definition::Op(op) => match self.operation(op) {
+                    Some(found) => return found,
+                    None => state = versions.before(op),
+                },
+                Definition::Phi(phi) => return self.phi(phi),
+            }
+        }
+    }
+
+    /// The epoch when `own` was defined.
+    fn epoch_at(&self, own: Definition) -> Version {
+        let versions = &self.reaching.versions;
+        match own {
+            Definition::Entry => Versions::entry(),
+            Definition::Op(op) => versions.before(op).epoch,
+            Definition::Phi(phi) => versions.at_phi(phi).epoch,
+        }
+    }
+
+    /// What an operation does to the location; `None` if nothing.
+    fn operation(&self, op: OpIndex) -> Option<Found> {
+        let event = self.reaching.event_of_op[op as usize];
+        match &self.reaching.memory.events[event as usize].kind {
+            EventKind::Access(access) => self.store(event, access),
+            // What else has an operation in a class or the epoch may write it.
+            EventKind::Call(_)
+            | EventKind::Barrier
+            | EventKind::Trap
+            | EventKind::End
+            | EventKind::Compare
+            | EventKind::Escape => Some(Found::Source(Source::Event(event))),
+        }
+    }
+
+    fn store(&self, event: EventIndex, store: &Access) -> Option<Found> {
+        if self.reaching.noops[event as usize] {
+            return None;
+        }
+        let memory = self.reaching.memory;
+        let overlap = memory.overlap(&store.location, &self.location, self.private);
+        match overlap {
+            Overlap::None => None,
+            Overlap::Same | Overlap::Covers { .. } => Some(Found::Source(Source::Store(event))),
+            Overlap::Inside | Overlap::Partial | Overlap::Unknown => {
+                Some(Found::Source(Source::Event(event)))
+            }
+        }
+    }
+
+    fn phi(&mut self, phi: PhiIndex) -> Found {
+        let versions = &self.reaching.versions;
+        let node = versions.phi_node(phi);
+        let inputs = versions.phi_inputs(self.reaching.graph, phi);
+        let inputs: Vec<_> = inputs.map(|(_, state)| state).collect();
+        self.join(node, inputs)
+    }
+
+    /// Follows all predecessors of `node`, unless the address means something
+    /// else there. One answer from all of them is the answer.
+    fn join(&mut self, node: Node, inputs: Vec<State>) -> Found {
+        let here = Source::Join(node);
+        let same_address = self
+            .root_node
+            .is_none_or(|root| self.reaching.dominance.strictly_dominates(root, node));
+        if !same_address {
+            return Found::Source(here);
+        }
+        match self.joins.get(&node) {
+            Some(Some(source)) => return Found::Source(*source),
+            Some(None) => return Found::Cycle,
+            None => {}
+        }
+        self.joins.insert(node, None);
+        let mut common = None;
+        for state in inputs {
+            let found = match self.walk(state) {
+                Found::Cycle => continue,
+                Found::Source(source) => source,
+            };
+            if found == Source::Unknown {
+                // The budget is spent.
+                return Found::Source(found);
+            }
+            if *common.get_or_insert(found) != found {
+                common = Some(here);
+                break;
+            }
+        }
+        match common {
+            Some(source) => {
+                self.joins.insert(node, Some(source));
+                Found::Source(source)
+            }
+            None => {
+                self.joins.remove(&node);
+                Found::Cycle
+            }
+        }
+    }
+}
+
+/// Turns events into operations.
+struct Builder<'a> {
+    memory: &'a Memory<'a>,
+    list: Vec<Op>,
+    starts: Vec<u32>,
+    event_of_op: Vec<EventIndex>,
+    ops: Vec<EventOps>,
+    escape_classes: SecondaryMap<StackSlot, Class>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(memory: &'a Memory<'a>) -> Self {
+        let mut escape_classes = SecondaryMap::new();
+        for (class, slot) in (memory.classes()..).zip(memory.slots.used()) {
+            escape_classes[*slot] = class;
+        }
+        Self {
+            memory,
+            list: Vec::new(),
+            starts: Vec::new(),
+            event_of_op: Vec::new(),
+            ops: Vec::with_capacity(memory.events.len()),
+            escape_classes,
+        }
+    }
+
+    fn push(&mut self, event: EventIndex, class: Class, defines: bool) -> OpIndex {
+        let op = self.list.len() as OpIndex;
+        self.list.push(Op { class, defines });
+        self.event_of_op.push(event);
+        op
+    }
+
+    fn add(&mut self, event: EventIndex) {
+        let mut ops = EventOps {
+            region: NONE,
+            slot: NONE,
+            escape: (NONE, EPOCH),
+        };
+        let memory = self.memory;
+        let inst = memory.events[event as usize].inst;
+        match &memory.events[event as usize].kind {
+            EventKind::Access(access) => self.access(event, access, &mut ops),
+            EventKind::Call(call) => self.call(event, call),
+            EventKind::Barrier => {
+                self.push(event, EPOCH, true);
+            }
+            EventKind::Compare => ops.escape = self.compared_slot(event),
+            EventKind::Trap | EventKind::End | EventKind::Escape => {}
+        }
+        for slot in memory.slots.escapes_at(inst) {
+            self.push(event, self.escape_classes[*slot], true);
+        }
+        self.ops.push(ops);
+    }
+
+    fn access(&mut self, event: EventIndex, access: &Access, ops: &mut EventOps) {
+        let writes = access.stored.is_some();
+        if let Some(slot) = access.slot()
+            && self.memory.slots.privacy(slot) != Privacy::Never
+        {
+            ops.escape = self.ask_escape(event, slot);
+            ops.slot = self.push(event, self.memory.slot_class(slot), writes);
+            if self.memory.slots.privacy(slot) == Privacy::Always {
+                return;
+            }
+        }
+        match access.class {
+            Some(class) => {
+                ops.region = self.push(event, class, writes);
+                if writes {
+                    self.push(event, ANY, true);
+                }
+            }
+            None => {
+                ops.region = self.push(event, ANY, writes);
+                if writes {
+                    self.push(event, EPOCH, true);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, event: EventIndex, call: &Call) {
+        match &call.writes {
+            Classes::All => {
+                self.push(event, EPOCH, true);
+            }
+            Classes::These(classes) => {
+                for class in classes {
+                    self.push(event, *class, true);
+                }
+            }
+        }
+        for slot in &call.mapped_slots {
+            self.push(event, self.memory.slot_class(*slot), true);
+        }
+    }
+
+    /// Asks about the escape of the slot in a comparison.
+    fn compared_slot(&mut self, event: EventIndex) -> (OpIndex, Class) {
+        let memory = self.memory;
+        let inst = memory.events[event as usize].inst;
+        let mut args = memory.func.dfg.inst_args(inst).iter();
+        let slot = args.find_map(|arg| {
+            let value = memory.func.dfg.resolve_aliases(*arg);
+            match memory.slots.address(value)?.root {
+                Root::Slot(slot) => Some(slot),
+                Root::Value(_) | Root::Shared(..) => None,
+            }
+        });
+        match slot {
+            Some(slot) if memory.slots.privacy(slot) != Privacy::Never => {
+                self.ask_escape(event, slot)
+            }
+            Some(_) | None => (NONE, EPOCH),
+        }
+    }
+
+    fn ask_escape(&mut self, event: EventIndex, slot: StackSlot) -> (OpIndex, Class) {
+        let class = self.escape_classes[slot];
+        (self.push(event, class, false), class)
+    }
+}

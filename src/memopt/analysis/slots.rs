@@ -1,0 +1,388 @@
+//! Which values are addresses in a stack slot, and where those escape.
+//!
+//! A slot's address is fresh, so only values computed from its `stack_addr`
+//! point into it. They are followed through additions, selects and block
+//! parameters; any other use that could carry the address elsewhere is an
+//! *escape* at that instruction. Accesses and comparisons are none.
+//!
+//! What is known about a value forms a lattice, met over the arguments of a
+//! block parameter until nothing changes:
+//!
+//! ```text
+//!        Unseen            no argument has been looked at yet
+//!       /      \
+//!  At(s, k) … At(t, j)     the address of byte k of slot s
+//!      |          |
+//!   Within(s)  Within(t)   somewhere in slot s
+//!       \      /
+//!        Plain             anything; an address met with it escapes
+//! ```
+//!
+//! A slot is *public* from the start if the outside can name it: it has a
+//! `key`, a debug tag mentions it, or its address is not followed.
+
+use super::graph::Order;
+use crate::FxHashMap;
+use crate::entity::SecondaryMap;
+use crate::ir::{
+    BlockArg, BlockCall, DebugTag, Function, Inst, InstructionData, Opcode, StackSlot, Value,
+};
+use crate::memopt::facts::calls::Policy;
+use crate::memopt::facts::effect::{Effect, effect};
+use crate::memopt::facts::location::{Address, Root};
+use crate::memopt::isle::{self, Step};
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Scans over the function until the block parameters settle.
+///
+/// Each scan lets an address travel round one more back edge, and it settles
+/// after as many as a loop nest is deep. Beyond it every slot is public; the
+/// run counts one hit.
+const MAX_SCANS: u32 = 16;
+
+/// What is known about a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fact {
+    #[default]
+    Unseen,
+    At(StackSlot, i64),
+    Within(StackSlot),
+    Plain,
+}
+
+impl Fact {
+    fn meet(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unseen, fact) | (fact, Self::Unseen) => fact,
+            (Self::Plain, _) | (_, Self::Plain) => Self::Plain,
+            (Self::At(s, k), Self::At(t, j)) if s == t && k == j => self,
+            (Self::At(s, _) | Self::Within(s), Self::At(t, _) | Self::Within(t)) => {
+                if s == t {
+                    Self::Within(s)
+                } else {
+                    Self::Plain
+                }
+            }
+        }
+    }
+
+    fn slot(self) -> Option<StackSlot> {
+        match self {
+            Self::At(slot, _) | Self::Within(slot) => Some(slot),
+            Self::Unseen | Self::Plain => None,
+        }
+    }
+}
+
+/// Who may know a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Privacy {
+    /// Its address never leaves the function.
+    #[default]
+    Always,
+    /// Its address escapes somewhere.
+    UntilEscape,
+    /// The outside can name it all the time.
+    Never,
+}
+
+/// The addresses of stack slots in a function.
+pub struct Slots {
+    facts: SecondaryMap<Value, Fact>,
+    escapes: FxHashMap<Inst, SmallVec<[StackSlot; 2]>>,
+    privacy: SecondaryMap<StackSlot, Privacy>,
+    /// Slots whose address is taken, in order.
+    used: Vec<StackSlot>,
+    /// Did [`MAX_SCANS`] stop the analysis?
+    pub limit_hit: bool,
+}
+
+impl Slots {
+    /// Follows the addresses of all slots of `func`.
+    ///
+    /// Cost: O(instructions) for each scan, and one scan unless an address is
+    /// passed to a block parameter; nothing if no address is taken.
+    pub fn new(func: &Function, order: &Order, policy: &dyn Policy) -> Self {
+        let mut this = Self {
+            facts: SecondaryMap::new(),
+            escapes: FxHashMap::default(),
+            privacy: SecondaryMap::new(),
+            used: slots_with_address(func, order),
+            limit_hit: false,
+        };
+        if this.used.is_empty() {
+            return this;
+        }
+        let mut scans = 0;
+        while (Scan {
+            slots: &mut this,
+            func,
+            policy,
+            changed: false,
+        })
+        .facts(order)
+        {
+            scans += 1;
+            if scans == MAX_SCANS {
+                this.limit_hit = true;
+                break;
+            }
+        }
+        if this.limit_hit {
+            this.facts.clear();
+        }
+        let inside = this.collect_escapes(func, order);
+        for (slot, data) in func.sized_stack_slots.iter() {
+            if data.key.is_some() || !inside || this.limit_hit {
+                this.privacy[slot] = Privacy::Never;
+            }
+        }
+        this
+    }
+
+    /// The slots whose address is taken anywhere.
+    pub fn used(&self) -> &[StackSlot] {
+        &self.used
+    }
+
+    /// Who may know `slot`.
+    pub fn privacy(&self, slot: StackSlot) -> Privacy {
+        self.privacy[slot]
+    }
+
+    /// The slots whose addresses escape at `inst`.
+    pub fn escapes_at(&self, inst: Inst) -> &[StackSlot] {
+        match self.escapes.get(&inst) {
+            Some(slots) => slots,
+            None => &[],
+        }
+    }
+
+    /// The address that `value` is, if it is one in a slot.
+    pub fn address(&self, value: Value) -> Option<Address> {
+        let (slot, offset) = match self.facts[value] {
+            Fact::At(slot, offset) => (slot, Some(offset)),
+            Fact::Within(slot) => (slot, None),
+            Fact::Unseen | Fact::Plain => return None,
+        };
+        Some(Address {
+            root: Root::Slot(slot),
+            offset,
+        })
+    }
+
+    /// Records escapes and debug tags; `false` if an access leaves its slot,
+    /// or if its address is lost track of.
+    fn collect_escapes(&mut self, func: &Function, order: &Order) -> bool {
+        let mut inside = true;
+        for block in order.blocks() {
+            for inst in func.layout.block_insts(*block) {
+                for tag in func.debug_tags.get(inst) {
+                    match tag {
+                        DebugTag::StackSlot(slot) => self.privacy[*slot] = Privacy::Never,
+                        DebugTag::User(_) => {}
+                    }
+                }
+                let escaping = self.escaping(func, inst);
+                for slot in &escaping {
+                    if self.privacy[*slot] == Privacy::Always {
+                        self.privacy[*slot] = Privacy::UntilEscape;
+                    }
+                }
+                if !escaping.is_empty() {
+                    self.escapes.insert(inst, escaping);
+                }
+                inside &= self.access_stays_inside(func, inst);
+            }
+        }
+        inside
+    }
+
+    fn access_stays_inside(&self, func: &Function, inst: Inst) -> bool {
+        let Effect::Access(access) = effect(func, inst) else {
+            return true;
+        };
+        let Fact::At(slot, offset) = self.facts[access.address] else {
+            return true;
+        };
+        let Some(bytes) = access.bytes else {
+            return false;
+        };
+        let start = offset.checked_add(access.offset.into());
+        let end = start.and_then(|start| start.checked_add(bytes.into()));
+        let size = i64::from(func.sized_stack_slots[slot].size);
+        matches!((start, end), (Some(start), Some(end)) if start >= 0 && end <= size)
+    }
+
+    /// The slots whose address `inst` takes to where it is not followed.
+    fn escaping(&self, func: &Function, inst: Inst) -> SmallVec<[StackSlot; 2]> {
+        let mut escaping = SmallVec::new();
+        let mut escape = |value: Value| {
+            if let Some(slot) = self.facts[func.dfg.resolve_aliases(value)].slot()
+                && !escaping.contains(&slot)
+            {
+                escaping.push(slot);
+            }
+        };
+        let dfg = &func.dfg;
+        let followed = dfg.inst_results(inst).len() == 1
+            && self.facts[dfg.first_result(inst)].slot().is_some();
+        match dfg.insts[inst] {
+            // Following a value is not letting it go, and neither is asking
+            // whether it is null, or equal to something.
+            InstructionData::IntCompare { .. } => {}
+            _ if followed => {}
+            _ => match effect(func, inst) {
+                // The address of an access stays here; a stored value does not.
+                Effect::Access(access) => access.stored.into_iter().for_each(escape),
+                Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => {
+                    let opcode = dfg.insts[inst].opcode();
+                    if opcode.is_call() {
+                        // Also what an exception table hands to the unwinder.
+                        dfg.inst_values(inst).for_each(&mut escape);
+                    } else if opcode.is_branch() {
+                        for_each_block_arg(func, inst, |param, arg| {
+                            if let Some(arg) = arg
+                                && self.facts[param].slot().is_none()
+                            {
+                                escape(arg);
+                            }
+                        });
+                    } else {
+                        dfg.inst_args(inst).iter().copied().for_each(&mut escape);
+                    }
+                }
+            },
+        }
+        escaping
+    }
+}
+
+/// One pass over the function that updates the facts.
+struct Scan<'a> {
+    slots: &'a mut Slots,
+    func: &'a Function,
+    policy: &'a dyn Policy,
+    changed: bool,
+}
+
+impl Scan<'_> {
+    /// Updates every value; is another scan needed?
+    fn facts(mut self, order: &Order) -> bool {
+        let func = self.func;
+        if let Some(entry) = order.blocks().first() {
+            for param in func.dfg.block_params(*entry) {
+                self.slots.facts[*param] = Fact::Plain;
+            }
+        }
+        for block in order.blocks() {
+            for inst in func.layout.block_insts(*block) {
+                let fact = self.result(inst);
+                for result in func.dfg.inst_results(inst) {
+                    self.slots.facts[*result] = fact;
+                }
+                if func.dfg.insts[inst].opcode().is_branch() {
+                    for_each_block_arg(func, inst, |param, arg| self.pass(param, arg));
+                }
+            }
+        }
+        self.changed
+    }
+
+    /// Meets the fact of an argument into that of its parameter.
+    fn pass(&mut self, param: Value, arg: Option<Value>) {
+        let passed = arg.map_or(Fact::Plain, |arg| self.fact(arg));
+        let old = self.slots.facts[param];
+        let new = old.meet(passed);
+        if new != old {
+            self.slots.facts[param] = new;
+            // A parameter gets its first fact before its block is scanned. A
+            // later one may come too late for this scan.
+            self.changed |= old != Fact::Unseen;
+        }
+    }
+
+    fn fact(&self, value: Value) -> Fact {
+        self.slots.facts[self.func.dfg.resolve_aliases(value)]
+    }
+
+    fn result(&self, inst: Inst) -> Fact {
+        let dfg = &self.func.dfg;
+        match dfg.insts[inst] {
+            InstructionData::StackAddr {
+                stack_slot, offset, ..
+            } => Fact::At(stack_slot, offset.into()),
+            InstructionData::Binary {
+                opcode: opcode @ (Opcode::Iadd | Opcode::Isub),
+                args: [x, y],
+            } => self.sum(inst, opcode, self.fact(x), self.fact(y)),
+            InstructionData::Ternary {
+                opcode: Opcode::Select | Opcode::SelectSpectreGuard,
+                args: [_, x, y],
+            } => self.fact(x).meet(self.fact(y)),
+            _ => Fact::Plain,
+        }
+    }
+
+    fn sum(&self, inst: Inst, opcode: Opcode, x: Fact, y: Fact) -> Fact {
+        let value = self.func.dfg.first_result(inst);
+        let step = isle::address_step(&self.func.dfg, self.policy, value);
+        if let Step::Offset { base, by } = step
+            && let Fact::At(slot, offset) = self.fact(base)
+        {
+            return match offset.checked_add(by) {
+                Some(offset) => Fact::At(slot, offset),
+                None => Fact::Within(slot),
+            };
+        }
+        match (x, y) {
+            (Fact::Unseen, Fact::Unseen) => Fact::Unseen,
+            (Fact::At(slot, _) | Fact::Within(slot), Fact::Plain | Fact::Unseen) => {
+                Fact::Within(slot)
+            }
+            (Fact::Plain | Fact::Unseen, Fact::At(slot, _) | Fact::Within(slot))
+                if opcode == Opcode::Iadd =>
+            {
+                Fact::Within(slot)
+            }
+            (Fact::Unseen, Fact::Plain) | (Fact::Plain, Fact::Unseen) => Fact::Unseen,
+            _ => Fact::Plain,
+        }
+    }
+}
+
+/// The slots of which `func` takes an address.
+fn slots_with_address(func: &Function, order: &Order) -> Vec<StackSlot> {
+    let mut used = Vec::new();
+    if func.sized_stack_slots.is_empty() {
+        return used;
+    }
+    for block in order.blocks() {
+        for inst in func.layout.block_insts(*block) {
+            if let InstructionData::StackAddr { stack_slot, .. } = func.dfg.insts[inst] {
+                used.push(stack_slot);
+            }
+        }
+    }
+    used.sort_unstable();
+    used.dedup();
+    used
+}
+
+/// Calls `visit` with each block parameter that `inst` passes something to,
+/// and the value that it passes, unless that is a result of a call.
+fn for_each_block_arg(func: &Function, inst: Inst, mut visit: impl FnMut(Value, Option<Value>)) {
+    let dfg = &func.dfg;
+    let destinations: &[BlockCall] =
+        dfg.insts[inst].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+    for call in destinations {
+        let params = dfg.block_params(call.block(&dfg.value_lists));
+        for (param, arg) in params.iter().zip(call.args(&dfg.value_lists)) {
+            match arg {
+                BlockArg::Value(value) => visit(*param, Some(value)),
+                BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => visit(*param, None),
+            }
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What happens next to a store: versions over the reversed graph.
+//!
+//! [`Upcoming::is_observed`] walks from a store in the direction of time, over
+//! everything that cannot see it, and ends on each path at the first event
+//! that decides: an overwrite, a reader, an observer of everything, or the end
+//! of the frame. A cycle without such an event observes nothing.
+//!
+//! Addresses need more care than on the way back. The walk may come round a
+//! loop to where a base is computed anew, and then the same value is another
+//! address. Going forward only, by reverse postorder, excludes that: suppose a
+//! step from P to Q > P passed the definition D of the base. D dominates P, so
+//! from D too the next event is Q; but the store is an event itself and can be
+//! reached from D, so that Q would have to dominate it, and Q < P.
+
+use super::dominance::Dominance;
+use super::graph::{Graph, Node, Order};
+use super::memory::{ANY, Access, Call, Classes, EventIndex, EventKind, Memory, defining_node};
+use super::slots::Privacy;
+use super::versions::{
+    Class, Definition, EPOCH, Op, OpIndex, Ops, State, TRAP_EPOCH, Version, Versions,
+};
+use crate::FxHashSet;
+use crate::ir::StackSlot;
+use crate::memopt::facts::location::{Location, Overlap, Root};
+use alloc::vec::Vec;
+
+/// Versions that one query may look at. As for loads, see
+/// [`super::reaching`]; beyond it the store counts as observed.
+const MAX_STEPS: u32 = 256;
+
+const NONE: OpIndex = OpIndex::MAX;
+
+/// Answers what happens to a store.
+pub struct Upcoming<'a> {
+    memory: &'a Memory<'a>,
+    order: &'a Order,
+    graph: &'a Graph,
+    /// Blocks that may run more than once.
+    repeating: &'a [bool],
+    versions: Versions,
+    /// The operation of each event in the class of its region, or [`ANY`].
+    region_ops: Vec<OpIndex>,
+    /// The operation of each event in the class of its slot.
+    slot_ops: Vec<OpIndex>,
+    event_of_op: Vec<EventIndex>,
+    /// Does the operation stand for the access, or does it observe all?
+    is_access: Vec<bool>,
+    /// How many queries [`MAX_STEPS`] has ended, and classes without versions.
+    pub limits_hit: u32,
+}
+
+impl<'a> Upcoming<'a> {
+    /// Computes the versions of all classes; `None` if the graph is too deep,
+    /// see [`Dominance::new`]. `reversed` is the graph against the edges.
+    ///
+    /// Cost: O(instructions + edges), see [`Versions::new`].
+    pub fn new(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        reversed: &'a Graph,
+        repeating: &'a [bool],
+    ) -> Option<Self> {
+        let dominance = Dominance::new(reversed)?;
+        let mut builder = Builder::new(memory);
+        for node in 0..order.len() as Node {
+            builder.starts.push(builder.list.len() as u32);
+            for event in memory.of_node(node).rev() {
+                builder.add(event);
+            }
+        }
+        // The exit has no events.
+        builder.starts.extend([builder.list.len() as u32; 2]);
+        let ops = Ops {
+            list: builder.list,
+            starts: builder.starts,
+            classes: memory.classes(),
+        };
+        let versions = Versions::new(reversed, &dominance, &ops);
+        Some(Self {
+            memory,
+            order,
+            graph: reversed,
+            repeating,
+            limits_hit: versions.untracked(),
+            versions,
+            region_ops: builder.region_ops,
+            slot_ops: builder.slot_ops,
+            event_of_op: builder.event_of_op,
+            is_access: builder.is_access,
+        })
+    }
+
+    /// May anyone see what the store `event` writes?
+    ///
+    /// `private`: is its slot known to nobody else when it executes?
+    pub fn is_observed(&mut self, event: EventIndex, private: bool) -> bool {
+        let memory = self.memory;
+        let Some(access) = memory.access(event) else {
+            return true;
+        };
+        let (op, class) = match access.slot() {
+            Some(slot) if private => (self.slot_ops[event as usize], memory.slot_class(slot)),
+            Some(_) | None => (self.region_ops[event as usize], access.class.unwrap_or(ANY)),
+        };
+        if op == NONE || !self.versions.is_tracked(class) {
+            return true;
+        }
+        let steady = match access.location.address.root {
+            Root::Value(value) => match defining_node(memory.func, self.order, value) {
+                Some(node) => !self.repeating[node as usize],
+                None => return true,
+            },
+            Root::Slot(_) | Root::Shared(..) => true,
+        };
+        let query = Query {
+            upcoming: self,
+            location: access.location,
+            private,
+            traps_observe: !private && memory.survives_trap(class),
+            steady,
+            seen: FxHashSet::default(),
+            steps: MAX_STEPS,
+        };
+        let node = memory.events[event as usize].node;
+        let (observed, steps) = query.run(self.versions.before(op), node);
+        if steps == 0 {
+            self.limits_hit += 1;
+        }
+        observed
+    }
+}
+
+/// One walk from a store in the direction of time.
+struct Query<'q, 'a> {
+    upcoming: &'q Upcoming<'a>,
+    location: Location,
+    private: bool,
+    traps_observe: bool,
+    /// Does the base mean one address for the whole run of the function?
+    steady: bool,
+    /// Branches whose ways on have been queued.
+    seen: FxHashSet<Node>,
+    steps: u32,
+}
+
+enum Next {
+    Observed,
+    /// Nobody sees it on this path.
+    Gone,
+    /// Go on behind this event.
+    Pass,
+}
+
+impl Query<'_, '_> {
+    /// Follows all paths; also returns the steps that are left.
+    fn run(mut self, state: State, node: Node) -> (bool, u32) {
+        let mut work = Vec::new();
+        work.push((state, node));
+        while let Some((mut state, mut from)) = work.pop() {
+            loop {
+                if self.steps == 0 {
+                    return (true, 0);
+                }
+                self.steps -= 1;
+                let own = self.upcoming.versions.definition(state.own);
+                if self.something_observes_all(state, own) {
+                    return (true, self.steps);
+                }
+                match own {
+                    // The frame ends, or nothing ever happens again.
+                    Definition::Entry => break,
+                    Definition::Op(op) => {
+                        let event = self.upcoming.event_of_op[op as usize];
+                        let node = self.upcoming.memory.events[event as usize].node;
+                        if !self.may_step(from, node) {
+                            return (true, self.steps);
+                        }
+                        match self.event(op, event) {
+                            Next::Observed => return (true, self.steps),
+                            Next::Gone => break,
+                            Next::Pass => {
+                                state = self.upcoming.versions.before(op);
+                                from = node;
+                            }
+                        }
+                    }
+                    Definition::Phi(phi) => {
+                        let node = self.upcoming.versions.phi_node(phi);
+                        if !self.may_step(from, node) {
+                            return (true, self.steps);
+                        }
+                        if self.seen.insert(node) {
+                            let versions = &self.upcoming.versions;
+                            for (succ, state) in versions.phi_inputs(self.upcoming.graph, phi) {
+                                let exit = succ as usize == self.upcoming.order.len();
+                                if !exit && succ <= node && !self.steady {
+                                    return (true, self.steps);
+                                }
+                                work.push((state, if exit { node } else { succ }));
+                            }
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+        (false, self.steps)
+    }
+
+    /// Is there an observer of all memory before `own` happens?
+    fn something_observes_all(&self, state: State, own: Definition) -> bool {
+        if self.private {
+            return false;
+        }
+        let (epoch, traps) = self.epochs_at(own);
+        state.epoch != epoch || (self.traps_observe && state.traps != traps)
+    }
+
+    fn epochs_at(&self, own: Definition) -> (Version, Version) {
+        let versions = &self.upcoming.versions;
+        match own {
+            Definition::Entry => (Versions::entry(), Versions::entry()),
+            Definition::Op(op) => {
+                let state = versions.before(op);
+                (state.epoch, state.traps)
+            }
+            Definition::Phi(phi) => {
+                let state = versions.at_phi(phi);
+                (state.epoch, state.traps)
+            }
+        }
+    }
+
+    /// Does the base still mean what it meant, one step on? See the header.
+    ///
+    /// Inside one block, the events behind the store are those that follow it
+    /// without leaving: coming round again would mean passing a branch, which
+    /// is a step to another block or, for a loop of one block, a phi.
+    fn may_step(&self, from: Node, to: Node) -> bool {
+        self.steady || to >= from
+    }
+
+    fn event(&self, op: OpIndex, event: EventIndex) -> Next {
+        if !self.upcoming.is_access[op as usize] {
+            return Next::Observed;
+        }
+        let memory = self.upcoming.memory;
+        let Some(access) = memory.access(event) else {
+            return Next::Observed;
+        };
+        let private = self.private || access.is_always_private(&memory.slots);
+        let overlap = memory.overlap(&access.location, &self.location, private);
+        match (access.stored, overlap) {
+            (_, Overlap::None) => Next::Pass,
+            (None, _) => Next::Observed,
+            (Some(_), overlap) if overlap.covers() => Next::Gone,
+            (Some(_), _) => Next::Pass,
+        }
+    }
+}
+
+/// Turns events into operations, the last one first.
+struct Builder<'a> {
+    memory: &'a Memory<'a>,
+    list: Vec<Op>,
+    starts: Vec<u32>,
+    event_of_op: Vec<EventIndex>,
+    is_access: Vec<bool>,
+    region_ops: Vec<OpIndex>,
+    slot_ops: Vec<OpIndex>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(memory: &'a Memory<'a>) -> Self {
+        let events = memory.events.len();
+        Self {
+            memory,
+            list: Vec::new(),
+            starts: Vec::new(),
+            event_of_op: Vec::new(),
+            is_access: Vec::new(),
+            region_ops: alloc::vec![NONE; events],
+            slot_ops: alloc::vec![NONE; events],
+        }
+    }
+
+    fn push(&mut self, event: EventIndex, class: Class, is_access: bool) -> OpIndex {
+        let op = self.list.len() as OpIndex;
+        self.list.push(Op {
+            class,
+            defines: true,
+        });
+        self.event_of_op.push(event);
+        self.is_access.push(is_access);
+        op
+    }
+
+    /// Adds what `event` does, last things first.
+    fn add(&mut self, event: EventIndex) {
+        let memory = self.memory;
+        // From where an address escapes on, its slot is looked at as part of
+        // its region; its private life ends there.
+        for slot in memory.slots.escapes_at(memory.events[event as usize].inst) {
+            self.observe_slot(event, *slot);
+        }
+        match &memory.events[event as usize].kind {
+            EventKind::Access(access) => self.access(event, access),
+            EventKind::Call(call) => self.call(event, call),
+            EventKind::Barrier | EventKind::End => {
+                self.push(event, EPOCH, false);
+            }
+            EventKind::Trap => {
+                self.push(event, TRAP_EPOCH, false);
+            }
+            EventKind::Compare | EventKind::Escape => {}
+        }
+    }
+
+    fn observe_slot(&mut self, event: EventIndex, slot: StackSlot) {
+        let class = self.memory.slot_class(slot);
+        self.push(event, class, false);
+    }
+
+    fn access(&mut self, event: EventIndex, access: &Access) {
+        let mut is_private = false;
+        if let Some(slot) = access.slot() {
+            let privacy = self.memory.slots.privacy(slot);
+            if privacy != Privacy::Never {
+                let class = self.memory.slot_class(slot);
+                self.slot_ops[event as usize] = self.push(event, class, true);
+            }
+            is_private = privacy == Privacy::Always;
+        }
+        if !is_private {
+            let op = self.push(event, access.class.unwrap_or(ANY), true);
+            self.region_ops[event as usize] = op;
+            match access.class {
+                Some(_) => {
+                    self.push(event, ANY, true);
+                }
+                // Without a region it may be in any class.
+                None if access.stored.is_none() => {
+                    self.push(event, EPOCH, false);
+                }
+                None => {}
+            }
+        }
+        if access.trap.is_some() {
+            self.push(event, TRAP_EPOCH, false);
+        }
+    }
+
+    fn call(&mut self, event: EventIndex, call: &Call) {
+        match &call.reads {
+            Classes::All => {
+                self.push(event, EPOCH, false);
+            }
+            Classes::These(classes) => {
+                for class in classes {
+                    self.push(event, *class, false);
+                }
+            }
+        }
+        if call.may_end {
+            self.push(event, TRAP_EPOCH, false);
+        }
+        for slot in &call.mapped_slots {
+            self.observe_slot(event, *slot);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Versions of classes of memory, in either direction of the graph.
+//!
+//! Memory is divided into *classes*: an alias region, a stack slot, and a few
+//! artificial ones. An *operation* belongs to one class and may define a new
+//! version of it. [`Versions`] is static single assignment for classes: for
+//! every operation, which operation of its class came last, or at which node
+//! several of them meet (a *phi*, placed at iterated dominance frontiers).
+//!
+//! Over the forward graph "came last" is the write that reaches a load. Over
+//! the reversed graph it is what happens next: the read, overwrite or observer
+//! that a store meets first.
+//!
+//! Two classes are *epochs*. A fence or an opaque call concerns every class,
+//! and is one operation in an epoch instead of one in each class, so that it
+//! costs O(1) and not O(regions). A [`State`] is therefore a version of a class
+//! together with the versions of both epochs: when an operation recorded the
+//! same epoch, nothing that concerns everything came between.
+//!
+//! Previous work: memory SSA (Novillo, 2007), with one variable per class as
+//! in "array SSA by region" formulations; LLVM's has a single variable.
+
+use super::dominance::Dominance;
+use super::graph::{Graph, Node};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// A class of memory, as a small number.
+pub type Class = u32;
+
+/// What fences and opaque calls define.
+pub const EPOCH: Class = 0;
+
+/// What else can end the function in view of its memory: traps. Only used over
+/// the reversed graph.
+pub const TRAP_EPOCH: Class = 1;
+
+/// The first number that is free for other classes.
+pub const FIRST_CLASS: Class = 2;
+
+/// An operation, by its position in the sequence of all.
+pub type OpIndex = u32;
+
+/// One operation of one class.
+#[derive(Clone, Copy, Debug)]
+pub struct Op {
+    /// The class that it concerns.
+    pub class: Class,
+    /// Does it define a new version? Otherwise it only asks for the last one.
+    pub defines: bool,
+}
+
+/// A version of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(u32);
+
+/// What a [`Version`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Definition {
+    /// The state in which the walk began.
+    Entry,
+    /// What this operation defined.
+    Op(OpIndex),
+    /// Where different versions meet.
+    Phi(PhiIndex),
+}
+
+/// A phi, by its position in the sequence of all.
+pub type PhiIndex = u32;
+
+/// A version of one class and of both epochs, at one point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The class in question.
+    pub own: Version,
+    /// [`EPOCH`].
+    pub epoch: Version,
+    /// [`TRAP_EPOCH`].
+    pub traps: Version,
+}
+
+const ENTRY: Version = Version(0);
+
+#[derive(Clone, Copy)]
+struct Phi {
+    node: Node,
+    class: Class,
+    /// Where its arguments begin, one for each predecessor of `node`.
+    args: u32,
+}
+
+/// Phis together may have so many arguments for each operation and edge.
+///
+/// A join of p predecessors at which c classes meet costs c·p. Real functions
+/// stay below 2; a class that would go beyond is not tracked, and its queries
+/// say so.
+const PHI_ARGS_PER_ITEM: usize = 8;
+
+/// The versions of all classes of a function.
+pub struct Versions {
+    ops: u32,
+    /// The state just before each operation.
+    before: Vec<State>,
+    phis: Vec<Phi>,
+    args: Vec<Version>,
+    /// Epochs after the phis of each node.
+    node_start: Vec<[Version; 2]>,
+    /// Epochs after the last operation of each node.
+    node_end: Vec<[Version; 2]>,
+    tracked: Vec<bool>,
+}
+
+/// The operations of a function, node after node.
+pub struct Ops {
+    /// All of them, grouped by node, in the direction of the walk.
+    pub list: Vec<Op>,
+    /// Where those of each node begin; one entry more than there are nodes.
+    pub starts: Vec<u32>,
+    /// How many classes there are.
+    pub classes: u32,
+}
+
+impl Ops {
+    fn of_node(&self, node: Node) -> core::ops::Range<u32> {
+        self.starts[node as usize]..self.starts[node as usize + 1]
+    }
+}
+
+impl Versions {
+    /// Computes the versions of every class in `ops`.
+    ///
+    /// Cost: O(operations + nodes + phis), phis within their limit.
+    pub fn new(graph: &Graph, dominance: &Dominance, ops: &Ops) -> Self {
+        let mut this = Self {
+            ops: ops.list.len() as u32,
+            before: Vec::with_capacity(ops.list.len()),
+            phis: Vec::new(),
+            args: Vec::new(),
+            node_start: vec![[ENTRY; 2]; graph.len()],
+            node_end: vec![[ENTRY; 2]; graph.len()],
+            tracked: vec![true; ops.classes as usize],
+        };
+        this.place_phis(graph, dominance, ops);
+        this.rename(graph, dominance, ops);
+        this
+    }
+
+    /// Is `class` tracked, or has it too many phis?
+    pub fn is_tracked(&self, class: Class) -> bool {
+        self.tracked[class as usize]
+    }
+
+    /// The number of classes that are not tracked.
+    pub fn untracked(&self) -> u32 {
+        self.tracked.iter().filter(|tracked| !**tracked).count() as u32
+    }
+
+    /// The state just before an operation.
+    pub fn before(&self, op: OpIndex) -> State {
+        self.before[op as usize]
+    }
+
+    /// What defined `version`.
+    pub fn definition(&self, version: Version) -> Definition {
+        match version.0 {
+            0 => Definition::Entry,
+            n if n <= self.ops => Definition::Op(n - 1),
+            n => Definition::Phi(n - 1 - self.ops),
+        }
+    }
+
+    /// The state in which the walk begins.
+    pub fn entry() -> Version {
+        ENTRY
+    }
+
+    /// The version that `op` defines.
+    pub fn defined_by(op: OpIndex) -> Version {
+        Version(op + 1)
+    }
+
+    /// The node at whose start `phi` is.
+    pub fn phi_node(&self, phi: PhiIndex) -> Node {
+        self.phis[phi as usize].node
+    }
+
+    /// The epochs at the start of the node of `phi`, and `phi` itself.
+    pub fn at_phi(&self, phi: PhiIndex) -> State {
+        let [epoch, traps] = self.node_start[self.phi_node(phi) as usize];
+        State {
+            own: self.phi_version(phi),
+            epoch,
+            traps,
+        }
+    }
+
+    /// The state of the class of `phi` at the end of each predecessor of its
+    /// node, in their order.
+    pub fn phi_inputs<'a>(
+        &'a self,
+        graph: &'a Graph,
+        phi: PhiIndex,
+    ) -> impl Iterator<Item = (Node, State)> + 'a {
+        let phi = self.phis[phi as usize];
+        let preds = graph.preds(phi.node);
+        let args = &self.args[phi.args as usize..];
+        preds.iter().zip(args).map(|(pred, own)| {
+            let [epoch, traps] = self.node_end[*pred as usize];
+            let state = State {
+                own: *own,
+                epoch,
+                traps,
+            };
+            (*pred, state)
+        })
+    }
+
+    /// The same at the predecessors of `node` for a class that has no phi
+    /// there, where its version is `own`.
+    pub fn inputs_without_phi<'a>(
+        &'a self,
+        graph: &'a Graph,
+        node: Node,
+        own: Version,
+    ) -> impl Iterator<Item = (Node, State)> + 'a {
+        graph.preds(node).iter().map(move |pred| {
+            let [epoch, traps] = self.node_end[*pred as usize];
+            (*pred, State { own, epoch, traps })
+        })
+    }
+
+    fn phi_version(&self, phi: PhiIndex) -> Version {
+        Version(1 + self.ops + phi)
+    }
+
+    fn place_phis(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) {
+        let sites = DefinitionSites::new(graph, ops);
+        let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
+        let mut room = (ops.list.len() + edges + 64) * PHI_ARGS_PER_ITEM;
+        let mut has_phi = vec![u32::MAX; graph.len()];
+        let mut placed = Vec::new();
+        for class in 0..ops.classes {
+            // A class that is only asked about once has no client for a phi,
+            // except for epochs, which every query reads.
+            if class >= FIRST_CLASS && sites.uses_and_definitions[class as usize] < 2 {
+                continue;
+            }
+            placed.clear();
+            let mut work: Vec<Node> = sites.of(class).to_vec();
+            let mut args = 0;
+            while let Some(node) = work.pop() {
+                for join in dominance.frontier(node) {
+                    if core::mem::replace(&mut has_phi[*join as usize], class) != class {
+                        args += graph.preds(*join).len();
+                        placed.push(*join);
+                        work.push(*join);
+                    }
+                }
+            }
+            if args > room && class >= FIRST_CLASS {
+                self.tracked[class as usize] = false;
+                continue;
+            }
+            room = room.saturating_sub(args);
+            self.phis.extend(placed.iter().map(|node| Phi {
+                node: *node,
+                class,
+                args: 0,
+            }));
+        }
+        self.phis.sort_by_key(|phi| (phi.node, phi.class));
+        let mut args = 0;
+        for phi in &mut self.phis {
+            phi.args = args;
+            args += graph.preds(phi.node).len() as u32;
+        }
+        self.args = vec![ENTRY; args as usize];
+    }
+
+    fn rename(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) {
+        let unknown = State {
+            own: ENTRY,
+            epoch: ENTRY,
+            traps: ENTRY,
+        };
+        self.before.resize(ops.list.len(), unknown);
+        let phi_starts = self.phi_starts(graph.len());
+        let mut renaming = Renaming {
+            current: vec![ENTRY; ops.classes as usize],
+            undo: Vec::new(),
+            marks: Vec::new(),
+        };
+        dominance.walk(graph.entry, |node, enter| {
+            if !enter {
+                renaming.leave();
+                return;
+            }
+            renaming.enter();
+            for phi in phi_starts[node as usize]..phi_starts[node as usize + 1] {
+                let class = self.phis[phi as usize].class;
+                renaming.define(class, self.phi_version(phi));
+            }
+            self.node_start[node as usize] = renaming.epochs();
+            for op in ops.of_node(node) {
+                let Op { class, defines } = ops.list[op as usize];
+                self.before[op as usize] = renaming.state(class);
+                if defines {
+                    renaming.define(class, Self::defined_by(op));
+                }
+            }
+            self.node_end[node as usize] = renaming.epochs();
+            for (succ, position) in graph.edges_out(node) {
+                for phi in phi_starts[succ as usize]..phi_starts[succ as usize + 1] {
+                    let Phi { class, args, .. } = self.phis[phi as usize];
+                    let version = renaming.current[class as usize];
+                    self.args[(args + position) as usize] = version;
+                }
+            }
+        });
+    }
+
+    /// Where the phis of each node begin.
+    fn phi_starts(&self, nodes: usize) -> Vec<u32> {
+        let mut starts = vec![0u32; nodes + 1];
+        for phi in &self.phis {
+            starts[phi.node as usize + 1] += 1;
+        }
+        for node in 0..nodes {
+            starts[node + 1] += starts[node];
+        }
+        starts
+    }
+}
+
+/// The versions that hold at one point of the walk over the dominator tree.
+struct Renaming {
+    current: Vec<Version>,
+    undo: Vec<(Class, Version)>,
+    marks: Vec<usize>,
+}
+
+impl Renaming {
+    fn enter(&mut self) {
+        self.marks.push(self.undo.len());
+    }
+
+    fn leave(&mut self) {
+        let mark = self.marks.pop().expect("every node is entered first");
+        for (class, version) in self.undo.drain(mark..).rev() {
+            self.current[class as usize] = version;
+        }
+    }
+
+    fn define(&mut self, class: Class, version: Version) {
+        let old = core::mem::replace(&mut self.current[class as usize], version);
+        self.undo.push((class, old));
+    }
+
+    fn epochs(&self) -> [Version; 2] {
+        [
+            self.current[EPOCH as usize],
+            self.current[TRAP_EPOCH as usize],
+        ]
+    }
+
+    fn state(&self, class: Class) -> State {
+        let [epoch, traps] = self.epochs();
+        State {
+            own: self.current[class as usize],
+            epoch,
+            traps,
+        }
+    }
+}
+
+/// In which nodes each class is defined.
+struct DefinitionSites {
+    starts: Vec<u32>,
+    nodes: Vec<Node>,
+    uses_and_definitions: Vec<u32>,
+}
+
+impl DefinitionSites {
+    fn new(graph: &Graph, ops: &Ops) -> Self {
+        let mut pairs = Vec::new();
+        let mut uses_and_definitions = vec![0; ops.classes as usize];
+        for node in 0..graph.len() as Node {
+            for op in ops.of_node(node) {
+                let op = ops.list[op as usize];
+                uses_and_definitions[op.class as usize] += 1;
+                if op.defines {
+                    pairs.push((op.class, node));
+                }
+            }
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut starts = vec![0u32; ops.classes as usize + 1];
+        for (class, _) in &pairs {
+            starts[*class as usize + 1] += 1;
+        }
+        for class in 0..ops.classes as usize {
+            starts[class + 1] += starts[class];
+        }
+        Self {
+            starts,
+            nodes: pairs.into_iter().map(|(_, node)| node).collect(),
+            uses_and_definitions,
+        }
+    }
+
+    fn of(&self, class: Class) -> &[Node] {
+        let class = class as usize;
+        &self.nodes[self.starts[class] as usize..self.starts[class + 1] as usize]
+    }
+}

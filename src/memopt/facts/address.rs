@@ -1,0 +1,101 @@
+//! Address expressions, taken apart by the rules of `isle/address.isle`.
+
+use super::calls::{CalleeName, Origin, Policy};
+use super::location::{Address, Root};
+use crate::FxHashMap;
+use crate::ir::{Function, InstructionData, Opcode, Value};
+use crate::memopt::isle::{self, Step};
+use alloc::vec::Vec;
+
+/// Takes addresses apart, each value once.
+pub struct Addresses<'a> {
+    func: &'a Function,
+    policy: &'a dyn Policy,
+    known: FxHashMap<Value, Address>,
+}
+
+impl<'a> Addresses<'a> {
+    /// For the values of `func`, whose aliases are resolved.
+    pub fn new(func: &'a Function, policy: &'a dyn Policy) -> Self {
+        Self {
+            func,
+            policy,
+            known: FxHashMap::default(),
+        }
+    }
+
+    /// What `value` is based on, and how far from it.
+    ///
+    /// Cost: O(1) for each value on the way, over all calls.
+    pub fn of(&mut self, value: Value) -> Address {
+        let mut path = Vec::new();
+        let mut at = self.func.dfg.resolve_aliases(value);
+        let base = loop {
+            if let Some(known) = self.known.get(&at) {
+                break *known;
+            }
+            match isle::address_step(&self.func.dfg, self.policy, at) {
+                Step::Offset { base, by } => {
+                    path.push((at, by));
+                    at = base;
+                }
+                Step::Slot { slot, by } => break self.remember(at, Root::Slot(slot), by),
+                Step::Shared { region, offset } => {
+                    break self.remember(at, Root::Shared(region, offset), 0);
+                }
+                Step::Root => break self.remember(at, Root::Value(at), 0),
+            }
+        };
+        path.into_iter().rev().fold(base, |below, (value, by)| {
+            let bits = self.func.dfg.value_type(value).bits();
+            let address = below.plus(by, bits);
+            self.known.insert(value, address);
+            address
+        })
+    }
+
+    fn remember(&mut self, value: Value, root: Root, offset: i64) -> Address {
+        let address = Address {
+            root,
+            offset: Some(offset),
+        };
+        self.known.insert(value, address);
+        address
+    }
+}
+
+/// The loads through which `pointer` was reached.
+pub fn origin(func: &Function, pointer: Value) -> Origin {
+    let mut origin = Origin {
+        loads: Vec::new(),
+        function: None,
+    };
+    let mut at = pointer;
+    while origin.loads.len() < Origin::MAX_LOADS {
+        at = func.dfg.resolve_aliases(at);
+        let Some(inst) = func.dfg.value_def(at).inst() else {
+            break;
+        };
+        match func.dfg.insts[inst] {
+            InstructionData::Load {
+                opcode: Opcode::Load,
+                arg,
+                flags,
+                offset,
+            } => {
+                let Some(region) = func.dfg.mem_flags[flags].alias_region() else {
+                    break;
+                };
+                let region = func.dfg.alias_regions[region].user_id;
+                origin.loads.push((region, offset.into()));
+                at = arg;
+            }
+            InstructionData::FuncAddr { func_ref, .. } => {
+                origin.function = CalleeName::of_ref(func, func_ref);
+                break;
+            }
+            _ => break,
+        }
+    }
+    origin
+}

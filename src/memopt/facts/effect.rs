@@ -1,0 +1,157 @@
+//! What one instruction does to memory: the optimizer's only classifier.
+//!
+//! Everything that the passes conclude begins here, so an opcode that is not
+//! listed goes to the top of the lattice by what its own flags say: whatever
+//! may load, store or have another side effect is a [`Effect::Barrier`].
+
+use super::coercion::Load;
+use crate::ir::{
+    AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Type, Value, types,
+};
+
+/// What an instruction does to memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect {
+    /// Nothing, and it cannot end the function.
+    None,
+    /// A plain load or store.
+    Access(Access),
+    /// A call that comes back here, if it comes back.
+    Call,
+    /// Sees all memory but private slots, and may change it: atomics, fences,
+    /// debug and sequence points, stack switches, and whatever is unknown.
+    Barrier,
+    /// May trap, or always does; touches no memory.
+    Trap,
+    /// Leaves the function: a return or a tail call.
+    End,
+}
+
+/// A plain load or store.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// The value that is stored; `None` for a load.
+    pub stored: Option<Value>,
+    /// The address, without the offset.
+    pub address: Value,
+    /// The offset that the instruction adds.
+    pub offset: i32,
+    /// How many bytes; `None` for a type whose size the target decides.
+    pub bytes: Option<u32>,
+    /// How a load makes a value of the bytes; `None` for vector loads that
+    /// extend, which are only ever equal to themselves.
+    pub load: Option<Load>,
+    /// The opcode.
+    pub opcode: Opcode,
+    /// The type of the value that is loaded or stored.
+    pub ty: Type,
+    /// The flags of the access.
+    pub flags: MemFlagsData,
+}
+
+impl Access {
+    /// The region that the access is tagged with.
+    pub fn region(&self) -> Option<AliasRegion> {
+        self.flags.alias_region()
+    }
+}
+
+/// What `inst` does to memory.
+pub fn effect(func: &Function, inst: Inst) -> Effect {
+    let data = &func.dfg.insts[inst];
+    match data.opcode() {
+        Opcode::Load
+        | Opcode::Uload8
+        | Opcode::Sload8
+        | Opcode::Uload16
+        | Opcode::Sload16
+        | Opcode::Uload32
+        | Opcode::Sload32
+        | Opcode::Uload8x8
+        | Opcode::Sload8x8
+        | Opcode::Uload16x4
+        | Opcode::Sload16x4
+        | Opcode::Uload32x2
+        | Opcode::Sload32x2
+        | Opcode::Store
+        | Opcode::Istore8
+        | Opcode::Istore16
+        | Opcode::Istore32 => match access(func, inst) {
+            Some(access) => Effect::Access(access),
+            None => Effect::Barrier,
+        },
+        Opcode::Call | Opcode::CallIndirect | Opcode::TryCall | Opcode::TryCallIndirect => {
+            Effect::Call
+        }
+        Opcode::Return | Opcode::ReturnCall | Opcode::ReturnCallIndirect => Effect::End,
+        opcode if opcode.is_call() => Effect::Barrier,
+        opcode if opcode.can_load() || opcode.can_store() || opcode.other_side_effects() => {
+            Effect::Barrier
+        }
+        opcode if opcode.is_return() => Effect::End,
+        opcode if opcode.can_trap() => Effect::Trap,
+        _ => Effect::None,
+    }
+}
+
+fn access(func: &Function, inst: Inst) -> Option<Access> {
+    let dfg = &func.dfg;
+    let (stored, address, flags, offset) = match dfg.insts[inst] {
+        InstructionData::Load {
+            arg, flags, offset, ..
+        } => (None, arg, flags, offset),
+        InstructionData::Store {
+            args: [value, address],
+            flags,
+            offset,
+            ..
+        } => (Some(dfg.resolve_aliases(value)), address, flags, offset),
+        _ => return None,
+    };
+    let ty = match stored {
+        Some(value) => dfg.value_type(value),
+        None => dfg.value_type(dfg.first_result(inst)),
+    };
+    let opcode = dfg.insts[inst].opcode();
+    Some(Access {
+        stored,
+        address: dfg.resolve_aliases(address),
+        offset: offset.into(),
+        bytes: bytes(opcode, ty),
+        load: stored.is_none().then(|| load(opcode, ty)).flatten(),
+        opcode,
+        ty,
+        flags: dfg.mem_flags[flags],
+    })
+}
+
+fn bytes(opcode: Opcode, ty: Type) -> Option<u32> {
+    match opcode {
+        Opcode::Load | Opcode::Store => (!ty.is_dynamic_vector()).then(|| ty.bytes()),
+        Opcode::Uload8 | Opcode::Sload8 | Opcode::Istore8 => Some(1),
+        Opcode::Uload16 | Opcode::Sload16 | Opcode::Istore16 => Some(2),
+        Opcode::Uload32 | Opcode::Sload32 | Opcode::Istore32 => Some(4),
+        Opcode::Uload8x8
+        | Opcode::Sload8x8
+        | Opcode::Uload16x4
+        | Opcode::Sload16x4
+        | Opcode::Uload32x2
+        | Opcode::Sload32x2 => Some(8),
+        _ => None,
+    }
+}
+
+fn load(opcode: Opcode, wide: Type) -> Option<Load> {
+    let zero = |narrow| Some(Load::Zero { narrow, wide });
+    let sign = |narrow| Some(Load::Sign { narrow, wide });
+    match opcode {
+        Opcode::Load => Some(Load::Plain { ty: wide }),
+        Opcode::Uload8 => zero(types::I8),
+        Opcode::Uload16 => zero(types::I16),
+        Opcode::Uload32 => zero(types::I32),
+        Opcode::Sload8 => sign(types::I8),
+        Opcode::Sload16 => sign(types::I16),
+        Opcode::Sload32 => sign(types::I32),
+        _ => None,
+    }
+}

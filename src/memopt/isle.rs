@@ -1,0 +1,231 @@
+//! The ISLE rules of memopt, as Rust.
+//!
+//! The rules are in `isle/`; this file gives them the terms that their prelude
+//! declares, over a function and what the analyses know about it.
+
+use crate::ir::condcodes::IntCC;
+use crate::ir::{DataFlowGraph, Inst, InstructionData, Opcode, StackSlot, Type, Value, types};
+use crate::memopt::facts::calls::Policy;
+use crate::memopt::facts::coercion::{Conversion, Load, Recipe};
+use generated::Context;
+pub use generated::Step;
+
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_variables,
+    unreachable_patterns,
+    unreachable_code,
+    missing_docs,
+    non_snake_case,
+    clippy::all,
+    reason = "generated code"
+)]
+mod generated {
+    use super::*;
+    include!(concat!(env!("ISLE_DIR"), "/isle_memopt.rs"));
+}
+
+/// What the rules may ask about stack slots, at one point of the function.
+pub trait SlotFacts {
+    /// The slot and the constant offset that `value` is the address of.
+    fn slot_address(&self, value: Value) -> Option<(StackSlot, i64)>;
+    /// Is `value` certainly not derived from the address of `slot`?
+    fn is_foreign(&self, value: Value, slot: StackSlot) -> bool;
+}
+
+/// Knows nothing about slots.
+struct NoSlotFacts;
+
+impl SlotFacts for NoSlotFacts {
+    fn slot_address(&self, _value: Value) -> Option<(StackSlot, i64)> {
+        None
+    }
+
+    fn is_foreign(&self, _value: Value, _slot: StackSlot) -> bool {
+        false
+    }
+}
+
+/// One step from an address towards what it is based on.
+pub fn address_step(dfg: &DataFlowGraph, policy: &dyn Policy, value: Value) -> Step {
+    let mut rules = Rules {
+        dfg,
+        policy,
+        slots: &NoSlotFacts,
+    };
+    generated::constructor_step(&mut rules, value)
+}
+
+/// The result of `icmp cc x, y`, where facts about memory decide it.
+pub fn fold_icmp(
+    dfg: &DataFlowGraph,
+    policy: &dyn Policy,
+    slots: &dyn SlotFacts,
+    cc: IntCC,
+    [x, y]: [Value; 2],
+) -> Option<bool> {
+    let mut rules = Rules { dfg, policy, slots };
+    generated::constructor_fold_icmp(&mut rules, &cc, x, y)
+}
+
+/// How to make what `load` fetches out of a stored value of type `stored`, of
+/// which `shift` low bits lie outside of what is loaded.
+pub fn coerce(
+    dfg: &DataFlowGraph,
+    policy: &dyn Policy,
+    stored: Type,
+    shift: u32,
+    load: &Load,
+) -> Option<Recipe> {
+    let mut rules = Rules {
+        dfg,
+        policy,
+        slots: &NoSlotFacts,
+    };
+    generated::constructor_coerce(&mut rules, stored, shift, load)
+}
+
+struct Rules<'a> {
+    dfg: &'a DataFlowGraph,
+    policy: &'a dyn Policy,
+    slots: &'a dyn SlotFacts,
+}
+
+impl Rules<'_> {
+    fn instruction(&self, value: Value) -> Option<(Inst, &InstructionData)> {
+        let inst = self.dfg.value_def(value).inst()?;
+        Some((inst, &self.dfg.insts[inst]))
+    }
+
+    fn binary(&self, wanted: Opcode, value: Value) -> Option<(Value, Value)> {
+        match *self.instruction(value)?.1 {
+            InstructionData::Binary {
+                opcode,
+                args: [x, y],
+            } if opcode == wanted => {
+                Some((self.dfg.resolve_aliases(x), self.dfg.resolve_aliases(y)))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Context for Rules<'_> {
+    fn iadd(&mut self, value: Value) -> Option<(Value, Value)> {
+        self.binary(Opcode::Iadd, value)
+    }
+
+    fn isub(&mut self, value: Value) -> Option<(Value, Value)> {
+        self.binary(Opcode::Isub, value)
+    }
+
+    fn iconst(&mut self, value: Value) -> Option<i64> {
+        match *self.instruction(value)?.1 {
+            InstructionData::UnaryImm { imm, .. } => {
+                let bits = self.dfg.value_type(value).bits();
+                Some(imm.sign_extend_from_width(bits).bits())
+            }
+            _ => None,
+        }
+    }
+
+    fn stack_addr(&mut self, value: Value) -> Option<(StackSlot, i64)> {
+        match *self.instruction(value)?.1 {
+            InstructionData::StackAddr {
+                stack_slot, offset, ..
+            } => Some((stack_slot, offset.into())),
+            _ => None,
+        }
+    }
+
+    fn shared_load(&mut self, value: Value) -> Option<(u32, i64)> {
+        let InstructionData::Load {
+            opcode: Opcode::Load,
+            flags,
+            offset,
+            ..
+        } = *self.instruction(value)?.1
+        else {
+            return None;
+        };
+        let flags = self.dfg.mem_flags[flags];
+        let region = self.dfg.alias_regions[flags.alias_region()?].user_id;
+        let offset = i64::from(offset);
+        (flags.readonly() && flags.notrap() && self.policy.is_shared_pointer(region, offset))
+            .then_some((region, offset))
+    }
+
+    fn i64_neg(&mut self, x: i64) -> i64 {
+        x.wrapping_neg()
+    }
+
+    fn i64_eq(&mut self, x: i64, y: i64) -> bool {
+        x == y
+    }
+
+    fn bool_not(&mut self, x: bool) -> bool {
+        !x
+    }
+
+    fn inside_slot(&mut self, value: Value) -> Option<(StackSlot, i64)> {
+        self.slots.slot_address(value)
+    }
+
+    fn foreign_to(&mut self, value: Value, slot: StackSlot) -> bool {
+        self.slots.is_foreign(value, slot)
+    }
+
+    fn as_is(&mut self) -> Recipe {
+        Recipe::new()
+    }
+
+    fn then_shift_right(&mut self, mut recipe: Recipe, ty: Type, by: u32) -> Recipe {
+        if by != 0 {
+            recipe.push(Conversion::ShiftRight(ty, by));
+        }
+        recipe
+    }
+
+    fn then_reduce(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
+        if from != to {
+            recipe.push(Conversion::Reduce(to));
+        }
+        recipe
+    }
+
+    fn then_zero_extend(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
+        if from != to {
+            recipe.push(Conversion::ZeroExtend(to));
+        }
+        recipe
+    }
+
+    fn then_sign_extend(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
+        if from != to {
+            recipe.push(Conversion::SignExtend(to));
+        }
+        recipe
+    }
+
+    fn then_bitcast(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
+        if from != to {
+            recipe.push(Conversion::Bitcast(to));
+        }
+        recipe
+    }
+
+    fn int_type(&mut self, ty: Type) -> Option<Type> {
+        ty.is_int().then_some(ty)
+    }
+
+    fn float_type(&mut self, ty: Type) -> Option<Type> {
+        match ty {
+            types::F16 => Some(types::I16),
+            types::F32 => Some(types::I32),
+            types::F64 => Some(types::I64),
+            types::F128 => Some(types::I128),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Edits, and the one place that makes them.
+//!
+//! The edits of one pass are all proven against the same function, and may be
+//! applied together: none of them cites another as its reason unless their
+//! pass says why it may.
+
+use crate::FxHashMap;
+use crate::cursor::{Cursor, FuncCursor};
+use crate::ir::{BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
+use crate::memopt::Stats;
+use crate::memopt::facts::coercion::{self, Recipe};
+use alloc::vec::Vec;
+
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// The load gives a value that is known: this one, converted.
+    ReplaceLoad {
+        /// The load.
+        load: Inst,
+        /// What memory holds is made of this.
+        value: Value,
+        /// How.
+        recipe: Recipe,
+    },
+    /// The store writes what is there.
+    RemoveNoopStore(Inst),
+    /// Nobody sees what the store writes.
+    RemoveDeadStore(Inst),
+    /// Nobody uses what the load reads.
+    RemoveUnusedLoad(Inst),
+    /// The comparison always gives this.
+    FoldCompare(Inst, bool),
+    /// The branch always takes the destination at this position.
+    FoldBranch(Inst, usize),
+    /// Nothing names the slot.
+    FreeSlot(StackSlot),
+}
+
+/// Makes edits, counts them, and stops at the limit.
+pub struct Applier<'a> {
+    /// The function that is changed.
+    pub func: &'a mut Function,
+    /// Where the edits are counted.
+    pub stats: &'a mut Stats,
+    /// How many edits may still be made.
+    pub room: &'a mut Option<u32>,
+}
+
+/// What else the edits of a pass have changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changes {
+    /// Any edit was made.
+    pub any: bool,
+    /// The control-flow graph is another.
+    pub graph: bool,
+    /// A known value took the place of a loaded one in an operation that is
+    /// not a memory access: the mid-end may find something new.
+    pub values: bool,
+}
+
+impl Changes {
+    /// Changes of `self`, and of `other`.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            any: self.any | other.any,
+            graph: self.graph | other.graph,
+            values: self.values | other.values,
+        }
+    }
+}
+
+impl Applier<'_> {
+    /// Makes the edits in their order.
+    pub fn apply(mut self, edits: &[Edit]) -> Changes {
+        let mut changes = Changes::default();
+        let mut replaced = Vec::new();
+        for edit in edits {
+            if !self.make(edit) {
+                continue;
+            }
+            changes.any = true;
+            match edit {
+                Edit::FoldBranch(..) => changes.graph = true,
+                Edit::ReplaceLoad { .. } | Edit::FoldCompare(..) => replaced.push(edit),
+                Edit::RemoveNoopStore(_)
+                | Edit::RemoveDeadStore(_)
+                | Edit::RemoveUnusedLoad(_)
+                | Edit::FreeSlot(_) => {}
+            }
+        }
+        if !replaced.is_empty() {
+            changes.values = self.reached_arithmetic();
+            self.func.dfg.resolve_all_aliases();
+        }
+        changes
+    }
+
+    /// Makes one edit, unless the limit is reached.
+    fn make(&mut self, edit: &Edit) -> bool {
+        if *self.room == Some(0) {
+            return false;
+        }
+        let Stats {
+            forwarded_loads,
+            noop_stores,
+            unused_loads,
+            dead_stores,
+            folded_branches,
+            folded_compares,
+            freed_slots,
+            rounds: _,
+            limits_hit: _,
+        } = self.stats;
+        let counter = match edit {
+            Edit::ReplaceLoad { .. } => forwarded_loads,
+            Edit::RemoveNoopStore(_) => noop_stores,
+            Edit::RemoveUnusedLoad(_) => unused_loads,
+            Edit::RemoveDeadStore(_) => dead_stores,
+            Edit::FoldBranch(..) => folded_branches,
+            Edit::FoldCompare(..) => folded_compares,
+            Edit::FreeSlot(_) => freed_slots,
+        };
+        *counter += 1;
+        let made = match edit {
+            Edit::ReplaceLoad {
+                load,
+                value,
+                recipe,
+            } => self.replace_load(*load, *value, recipe),
+            Edit::RemoveNoopStore(inst)
+            | Edit::RemoveDeadStore(inst)
+            | Edit::RemoveUnusedLoad(inst) => {
+                self.func.layout.remove_inst(*inst);
+                true
+            }
+            Edit::FoldCompare(inst, result) => {
+                let ty = self.func.dfg.value_type(self.func.dfg.first_result(*inst));
+                self.func.replace(*inst).iconst(ty, i64::from(*result));
+                true
+            }
+            Edit::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
+            Edit::FreeSlot(slot) => {
+                let data = &mut self.func.sized_stack_slots[*slot];
+                data.size = 0;
+                data.align_shift = 0;
+                true
+            }
+        };
+        if made && let Some(room) = self.room {
+            *room -= 1;
+        }
+        made
+    }
+
+    fn replace_load(&mut self, load: Inst, value: Value, recipe: &Recipe) -> bool {
+        // A `bitcast` carries flags, of which there can be too many.
+        let flags = self.func.dfg.mem_flags.insert(MemFlagsData::new());
+        if flags.is_err() {
+            self.stats.forwarded_loads -= 1;
+            self.stats.limits_hit += 1;
+            return false;
+        }
+        let mut cursor = FuncCursor::new(self.func).at_inst(load);
+        cursor.set_srcloc(cursor.func.srcloc(load));
+        let value = coercion::build(&mut cursor, recipe, value);
+        let dfg = &mut self.func.dfg;
+        let result = dfg.first_result(load);
+        let value = dfg.resolve_aliases(value);
+        dfg.clear_results(load);
+        dfg.change_to_alias(result, value);
+        self.func.layout.remove_inst(load);
+        true
+    }
+
+    fn fold_branch(&mut self, branch: Inst, taken: usize) -> bool {
+        let dfg = &self.func.dfg;
+        let data = dfg.insts[branch];
+        let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[taken];
+        let block = call.block(&dfg.value_lists);
+        let args: Vec<BlockArg> = call.args(&dfg.value_lists).collect();
+        self.func.replace(branch).jump(block, &args);
+        true
+    }
+
+    /// Does a value that has become an alias feed anything but an access?
+    fn reached_arithmetic(&self) -> bool {
+        let dfg = &self.func.dfg;
+        let mut blocks = self.func.layout.blocks();
+        blocks.any(|block| {
+            self.func.layout.block_insts(block).any(|inst| {
+                let opcode = dfg.insts[inst].opcode();
+                let is_access = opcode.can_load() || opcode.can_store() || opcode.is_return();
+                !is_access
+                    && !opcode.is_call()
+                    && dfg
+                        .inst_args(inst)
+                        .iter()
+                        .any(|arg| dfg.value_is_alias(*arg))
+            })
+        })
+    }
+}
+
+/// How often each value is used, by instructions in the layout.
+pub struct Uses {
+    counts: FxHashMap<Value, u32>,
+}
+
+impl Uses {
+    /// Counts all uses in `func`. Cost: O(instructions).
+    pub fn new(func: &Function) -> Self {
+        let mut counts = FxHashMap::default();
+        for block in func.layout.blocks() {
+            for inst in func.layout.block_insts(block) {
+                for value in func.dfg.inst_values(inst) {
+                    *counts.entry(func.dfg.resolve_aliases(value)).or_insert(0) += 1;
+                }
+            }
+        }
+        Self { counts }
+    }
+
+    /// Does nothing use a result of `inst`?
+    pub fn are_none(&self, func: &Function, inst: Inst) -> bool {
+        let results = func.dfg.inst_results(inst);
+        results
+            .iter()
+            .all(|result| !self.counts.contains_key(result))
+    }
+
+    /// Takes back the uses by `inst`, and visits what nobody uses any more.
+    pub fn remove(&mut self, func: &Function, inst: Inst, mut unused: impl FnMut(Value)) {
+        for value in func.dfg.inst_values(inst) {
+            let value = func.dfg.resolve_aliases(value);
+            if let Some(count) = self.counts.get_mut(&value) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(&value);
+                    unused(value);
+                }
+            }
+        }
+    }
+}

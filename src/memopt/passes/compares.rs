@@ -1,0 +1,94 @@
+//! Comparisons that facts about memory decide; the rules are in
+//! `isle/folds.isle`.
+//!
+//! ```text
+//! v1 = stack_addr ss0
+//! v2 = load.i64 v0+8        ; ss0 is private here
+//! v3 = icmp eq v1, v2   ==>   v3 = iconst.i8 0
+//! ```
+//!
+//! What upstream misses here: it does not know what a slot's address can be
+//! equal to, and it compares values before loads are forwarded into them.
+
+use super::apply::Edit;
+use crate::FxHashMap;
+use crate::ir::condcodes::IntCC;
+use crate::ir::{Inst, InstructionData, StackSlot, Value};
+use crate::memopt::analysis::graph::Order;
+use crate::memopt::analysis::memory::{EventIndex, EventKind, Memory};
+use crate::memopt::analysis::reaching::Reaching;
+use crate::memopt::facts::location::Root;
+use crate::memopt::isle::{self, SlotFacts};
+use alloc::vec::Vec;
+
+/// Finds the comparisons whose result is known.
+pub fn edits(memory: &Memory<'_>, order: &Order, reaching: &Reaching<'_>) -> Vec<Edit> {
+    let events = compare_events(memory);
+    let mut edits = Vec::new();
+    for block in order.blocks() {
+        for inst in memory.func.layout.block_insts(*block) {
+            if let Some((cc, args)) = scalar_compare(memory, inst) {
+                let event = events.get(&inst);
+                let point = Point {
+                    memory,
+                    private: event.is_some_and(|event| reaching.slot_is_private(*event)),
+                };
+                let dfg = &memory.func.dfg;
+                if let Some(result) = isle::fold_icmp(dfg, memory.policy, &point, cc, args) {
+                    edits.push(Edit::FoldCompare(inst, result));
+                }
+            }
+        }
+    }
+    edits
+}
+
+fn compare_events(memory: &Memory<'_>) -> FxHashMap<Inst, EventIndex> {
+    let events = memory.events.iter().enumerate();
+    let compares = events.filter(|(_, event)| matches!(event.kind, EventKind::Compare));
+    compares
+        .map(|(index, event)| (event.inst, index as EventIndex))
+        .collect()
+}
+
+fn scalar_compare(memory: &Memory<'_>, inst: Inst) -> Option<(IntCC, [Value; 2])> {
+    let dfg = &memory.func.dfg;
+    match dfg.insts[inst] {
+        InstructionData::IntCompare { args, cond, .. } if dfg.value_type(args[0]).is_int() => {
+            Some((cond, args.map(|arg| dfg.resolve_aliases(arg))))
+        }
+        _ => None,
+    }
+}
+
+/// What is known about slots where one comparison executes.
+struct Point<'p, 'a> {
+    memory: &'p Memory<'a>,
+    /// Does nobody else know the slot that is compared?
+    private: bool,
+}
+
+impl SlotFacts for Point<'_, '_> {
+    fn slot_address(&self, value: Value) -> Option<(StackSlot, i64)> {
+        let address = self.memory.slots.address(value)?;
+        let (Root::Slot(slot), Some(offset)) = (address.root, address.offset) else {
+            return None;
+        };
+        let size = i64::from(self.memory.func.sized_stack_slots[slot].size);
+        (0..size).contains(&offset).then_some((slot, offset))
+    }
+
+    fn is_foreign(&self, value: Value, slot: StackSlot) -> bool {
+        let derived = self.memory.slots.address(value);
+        // While a slot is private every value derived from it is followed.
+        derived.is_none() && (self.memory.is_foreign(value) || self.is_private(slot))
+    }
+}
+
+impl Point<'_, '_> {
+    fn is_private(&self, _slot: StackSlot) -> bool {
+        // The event asks about the one slot of its comparison; where there are
+        // two, no rule asks.
+        self.private
+    }
+}

@@ -1,0 +1,105 @@
+//! Loads whose value nobody uses, and the pure code that fed what is gone.
+//!
+//! Cranelift lowers every load, used or not, because a load is a side effect to
+//! it; even one that cannot trap reaches machine code. And what a removed store
+//! stored, or the `stack_addr` of a slot that is gone, is left behind.
+//!
+//! Soundness: a load that cannot trap observes memory, but nobody observes the
+//! load. One of memory that the world writes at any time stays.
+
+use super::apply::{Edit, Uses};
+use crate::FxHashSet;
+use crate::ir::{Function, Inst, InstructionData, Opcode};
+use crate::memopt::facts::calls::Policy;
+use crate::memopt::facts::effect::{self, Effect};
+use alloc::vec::Vec;
+
+/// What nobody uses.
+pub struct DeadCode {
+    /// Loads, one edit each.
+    pub loads: Vec<Edit>,
+    /// Pure instructions, whose removal is no edit: Cranelift's lowering does
+    /// not see them anyway.
+    pub pure: Vec<Inst>,
+}
+
+/// Finds unused loads, and the pure code that feeds nothing else.
+///
+/// With `loads` false, loads stay.
+pub fn find(func: &Function, policy: &dyn Policy, loads: bool) -> DeadCode {
+    let mut uses = Uses::new(func);
+    let mut dead = DeadCode {
+        loads: Vec::new(),
+        pure: Vec::new(),
+    };
+    let mut work = Vec::new();
+    let mut known: FxHashSet<Inst> = FxHashSet::default();
+    for block in func.layout.blocks() {
+        for inst in func.layout.block_insts(block) {
+            if uses.are_none(func, inst) {
+                work.push(inst);
+            }
+        }
+    }
+    // In the order of the function, whatever the order of discovery.
+    work.reverse();
+    while let Some(inst) = work.pop() {
+        let is_load = match removable(func, policy, inst) {
+            Removable::Pure => false,
+            Removable::Load if loads => true,
+            Removable::Load | Removable::No => continue,
+        };
+        // What feeds a dead instruction may have another result in use.
+        if !uses.are_none(func, inst) || !known.insert(inst) {
+            continue;
+        }
+        if is_load {
+            dead.loads.push(Edit::RemoveUnusedLoad(inst));
+        } else {
+            dead.pure.push(inst);
+        }
+        uses.remove(func, inst, |value| {
+            if let Some(feeding) = func.dfg.value_def(value).inst()
+                && func.layout.inst_block(feeding).is_some()
+            {
+                work.push(feeding);
+            }
+        });
+    }
+    dead
+}
+
+enum Removable {
+    No,
+    Pure,
+    Load,
+}
+
+fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable {
+    let opcode = func.dfg.insts[inst].opcode();
+    match effect::effect(func, inst) {
+        Effect::None if opcode.is_terminator() || opcode.is_branch() => Removable::No,
+        Effect::None => match func.dfg.insts[inst] {
+            InstructionData::NullAry { opcode } if opcode != Opcode::Nop => Removable::No,
+            _ if func.dfg.inst_results(inst).is_empty() => Removable::No,
+            _ => Removable::Pure,
+        },
+        Effect::Access(access) if access.stored.is_none() && access.flags.notrap() => {
+            let region = access
+                .region()
+                .map(|region| &func.dfg.alias_regions[region]);
+            let asynchronous = region.is_some_and(|region| {
+                policy.is_asynchronous(region.user_id)
+                    || policy.is_asynchronous(policy.representative(region.user_id))
+            });
+            if asynchronous {
+                Removable::No
+            } else {
+                Removable::Load
+            }
+        }
+        Effect::Access(_) | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => {
+            Removable::No
+        }
+    }
+}

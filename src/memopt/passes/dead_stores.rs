@@ -1,0 +1,85 @@
+//! Stores that nobody observes.
+//!
+//! ```text
+//! store v1, v0+8   ; nobody looks
+//! call fn0(v0)     ; does not read it        call fn0(v0)
+//! store v2, v0+8                       ==>   store v2, v0+8
+//! v3 = stack_addr ss0
+//! store v2, v3     ; the frame ends          return
+//! return
+//! ```
+//!
+//! What upstream misses here: every call and return observes every region; a
+//! store into a slot is dead only if overwritten; and only a store to the same
+//! address value, offset, type and width overwrites.
+//!
+//! Soundness: [`Upcoming`] proves that on every path the bytes are overwritten
+//! before anyone can see them, or that nobody ever will. A store that may trap
+//! stays. All dead stores can go at once: if D is dead because K overwrites
+//! its bytes, and K is dead, then whoever looks behind K looks behind the
+//! store that made K dead. But a store must not be dead because of one that is
+//! a no-op because of it, so the two passes see different functions.
+//!
+//! Cost: one query for each store, see [`Upcoming::is_observed`].
+
+use super::apply::Edit;
+use crate::entity::EntitySet;
+use crate::ir::StackSlot;
+use crate::memopt::analysis::memory::{Access, EventIndex, EventKind, Memory};
+use crate::memopt::analysis::slots::Privacy;
+use crate::memopt::analysis::upcoming::Upcoming;
+use alloc::vec::Vec;
+
+/// Finds the stores that nobody observes. `is_private` says whether the slot
+/// of an access is known to nobody else when it executes.
+pub fn edits(
+    memory: &Memory<'_>,
+    upcoming: &mut Upcoming<'_>,
+    is_private: impl Fn(EventIndex) -> bool,
+) -> Vec<Edit> {
+    let read = slots_that_are_read(memory);
+    let mut edits = Vec::new();
+    for index in 0..memory.events.len() as EventIndex {
+        let Some(access) = memory
+            .access(index)
+            .filter(|access| is_candidate(memory, access))
+        else {
+            continue;
+        };
+        let unread = access.slot().is_some_and(|slot| {
+            memory.slots.privacy(slot) == Privacy::Always && !read.contains(slot)
+        });
+        if unread || !upcoming.is_observed(index, is_private(index)) {
+            edits.push(Edit::RemoveDeadStore(memory.events[index as usize].inst));
+        }
+    }
+    edits
+}
+
+/// May the store go if nobody observes it?
+fn is_candidate(memory: &Memory<'_>, access: &Access) -> bool {
+    let public = access
+        .slot()
+        .is_some_and(|slot| memory.slots.privacy(slot) == Privacy::Never);
+    access.stored.is_some() && access.trap.is_none() && !access.asynchronous && !public
+}
+
+/// The slots from which anything is ever read.
+fn slots_that_are_read(memory: &Memory<'_>) -> EntitySet<StackSlot> {
+    let mut read = EntitySet::new();
+    for event in &memory.events {
+        match &event.kind {
+            EventKind::Access(access) if access.stored.is_none() => {
+                read.extend(access.slot());
+            }
+            EventKind::Call(call) => read.extend(call.mapped_slots.iter().copied()),
+            EventKind::Access(_)
+            | EventKind::Barrier
+            | EventKind::Trap
+            | EventKind::End
+            | EventKind::Compare
+            | EventKind::Escape => {}
+        }
+    }
+    read
+}

@@ -1,0 +1,279 @@
+//! Loads of values that are known, and stores of values that are there.
+//!
+//! ```text
+//! store v1, v0+8                     store v1, v0+8
+//! v2 = load.i64 v0+8         ==>
+//! store v2, v0+8
+//! v3 = load.i64 v4+16                v3 = load.i64 v4+16
+//! call fn0(v2)  ; no write           call fn0(v1)
+//! v5 = load.i64 v4+16
+//! return v5                          return v3
+//! ```
+//!
+//! A load is answered by the store that wrote its bytes, of any width that
+//! covers them, or by an earlier load of the same bytes. A store of what its
+//! location holds anyway is no store.
+//!
+//! What upstream misses here: it knows the last store to a region only, by the
+//! same address value, offset and type; every call ends what it knows; and it
+//! has no versions for a private slot.
+//!
+//! Soundness: [`Reaching`] proves that nothing wrote the bytes in between, on
+//! any path. A load that may trap has been preceded by an access to the same
+//! bytes. Memory holds the same bytes at all times, whichever of the edits are
+//! made, so that they may cite each other: a no-op store writes what is there,
+//! and is then walked over.
+//!
+//! Cost: one query for each access, see [`Reaching::source`].
+
+use super::apply::Edit;
+use crate::FxHashMap;
+use crate::ir::{Endianness, Inst, Opcode, Type, Value};
+use crate::memopt::Options;
+use crate::memopt::analysis::dominance::Dominance;
+use crate::memopt::analysis::graph::{Graph, Node};
+use crate::memopt::analysis::memory::{Access, EventIndex, Memory};
+use crate::memopt::analysis::reaching::{Reaching, Source};
+use crate::memopt::facts::coercion::Recipe;
+use crate::memopt::facts::location::{Location, Overlap};
+use crate::memopt::isle;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Finds loads to replace and no-op stores.
+pub fn edits(
+    memory: &Memory<'_>,
+    graph: &Graph,
+    dominance: &Dominance,
+    reaching: &mut Reaching<'_>,
+    options: &Options,
+) -> Vec<Edit> {
+    let mut pass = Pass {
+        memory,
+        dominance,
+        reaching,
+        options,
+        known: FxHashMap::default(),
+        replaced: FxHashMap::default(),
+        edits: Vec::new(),
+    };
+    dominance.walk(graph.entry, |node, enter| {
+        if enter {
+            for event in memory.of_node(node) {
+                pass.visit(node, event);
+            }
+        }
+    });
+    pass.edits
+}
+
+/// Bytes as some load finds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    source: Source,
+    location: Location,
+    opcode: Opcode,
+    ty: Type,
+    /// Of one byte there is no order.
+    endianness: Option<Endianness>,
+}
+
+/// A value that a load has found.
+#[derive(Clone, Copy)]
+struct Known {
+    node: Node,
+    value: Value,
+    readonly: bool,
+}
+
+struct Pass<'p, 'a, 'r> {
+    memory: &'p Memory<'a>,
+    dominance: &'p Dominance,
+    reaching: &'p mut Reaching<'r>,
+    options: &'p Options,
+    known: FxHashMap<Key, SmallVec<[Known; 1]>>,
+    /// Loaded values that are another value, of the same type.
+    replaced: FxHashMap<Value, Value>,
+    edits: Vec<Edit>,
+}
+
+impl Pass<'_, '_, '_> {
+    fn visit(&mut self, node: Node, event: EventIndex) {
+        let memory = self.memory;
+        let Some(access) = memory.access(event) else {
+            return;
+        };
+        if access.asynchronous {
+            return;
+        }
+        let inst = memory.events[event as usize].inst;
+        match access.stored {
+            None => self.load(node, event, inst, access),
+            Some(stored) if self.options.noop_stores => {
+                self.store(node, event, inst, access, stored)
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn load(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access) {
+        let source = self.reaching.source(event);
+        if source == Source::Unknown {
+            return;
+        }
+        let result = self.memory.func.dfg.first_result(inst);
+        let key = self.key(source, access, access.opcode, self.type_of(result));
+        let answer = match self.look_up(key, node) {
+            Some(known) => Some((known.value, Recipe::new())),
+            None => self.from_store(source, access),
+        };
+        if let Some((value, recipe)) = answer
+            && self.options.forward_loads
+        {
+            let value = self.canonical(value);
+            if recipe.is_empty() {
+                self.replaced.insert(result, value);
+            }
+            self.edits.push(Edit::ReplaceLoad {
+                load: inst,
+                value,
+                recipe,
+            });
+            return;
+        }
+        self.known.entry(key).or_default().push(Known {
+            node,
+            value: result,
+            readonly: access.readonly,
+        });
+    }
+
+    /// What the load sees of the value that its source stored.
+    fn from_store(&self, source: Source, load: &Access) -> Option<(Value, Recipe)> {
+        let Source::Store(event) = source else {
+            return None;
+        };
+        let store = self.memory.access(event)?;
+        let value = store.stored?;
+        let bytes = store.location.bytes?;
+        let at = match self.overlap(store, load) {
+            Overlap::Same => 0,
+            Overlap::Covers { at } => at,
+            Overlap::None | Overlap::Inside | Overlap::Partial | Overlap::Unknown => return None,
+        };
+        let loaded = load.location.bytes?;
+        if bytes > 1 && store.endianness != load.endianness {
+            return None;
+        }
+        let below = match store.endianness {
+            Endianness::Little => at,
+            Endianness::Big => bytes - at - loaded,
+        };
+        let stored_type = self.type_of(value);
+        let recipe = isle::coerce(
+            &self.memory.func.dfg,
+            self.memory.policy,
+            stored_type,
+            8 * below,
+            &load.load?,
+        )?;
+        Some((value, recipe))
+    }
+
+    fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
+        let source = self.reaching.source(event);
+        let stored = self.canonical(stored);
+        if self.was_stored(source, access, stored) || self.was_loaded(source, access, stored, node)
+        {
+            self.reaching.set_noop(event);
+            self.edits.push(Edit::RemoveNoopStore(inst));
+        }
+    }
+
+    /// Has a store of the same value to the same bytes come before?
+    fn was_stored(&self, source: Source, access: &Access, stored: Value) -> bool {
+        let Source::Store(event) = source else {
+            return false;
+        };
+        let Some(before) = self.memory.access(event) else {
+            return false;
+        };
+        before.opcode == access.opcode
+            && before
+                .stored
+                .is_some_and(|value| self.canonical(value) == stored)
+            && self.overlap(before, access) == Overlap::Same
+            && (before.endianness == access.endianness || access.location.bytes == Some(1))
+    }
+
+    /// Has the value been loaded from the same bytes, and are they unchanged?
+    ///
+    /// That a load came through does not prove that a store would. And what a
+    /// `readonly` load found proves nothing about stores.
+    fn was_loaded(&mut self, source: Source, access: &Access, stored: Value, node: Node) -> bool {
+        if source == Source::Unknown || access.trap.is_some() {
+            return false;
+        }
+        let ty = self.type_of(stored);
+        loads_that_undo(access.opcode).iter().any(|opcode| {
+            let key = self.key(source, access, *opcode, ty);
+            self.look_up(key, node)
+                .is_some_and(|known| !known.readonly && self.canonical(known.value) == stored)
+        })
+    }
+
+    fn overlap(&self, a: &Access, b: &Access) -> Overlap {
+        // The source says that both mean one address; how they lie to each
+        // other in it is a matter of offsets.
+        a.location
+            .overlap_in_root(&b.location, self.memory.pointer_bits)
+    }
+
+    fn key(&self, source: Source, access: &Access, opcode: Opcode, ty: Type) -> Key {
+        let one_byte = access.location.bytes == Some(1);
+        Key {
+            source,
+            location: access.location,
+            opcode,
+            ty,
+            endianness: (!one_byte).then_some(access.endianness),
+        }
+    }
+
+    /// The value under `key` that dominates `node`.
+    fn look_up(&mut self, key: Key, node: Node) -> Option<Known> {
+        let list = self.known.get_mut(&key)?;
+        // The walk is over the dominator tree: what does not dominate this
+        // node will not dominate a later one either.
+        while let Some(last) = list.last() {
+            if self.dominance.dominates(last.node, node) {
+                return Some(*last);
+            }
+            list.pop();
+        }
+        None
+    }
+
+    fn canonical(&self, value: Value) -> Value {
+        let mut value = self.memory.func.dfg.resolve_aliases(value);
+        while let Some(other) = self.replaced.get(&value) {
+            value = *other;
+        }
+        value
+    }
+
+    fn type_of(&self, value: Value) -> Type {
+        self.memory.func.dfg.value_type(value)
+    }
+}
+
+/// Loads whose result, stored by `opcode`, puts back the same bytes.
+fn loads_that_undo(opcode: Opcode) -> &'static [Opcode] {
+    match opcode {
+        Opcode::Store => &[Opcode::Load],
+        Opcode::Istore8 => &[Opcode::Uload8, Opcode::Sload8],
+        Opcode::Istore16 => &[Opcode::Uload16, Opcode::Sload16],
+        Opcode::Istore32 => &[Opcode::Uload32, Opcode::Sload32],
+        _ => &[],
+    }
+}
