@@ -24,8 +24,8 @@ extern crate alloc;
 
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{
-    CodegenResult, Context, FxHashMap, FxHashSet, control, cursor, dominator_tree, entity,
-    flowgraph, ir, isa, settings,
+    CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, control, cursor, dominator_tree,
+    entity, flowgraph, ir, isa, settings,
 };
 
 pub mod memopt;
@@ -35,4 +35,4 @@ pub use memopt::facts::calls::{CalleeName, NoPolicy, Origin, Policy, RegionSet, 
 pub use memopt::facts::declared::{DeclaredPolicy, PolicyError};
 pub use memopt::summary::{Summaries, WithSummaries};
 pub use memopt::{Options, Stats};
-pub use pipeline::{optimize, optimize_module};
+pub use pipeline::{optimize, optimize_module, run_module};

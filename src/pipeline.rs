@@ -2,9 +2,10 @@
 
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
+use crate::memopt::callgraph::CallGraph;
 use crate::memopt::facts::calls::Policy;
-use crate::memopt::{self, Options, Stats};
-use crate::{CodegenResult, Context};
+use crate::memopt::{self, Options, Stats, TargetFacts};
+use crate::{CodegenError, CodegenResult, Context};
 
 /// Optimizes one function: upstream's mid-end, then the passes of this crate.
 ///
@@ -29,7 +30,8 @@ pub fn optimize(
 /// call to one of them is as transparent as its body lets it be.
 ///
 /// `policy_of` gives the policy for the function at an index. Two functions
-/// of one name have no summary.
+/// of one name have no summary. The order of `contexts` makes no difference to
+/// the result.
 ///
 /// # Errors
 ///
@@ -40,11 +42,45 @@ pub fn optimize_module<'p>(
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
-) -> Result<Vec<Stats>, (usize, cranelift_codegen::CodegenError)> {
-    let mut stats = Vec::with_capacity(contexts.len());
-    for (index, ctx) in contexts.iter_mut().enumerate() {
-        let one = optimize(ctx, isa, policy_of(index), options).map_err(|error| (index, error))?;
-        stats.push(one);
-    }
+) -> Result<Vec<Stats>, (usize, CodegenError)> {
+    bottom_up(contexts, isa, policy_of, |ctx, policy| {
+        optimize(ctx, isa, policy, options)
+    })
+}
+
+/// [`optimize_module`] for functions that upstream's mid-end has been over
+/// already, as it leaves them.
+///
+/// # Errors
+///
+/// As [`optimize_module`].
+pub fn run_module<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    options: &Options,
+) -> Result<Vec<Stats>, (usize, CodegenError)> {
+    bottom_up(contexts, isa, policy_of, |ctx, policy| {
+        memopt::run(ctx, isa, policy, options)
+    })
+}
+
+fn bottom_up<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    mut one: impl FnMut(&mut Context, &dyn Policy) -> CodegenResult<Stats>,
+) -> Result<Vec<Stats>, (usize, CodegenError)> {
+    let graph = CallGraph::new(contexts.iter().map(|ctx| &ctx.func));
+    let mut stats = vec![Stats::default(); contexts.len()];
+    graph.bottom_up(
+        contexts,
+        policy_of,
+        TargetFacts::of(isa),
+        |index, ctx, policy| {
+            stats[index] = one(ctx, policy).map_err(|error| (index, error))?;
+            Ok(())
+        },
+    )?;
     Ok(stats)
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 mod analysis;
+pub mod callgraph;
 pub mod facts;
 mod isle;
 mod passes;
@@ -16,7 +17,8 @@ pub mod summary;
 
 use analysis::dominance::Dominance;
 use analysis::graph::{Graph, Order};
-use analysis::memory::{Memory, TargetFacts};
+use analysis::memory::Memory;
+pub use analysis::memory::TargetFacts;
 use analysis::reaching::Reaching;
 use analysis::slots::Privacy;
 use analysis::upcoming::Upcoming;
@@ -186,10 +188,7 @@ pub fn run(
         options,
         stats: Stats::default(),
         room: options.edit_limit,
-        target: TargetFacts {
-            endianness: isa.endianness(),
-            pointer_bits: isa.pointer_bits().into(),
-        },
+        target: TargetFacts::of(isa),
     };
     if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&run.ctx.func) {
         return Ok(run.stats);

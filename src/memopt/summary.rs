@@ -1,7 +1,313 @@
-//! Summaries of bodies, bottom-up over a call graph.
+//! Summaries of bodies.
+//!
+//! A summary is what the events of a body come to for its caller: the regions
+//! that it reads and writes outside of its own frame, and whether it may trap
+//! or unwind, reading the `stack_limit` on entry included. Regions are named by
+//! the user ids that the body uses; a caller applies its own policy to them.
+//!
+//! The net effect counts: a body that publishes a pointer and puts back what it
+//! found writes nothing. That is proven for the few locations of a region that
+//! the body itself stores to, at every way out.
 
 use crate::FxHashMap;
-use crate::memopt::facts::calls::{CalleeName, Origin, Policy, Summary};
+use crate::dominator_tree::DominatorTree;
+use crate::flowgraph::ControlFlowGraph;
+use crate::ir::{AliasRegion, Function, GlobalValue, GlobalValueData, Value};
+use crate::memopt::analysis::dominance::Dominance;
+use crate::memopt::analysis::graph::{Graph, Order};
+use crate::memopt::analysis::memory::{
+    Access, EventIndex, EventKind, Memory, TargetFacts, defining_node, handles_all_exceptions,
+    summary_of_call,
+};
+use crate::memopt::analysis::reaching::{Reaching, Source};
+use crate::memopt::analysis::versions::Class;
+use crate::memopt::facts::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
+use crate::memopt::facts::location::{Location, Overlap, Root};
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Locations of one region that are followed to the ways out of a function.
+///
+/// Adapters publish and restore one location a region. A body that stores to
+/// more counts as writing the region.
+const MAX_RESTORED_LOCATIONS: usize = 4;
+
+/// Regions times ways out that are looked at for restored locations. Beyond it
+/// every region that is stored to counts as written.
+const MAX_ENDS_TIMES_REGIONS: usize = 1024;
+
+/// What a call of `func` does, seen from its caller.
+///
+/// `cfg` and `domtree` are those of `func`. Calls in the body are as `policy`
+/// knows them.
+///
+/// Cost: O(instructions + edges), with the limits above.
+pub fn summarize(
+    func: &Function,
+    cfg: &ControlFlowGraph,
+    domtree: &DominatorTree,
+    policy: &dyn Policy,
+    target: TargetFacts,
+) -> Summary {
+    let order = Order::new(domtree);
+    let memory = Memory::new(func, &order, policy, target);
+    let mut body = Body {
+        summary: Summary::pure(),
+        memory: &memory,
+        stored: Vec::new(),
+        written_by_calls: RegionSet::none(),
+    };
+    body.stack_limit();
+    for event in 0..memory.events.len() as EventIndex {
+        body.event(event);
+    }
+    let Body {
+        mut summary,
+        stored,
+        written_by_calls,
+        ..
+    } = body;
+    summary.writes = written_by_calls;
+    for region in regions_left_changed(&memory, &order, cfg, &stored) {
+        summary
+            .writes
+            .insert(func.dfg.alias_regions[region].user_id);
+    }
+    if stored.iter().any(|access| access.region.is_none()) {
+        summary.writes = RegionSet::All;
+    }
+    let writes = summary.writes.clone();
+    summary.touches.union_with(&writes);
+    summary
+}
+
+struct Body<'m, 'a> {
+    summary: Summary,
+    memory: &'m Memory<'a>,
+    /// Stores outside of the frame.
+    stored: Vec<&'m Access>,
+    written_by_calls: RegionSet,
+}
+
+impl<'m> Body<'m, '_> {
+    /// The check of the stack limit on entry: it loads, and may trap.
+    fn stack_limit(&mut self) {
+        let func = self.memory.func;
+        let mut next: Option<GlobalValue> = func.stack_limit;
+        self.summary.may_trap |= next.is_some();
+        while let Some(value) = next {
+            next = match func.global_values[value] {
+                GlobalValueData::Load { base, flags, .. } => {
+                    self.read(func.dfg.mem_flags[flags].alias_region());
+                    Some(base)
+                }
+                GlobalValueData::IAddImm { base, .. } => Some(base),
+                GlobalValueData::VMContext
+                | GlobalValueData::Symbol { .. }
+                | GlobalValueData::DynScaleTargetConst { .. } => None,
+            };
+        }
+    }
+
+    fn event(&mut self, index: EventIndex) {
+        let memory = self.memory;
+        let event = &memory.events[index as usize];
+        match &event.kind {
+            EventKind::Access(access) => self.access(access),
+            EventKind::Call(_) => {
+                let mut callee = summary_of_call(memory.func, memory.policy, event.inst);
+                callee.may_unwind &= !handles_all_exceptions(memory.func, event.inst);
+                self.callee(&callee);
+            }
+            EventKind::End => {
+                let opcode = memory.func.dfg.insts[event.inst].opcode();
+                if opcode.is_call() {
+                    self.callee(&summary_of_call(memory.func, memory.policy, event.inst));
+                }
+            }
+            EventKind::Barrier => self.callee(&Summary::opaque()),
+            EventKind::Trap => self.summary.may_trap = true,
+            EventKind::Compare | EventKind::Escape => {}
+        }
+    }
+
+    fn callee(&mut self, callee: &Summary) {
+        self.summary.join(callee);
+        self.written_by_calls.union_with(&callee.writes);
+    }
+
+    fn access(&mut self, access: &'m Access) {
+        self.summary.may_trap |= access.trap.is_some();
+        if access.slot().is_some() {
+            // The frame is new to the caller, and gone when the caller goes on.
+            return;
+        }
+        match (access.stored, access.region) {
+            (None, region) => self.read(region),
+            (Some(_), Some(region)) => {
+                let id = self.memory.func.dfg.alias_regions[region].user_id;
+                self.summary.touches.insert(id);
+                self.stored.push(access);
+            }
+            (Some(_), None) => {
+                self.summary.touches = RegionSet::All;
+                self.stored.push(access);
+            }
+        }
+    }
+
+    fn read(&mut self, region: Option<AliasRegion>) {
+        match region {
+            Some(region) => {
+                let id = self.memory.func.dfg.alias_regions[region].user_id;
+                self.summary.reads.insert(id);
+            }
+            None => self.summary.reads = RegionSet::All,
+        }
+    }
+}
+
+/// The regions of `stored` that may hold something new at a way out.
+fn regions_left_changed(
+    memory: &Memory<'_>,
+    order: &Order,
+    cfg: &ControlFlowGraph,
+    stored: &[&Access],
+) -> Vec<AliasRegion> {
+    let mut classes: Vec<Class> = stored.iter().filter_map(|access| access.class).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let ends = ends(memory);
+    let graph = Graph::forward(order, cfg);
+    let small = classes.len() * ends.len() <= MAX_ENDS_TIMES_REGIONS;
+    let dominance = (small && !classes.is_empty())
+        .then(|| Dominance::new(&graph))
+        .flatten();
+    let mut restored: Vec<Class> = Vec::new();
+    if let Some(dominance) = &dominance {
+        let mut reaching =
+            Reaching::with_classes_at_ends(memory, order, &graph, dominance, &classes);
+        let repeating = graph.repeating_nodes();
+        let mut restoring = Restoring {
+            memory,
+            order,
+            repeating: &repeating,
+            reaching: &mut reaching,
+            ends: &ends,
+            loads: loads_by_result(memory),
+        };
+        let classes = classes.iter().copied();
+        restored = classes
+            .filter(|class| restoring.is_restored(*class, stored))
+            .collect();
+    }
+    let changed = stored
+        .iter()
+        .filter(|access| !access.class.is_some_and(|class| restored.contains(&class)));
+    let mut regions: Vec<AliasRegion> = changed.filter_map(|access| access.region).collect();
+    regions.sort_unstable();
+    regions.dedup();
+    regions
+}
+
+fn ends(memory: &Memory<'_>) -> Vec<EventIndex> {
+    let events = memory.events.iter().enumerate();
+    let ends = events.filter(|(_, event)| matches!(event.kind, EventKind::End));
+    ends.map(|(index, _)| index as EventIndex).collect()
+}
+
+fn loads_by_result(memory: &Memory<'_>) -> FxHashMap<Value, EventIndex> {
+    let mut loads = FxHashMap::default();
+    for (index, event) in memory.events.iter().enumerate() {
+        if let EventKind::Access(access) = &event.kind
+            && access.stored.is_none()
+        {
+            loads.insert(
+                memory.func.dfg.first_result(event.inst),
+                index as EventIndex,
+            );
+        }
+    }
+    loads
+}
+
+/// Proves that locations hold at every way out what they held on entry.
+struct Restoring<'r, 'm> {
+    memory: &'r Memory<'r>,
+    order: &'r Order,
+    repeating: &'r [bool],
+    reaching: &'r mut Reaching<'m>,
+    ends: &'r [EventIndex],
+    loads: FxHashMap<Value, EventIndex>,
+}
+
+impl Restoring<'_, '_> {
+    fn is_restored(&mut self, class: Class, stored: &[&Access]) -> bool {
+        let mut locations: SmallVec<[Location; MAX_RESTORED_LOCATIONS]> = SmallVec::new();
+        for access in stored.iter().filter(|access| access.class == Some(class)) {
+            if access.asynchronous || !self.is_steady(access.location) {
+                return false;
+            }
+            if !locations.contains(&access.location) {
+                if locations.len() == MAX_RESTORED_LOCATIONS {
+                    return false;
+                }
+                locations.push(access.location);
+            }
+        }
+        let ends = self.ends;
+        locations.iter().all(|location| {
+            ends.iter()
+                .all(|end| self.holds_entry_value(*end, class, *location))
+        })
+    }
+
+    /// Does the location mean the same bytes for the whole run?
+    fn is_steady(&self, location: Location) -> bool {
+        let known = location.bytes.is_some() && location.address.offset.is_some();
+        known
+            && match location.address.root {
+                Root::Value(value) => defining_node(self.memory.func, self.order, value)
+                    .is_some_and(|node| !self.repeating[node as usize]),
+                Root::Slot(_) | Root::Shared(..) => true,
+            }
+    }
+
+    fn holds_entry_value(&mut self, end: EventIndex, class: Class, location: Location) -> bool {
+        match self.reaching.source_at_end(end, class, location) {
+            Source::Entry => true,
+            Source::Store(store) => self.stores_entry_value(store, location),
+            Source::Event(_) | Source::Join(_) | Source::Unknown => false,
+        }
+    }
+
+    /// Does the store put back what the location held on entry?
+    fn stores_entry_value(&mut self, store: EventIndex, location: Location) -> bool {
+        let memory = self.memory;
+        let Some((store, value)) = memory.access(store).and_then(|a| Some((a, a.stored?))) else {
+            return false;
+        };
+        let Some(index) = self.loads.get(&value).copied() else {
+            return false;
+        };
+        let Some(load) = memory.access(index) else {
+            return false;
+        };
+        let bits = memory.pointer_bits;
+        let same = |other: &Location| {
+            other.address.root == location.address.root
+                && other.overlap_in_root(&location, bits) == Overlap::Same
+        };
+        let order_of_bytes = load.endianness == store.endianness || location.bytes == Some(1);
+        same(&store.location)
+            && same(&load.location)
+            && order_of_bytes
+            && store.puts_back(load)
+            && load.class == store.class
+            && !load.readonly
+            && self.reaching.source(index) == Source::Entry
+    }
+}
 
 /// The summaries of functions whose bodies were at hand, by name.
 #[derive(Clone, Debug, Default)]

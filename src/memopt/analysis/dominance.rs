@@ -21,7 +21,6 @@ const FRONTIER_ENTRIES_PER_EDGE: usize = 16;
 
 /// The dominator tree of a graph and the frontier of every node.
 pub struct Dominance {
-    idom: Vec<Node>,
     children: Vec<SmallVec<[Node; 2]>>,
     frontier: Vec<SmallVec<[Node; 2]>>,
     /// When the walk over the tree enters and leaves a node.
@@ -42,7 +41,6 @@ impl Dominance {
             }
         }
         let mut dominance = Self {
-            idom,
             children,
             frontier,
             span: vec![(0, 0); graph.len()],
@@ -80,11 +78,6 @@ impl Dominance {
     /// The nodes where the dominance of `node` ends.
     pub fn frontier(&self, node: Node) -> &[Node] {
         &self.frontier[node as usize]
-    }
-
-    /// The closest strict dominator; the entry's is itself.
-    pub fn idom(&self, node: Node) -> Node {
-        self.idom[node as usize]
     }
 
     fn number_tree(&mut self, entry: Node) {

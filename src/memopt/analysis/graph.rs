@@ -41,23 +41,14 @@ impl Order {
     }
 
     /// The number of reachable blocks.
+    #[expect(clippy::len_without_is_empty, reason = "a function has an entry")]
     pub fn len(&self) -> usize {
         self.blocks.len()
-    }
-
-    /// Is there no block at all?
-    pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
     }
 
     /// The blocks, the entry first.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
-    }
-
-    /// The block with this number.
-    pub fn block(&self, node: Node) -> Block {
-        self.blocks[node as usize]
     }
 
     /// The number of `block`; `None` if it is unreachable.
@@ -147,13 +138,9 @@ impl Graph {
     }
 
     /// The number of nodes.
+    #[expect(clippy::len_without_is_empty, reason = "a graph has an entry")]
     pub fn len(&self) -> usize {
         self.succs.starts.len() - 1
-    }
-
-    /// Is there no node at all?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The nodes that an edge from `node` leads to.

@@ -14,6 +14,7 @@ use crate::ir::{
     ValueDef,
 };
 use crate::ir::{Endianness, ExceptionTableItem};
+use crate::isa::TargetIsa;
 use crate::memopt::facts::address::{Addresses, origin};
 use crate::memopt::facts::calls::{CalleeName, Policy, RegionSet, Summary};
 use crate::memopt::facts::coercion::Load;
@@ -64,6 +65,8 @@ pub enum EventKind {
 pub struct Access {
     /// The bytes.
     pub location: Location,
+    /// The region that it carries.
+    pub region: Option<AliasRegion>,
     /// The class of its region; `None` if it carries none.
     pub class: Option<Class>,
     /// What is stored; `None` for a load.
@@ -144,6 +147,16 @@ pub struct TargetFacts {
     pub endianness: Endianness,
     /// The width of a pointer, in bits.
     pub pointer_bits: u32,
+}
+
+impl TargetFacts {
+    /// What `isa` says.
+    pub fn of(isa: &dyn TargetIsa) -> Self {
+        Self {
+            endianness: isa.endianness(),
+            pointer_bits: isa.pointer_bits().into(),
+        }
+    }
 }
 
 /// The classes of alias regions.
@@ -344,6 +357,7 @@ impl<'a> Memory<'a> {
                 address: base.plus(access.offset.into(), bits),
                 bytes: access.bytes,
             },
+            region: access.region(),
             class,
             stored: access.stored,
             load: access.load,
@@ -391,6 +405,7 @@ impl<'a> Memory<'a> {
 pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summary {
     let dfg = &func.dfg;
     let summary = match dfg.insts[inst] {
+        // Tail calls have the formats of calls.
         InstructionData::Call { func_ref, .. } | InstructionData::TryCall { func_ref, .. } => {
             match &dfg.ext_funcs[func_ref].name {
                 ExternalName::LibCall(libcall) => Some(Summary::of_libcall(*libcall)),
@@ -487,6 +502,18 @@ impl Regions {
 }
 
 impl Access {
+    /// Does this store, of what `load` loaded from the same bytes, leave them
+    /// as `load` found them?
+    pub fn puts_back(&self, load: &Access) -> bool {
+        match self.opcode {
+            Opcode::Store => load.opcode == Opcode::Load,
+            Opcode::Istore8 => matches!(load.opcode, Opcode::Uload8 | Opcode::Sload8),
+            Opcode::Istore16 => matches!(load.opcode, Opcode::Uload16 | Opcode::Sload16),
+            Opcode::Istore32 => matches!(load.opcode, Opcode::Uload32 | Opcode::Sload32),
+            _ => false,
+        }
+    }
+
     /// Does `slots` know the slot of this access, and nobody else ever?
     pub fn is_always_private(&self, slots: &Slots) -> bool {
         self.slot()

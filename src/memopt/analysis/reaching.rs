@@ -64,6 +64,7 @@ pub struct Reaching<'a> {
     versions: Versions,
     ops: Vec<EventOps>,
     event_of_op: Vec<EventIndex>,
+    end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
     /// Stores that are known to change nothing.
     noops: Vec<bool>,
     /// How many queries [`MAX_STEPS`] has ended, and classes without versions.
@@ -80,7 +81,20 @@ impl<'a> Reaching<'a> {
         graph: &'a Graph,
         dominance: &'a Dominance,
     ) -> Self {
-        let mut builder = Builder::new(memory);
+        Self::with_classes_at_ends(memory, order, graph, dominance, &[])
+    }
+
+    /// The same, and [`Self::source_at_end`] can be asked about `classes`.
+    ///
+    /// Cost: also O(`classes` · ends of the function).
+    pub fn with_classes_at_ends(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        graph: &'a Graph,
+        dominance: &'a Dominance,
+        classes_at_ends: &'a [Class],
+    ) -> Self {
+        let mut builder = Builder::new(memory, classes_at_ends);
         for node in 0..graph.len() as Node {
             builder.starts.push(builder.list.len() as u32);
             for event in memory.of_node(node) {
@@ -104,6 +118,7 @@ impl<'a> Reaching<'a> {
             versions,
             ops: builder.ops,
             event_of_op: builder.event_of_op,
+            end_ops: builder.end_ops,
             noops: alloc::vec![false; memory.events.len()],
         }
     }
@@ -148,16 +163,29 @@ impl<'a> Reaching<'a> {
         self.source_at(access, op, private)
     }
 
+    /// Where the bytes come from that a location in `class` holds where the
+    /// function ends by `event`.
+    ///
+    /// Only for a class that was announced to [`Self::with_classes_at_ends`].
+    pub fn source_at_end(&mut self, event: EventIndex, class: Class, location: Location) -> Source {
+        let op = self.end_ops[&(event, class)];
+        self.search(location, class, op, false)
+    }
+
     fn source_at(&mut self, access: &Access, op: OpIndex, private: bool) -> Source {
-        let state = self.versions.before(op);
         let class = match access.slot() {
             Some(slot) if private => self.memory.slot_class(slot),
             Some(_) | None => access.class.unwrap_or(ANY),
         };
+        self.search(access.location, class, op, private)
+    }
+
+    fn search(&mut self, location: Location, class: Class, op: OpIndex, private: bool) -> Source {
+        let state = self.versions.before(op);
         if !self.versions.is_tracked(class) {
             return Source::Unknown;
         }
-        let root_node = match access.location.address.root {
+        let root_node = match location.address.root {
             Root::Value(value) => match defining_node(self.memory.func, self.order, value) {
                 Some(node) => Some(node),
                 None => return Source::Unknown,
@@ -166,7 +194,7 @@ impl<'a> Reaching<'a> {
         };
         let mut query = Query {
             reaching: self,
-            location: access.location,
+            location,
             private,
             root_node,
             joins: FxHashMap::default(),
@@ -341,10 +369,12 @@ struct Builder<'a> {
     event_of_op: Vec<EventIndex>,
     ops: Vec<EventOps>,
     escape_classes: SecondaryMap<StackSlot, Class>,
+    classes_at_ends: &'a [Class],
+    end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(memory: &'a Memory<'a>) -> Self {
+    fn new(memory: &'a Memory<'a>, classes_at_ends: &'a [Class]) -> Self {
         let mut escape_classes = SecondaryMap::new();
         for (class, slot) in (memory.classes()..).zip(memory.slots.used()) {
             escape_classes[*slot] = class;
@@ -356,6 +386,8 @@ impl<'a> Builder<'a> {
             event_of_op: Vec::new(),
             ops: Vec::with_capacity(memory.events.len()),
             escape_classes,
+            classes_at_ends,
+            end_ops: FxHashMap::default(),
         }
     }
 
@@ -381,7 +413,13 @@ impl<'a> Builder<'a> {
                 self.push(event, EPOCH, true);
             }
             EventKind::Compare => ops.escape = self.compared_slot(event),
-            EventKind::Trap | EventKind::End | EventKind::Escape => {}
+            EventKind::End => {
+                for class in self.classes_at_ends {
+                    let op = self.push(event, *class, false);
+                    self.end_ops.insert((event, *class), op);
+                }
+            }
+            EventKind::Trap | EventKind::Escape => {}
         }
         for slot in memory.slots.escapes_at(inst) {
             self.push(event, self.escape_classes[*slot], true);
