@@ -1,0 +1,158 @@
+//! Compares what came out with what the comments of a function expect.
+
+use crate::clif;
+use crate::complaint::{Complaint, Position};
+use crate::diff;
+use crate::filetest::output::Output;
+use cranelift_memopt::Stats;
+use cranelift_reader::{Comment, Details, TestFile};
+use filecheck::{CheckerBuilder, NO_VARIABLES};
+
+/// Keywords of comments that are for us, and no part of a precise output.
+const OURS: [&str; 6] = ["policy:", "stats:", "run:", "print:", "error:", "needs:"];
+
+/// A counter of [`Stats`] and the number that it should have.
+type Count<'a> = (&'a str, u32);
+
+/// Does this comment say something to the runner, so that it is neither prose
+/// nor a line of a precise output?
+pub fn is_directive(comment: &str) -> bool {
+    let ours = OURS.iter().any(|k| clif::directive(comment, k).is_some());
+    ours || is_bare_run(comment) || is_check(comment)
+}
+
+/// `; run` and `; print` without a colon, which upstream allows.
+pub fn is_bare_run(comment: &str) -> bool {
+    matches!(
+        comment.trim_start_matches([';', ' ']).trim(),
+        "run" | "print"
+    )
+}
+
+fn is_check(comment: &str) -> bool {
+    // A directive that does not parse is one all the same.
+    CheckerBuilder::new().directive(comment).unwrap_or(true)
+}
+
+/// Does any comment of the file check an output?
+pub fn has_checks(file: &TestFile<'_>) -> bool {
+    clif::comments(file).any(|comment| is_check(comment.text))
+}
+
+/// Does any comment of the file check counters?
+pub fn has_stats(file: &TestFile<'_>) -> bool {
+    clif::comments(file).any(|comment| clif::directive(comment.text, "stats:").is_some())
+}
+
+/// Runs the checks of the file's preamble and of one function on `text`.
+///
+/// # Errors
+///
+/// What did not match, as `filecheck` explains it.
+pub fn filecheck(
+    text: &str,
+    preamble: &[Comment<'_>],
+    details: &Details<'_>,
+) -> Result<(), String> {
+    let mut builder = CheckerBuilder::new();
+    for comment in preamble.iter().chain(&details.comments) {
+        builder
+            .directive(comment.text)
+            .map_err(|error| format!("{error} in `{}`", comment.text))?;
+    }
+    let checker = builder.finish();
+    let met = checker.check(text, NO_VARIABLES).map_err(|e| e.to_string());
+    if met? {
+        return Ok(());
+    }
+    let explained = checker.explain(text, NO_VARIABLES);
+    let (_, explained) = explained.map_err(|error| error.to_string())?;
+    Err(format!("filecheck failed:\n{checker}{explained}"))
+}
+
+/// The lines of a function's precise output, from the comments behind it.
+pub fn precise_lines<'a>(text: &str, details: &Details<'a>) -> Vec<&'a str> {
+    let end = clif::last_line(text, details);
+    let behind = |c: &&Comment<'_>| Position::of(text, c.text).line > end;
+    let comments = details.comments.iter().filter(behind).map(|c| c.text);
+    let lines = comments.filter(|c| !c.starts_with(";;") && !is_directive(c));
+    lines
+        .map(|c| c.strip_prefix("; ").or(c.strip_prefix(';')).unwrap_or(c))
+        .collect()
+}
+
+/// Compares a precise output with its expectation.
+///
+/// # Errors
+///
+/// The difference, as a unified diff.
+pub fn precise(expected: &[&str], actual: &str) -> Result<(), String> {
+    if actual.lines().eq(expected.iter().copied()) {
+        return Ok(());
+    }
+    let expected: String = expected.iter().flat_map(|line| [line, "\n"]).collect();
+    let diff = diff::unified(&expected, actual, "expected", "actual");
+    Err(format!(
+        "the output is not the one expected\n{diff}\
+         run again with CRANELIFT_TEST_BLESS=1 to accept it"
+    ))
+}
+
+/// The `stats:` comments of a function.
+///
+/// # Errors
+///
+/// A counter that is not known or a count that is no number, with its place.
+pub fn counts<'a>(
+    name: &str,
+    text: &str,
+    details: &Details<'a>,
+) -> Result<Vec<Count<'a>>, Complaint> {
+    let mut counts = Vec::new();
+    for comment in &details.comments {
+        let line = clif::directive(comment.text, "stats:").unwrap_or_default();
+        for word in line.split_whitespace() {
+            let count = count(word).ok_or_else(|| {
+                let message = format!("`{word}` is not COUNTER=COUNT");
+                Complaint::at(name, Position::of(text, word), message)
+            })?;
+            counts.push(count);
+        }
+    }
+    Ok(counts)
+}
+
+fn count(word: &str) -> Option<Count<'_>> {
+    let (name, count) = word.split_once('=')?;
+    counter(&Stats::default(), name)?;
+    Some((name, count.parse().ok()?))
+}
+
+/// A counter by name; `edits` is the sum over all kinds.
+fn counter(stats: &Stats, name: &str) -> Option<u32> {
+    if name == "edits" {
+        return Some(stats.edits());
+    }
+    let counters = stats.counters();
+    let found = counters.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, count)| count)
+}
+
+/// Compares the counters of the passes with what the comments say.
+///
+/// # Errors
+///
+/// The counters that differ.
+pub fn stats(expected: &[Count<'_>], output: &Output) -> Result<(), String> {
+    let Some(stats) = &output.stats else {
+        return Ok(());
+    };
+    let differs = |(name, count): &&Count<'_>| counter(stats, name) != Some(*count);
+    let wrong: Vec<_> = expected.iter().filter(differs).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let wrong = wrong.iter().map(|(name, count)| format!("{name}={count}"));
+    let wrong = wrong.collect::<Vec<_>>().join(" ");
+    Err(format!("expected {wrong}\nbut the passes did {stats}"))
+}

@@ -1,0 +1,32 @@
+//! Runs `.clif` files as tests.
+//!
+//! The format is that of Cranelift's filetests: `test …`, `set …` and
+//! `target …` lines, then functions, with expectations in their comments.
+//! `test memopt` is new, and three kinds of comments that upstream's reader
+//! takes for prose:
+//!
+//! | comment | meaning |
+//! |---|---|
+//! | `; policy: CLAUSE` | the policy for the next function; see [`crate::policies`] |
+//! | `; stats: NAME=COUNT …` | what the passes have to count in the function before it |
+//! | `;; needs: PASS …` | in the header: the file has to fail without each of these passes |
+//!
+//! A file is one module: its functions may call each other, and the passes see
+//! all of them. The steps are [`command`] (what the header asks for),
+//! [`output`] (what the compiler makes of the functions), [`expect`] (is it
+//! what the comments say?), or [`execute`] where functions are run, and
+//! [`bless`], which writes new expectations.
+
+pub mod bless;
+pub mod collect;
+pub mod command;
+pub mod execute;
+pub mod expect;
+pub mod interpret;
+pub mod native;
+pub mod output;
+pub mod run;
+pub mod verifier;
+
+pub use collect::{Trial, trials};
+pub use run::{Setup, Verdict, run};

@@ -1,0 +1,237 @@
+//! `test run`: calls functions as machine code on the host.
+//!
+//! The functions come optimized. They are lowered as they are and handed to
+//! the JIT as bytes, because its own way to define a function would run the
+//! mid-end on them again.
+
+use crate::filetest::execute::Machine;
+use crate::lower;
+use anyhow::{Context as _, Result, bail, ensure};
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::data_value::DataValue;
+use cranelift_codegen::ir::{
+    AbiParam, Endianness, ExternalName, Function, InstBuilder, MemFlagsData, Signature,
+    UserFuncName, types,
+};
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_memopt::CalleeName;
+use cranelift_module::{
+    FuncId, Linkage, Module as _, ModuleReloc, ModuleRelocTarget, default_libcall_names,
+};
+use std::collections::HashMap;
+
+/// Room for one argument or result; as large as the largest vector.
+const SLOT_SIZE: i32 = size_of::<u128>() as i32;
+
+/// The functions of a file as machine code.
+pub struct Native<'f> {
+    functions: &'f [Function],
+    /// `None` only while it is dropped, which consumes it.
+    jit: Option<JITModule>,
+    /// Each function, and what passes arguments to it.
+    entries: Vec<(FuncId, FuncId)>,
+}
+
+impl<'f> Native<'f> {
+    /// Compiles `functions`, which have to be past the mid-end.
+    ///
+    /// # Errors
+    ///
+    /// A call to a function that is not among them; what the back end or the
+    /// JIT refuse.
+    pub fn new(functions: &'f [Function], isa: OwnedTargetIsa) -> Result<Self> {
+        ensure!(!isa.flags().is_pic(), "code in memory cannot be `is_pic`");
+        let builder = JITBuilder::with_isa(isa.clone(), default_libcall_names());
+        let mut native = Self {
+            functions,
+            jit: Some(JITModule::new(builder)),
+            entries: Vec::new(),
+        };
+        native.define_all(&*isa)?;
+        Ok(native)
+    }
+
+    fn define_all(&mut self, isa: &dyn TargetIsa) -> Result<()> {
+        let jit = self.jit.as_mut().context("the module is gone")?;
+        let mut ids = HashMap::new();
+        for func in self.functions {
+            let name = func.name.to_string();
+            let id = jit.declare_function(&name, Linkage::Local, &func.signature)?;
+            ids.insert(CalleeName::of_function(&func.name), id);
+            let trampoline = jit.declare_anonymous_function(&trampoline_signature(isa))?;
+            self.entries.push((id, trampoline));
+        }
+        for (func, (id, trampoline)) in self.functions.iter().zip(&self.entries) {
+            define(jit, func, *id, &ids, isa)?;
+            let passing = trampoline_to(&func.signature, isa);
+            define(jit, &passing, *trampoline, &ids, isa)?;
+        }
+        jit.finalize_definitions()?;
+        Ok(())
+    }
+}
+
+impl Drop for Native<'_> {
+    fn drop(&mut self) {
+        if let Some(jit) = self.jit.take() {
+            // SAFETY: no code of the module is running and no pointer to it
+            // is left: `call` hands out values, and they are no pointers.
+            unsafe { jit.free_memory() }
+        }
+    }
+}
+
+impl Machine for Native<'_> {
+    fn call(&self, index: usize, arguments: &[DataValue]) -> Result<Vec<DataValue>> {
+        let jit = self.jit.as_ref().context("the module is gone")?;
+        let signature = &self.functions[index].signature;
+        ensure!(
+            fits(signature, arguments),
+            "the arguments do not fit the signature {signature}"
+        );
+        let mut slots = vec![0u128; arguments.len().max(signature.returns.len())];
+        for (slot, argument) in slots.iter_mut().zip(arguments) {
+            // SAFETY: a slot has room for every type.
+            unsafe { argument.write_value_to(slot) }
+        }
+        let (id, trampoline) = self.entries[index];
+        let callee = jit.get_finalized_function(id);
+        let trampoline = jit.get_finalized_function(trampoline);
+        // SAFETY: `trampoline_to` made this function with this signature, for
+        // a callee of this signature, and `slots` holds all that it accesses.
+        // The callee is the test's own code: running it is what was asked for.
+        unsafe {
+            let trampoline: extern "C" fn(*const u8, *mut u128) = std::mem::transmute(trampoline);
+            trampoline(callee, slots.as_mut_ptr());
+        }
+        let results = slots.iter().zip(&signature.returns);
+        // SAFETY: the trampoline has left a value of this type in the slot.
+        let results =
+            results.map(|(slot, r)| unsafe { DataValue::read_value_from(slot, r.value_type) });
+        Ok(results.collect())
+    }
+}
+
+/// Is there an argument of the right size for each parameter? A vector of one
+/// lane type stands for those of all others.
+fn fits(signature: &Signature, arguments: &[DataValue]) -> bool {
+    let shape = |ty: types::Type| (ty.is_vector(), ty.bits());
+    let expected = signature.params.iter().map(|param| shape(param.value_type));
+    expected.eq(arguments.iter().map(|argument| shape(argument.ty())))
+}
+
+/// Lowers `func` and gives its bytes to the JIT as `id`.
+fn define(
+    jit: &mut JITModule,
+    func: &Function,
+    id: FuncId,
+    ids: &HashMap<CalleeName, FuncId>,
+    isa: &dyn TargetIsa,
+) -> Result<()> {
+    let code = lower::machine_code(func, isa, false)?;
+    let relocs = code.buffer.relocs().iter();
+    let relocs: Vec<_> = relocs
+        .map(|reloc| linked(reloc, func, id, ids))
+        .collect::<Result<_>>()?;
+    let minimum = isa.function_alignment().minimum;
+    let alignment = u64::from(code.buffer.alignment.max(minimum));
+    jit.define_function_bytes(id, alignment, code.code_buffer(), &relocs)?;
+    Ok(())
+}
+
+/// A relocation of `func` in terms of what the JIT knows.
+fn linked(
+    reloc: &FinalizedMachReloc,
+    func: &Function,
+    id: FuncId,
+    ids: &HashMap<CalleeName, FuncId>,
+) -> Result<ModuleReloc> {
+    let name = match &reloc.target {
+        FinalizedRelocTarget::Func(offset) => ModuleRelocTarget::FunctionOffset(id, *offset),
+        FinalizedRelocTarget::ExternalName(external) => match external {
+            ExternalName::LibCall(libcall) => ModuleRelocTarget::LibCall(*libcall),
+            ExternalName::KnownSymbol(symbol) => ModuleRelocTarget::KnownSymbol(*symbol),
+            ExternalName::User(name) => {
+                let name = &func.params.user_named_funcs()[*name];
+                let name = CalleeName::User(name.namespace, name.index);
+                defined(&name, external, func, ids)?
+            }
+            ExternalName::TestCase(name) => {
+                let name = CalleeName::Named(name.raw().into());
+                defined(&name, external, func, ids)?
+            }
+        },
+    };
+    Ok(ModuleReloc {
+        offset: reloc.offset,
+        kind: reloc.kind,
+        name,
+        addend: reloc.addend,
+    })
+}
+
+fn defined(
+    name: &CalleeName,
+    written: &ExternalName,
+    func: &Function,
+    ids: &HashMap<CalleeName, FuncId>,
+) -> Result<ModuleRelocTarget> {
+    match ids.get(name) {
+        Some(id) => Ok((*id).into()),
+        None => bail!(
+            "{} refers to {}, which is not in the file",
+            func.name,
+            written.display(Some(&func.params))
+        ),
+    }
+}
+
+/// `extern "C" fn(callee: *const u8, slots: *mut u128)`.
+fn trampoline_signature(isa: &dyn TargetIsa) -> Signature {
+    let mut signature = Signature::new(isa.default_call_conv());
+    let pointer = AbiParam::new(isa.pointer_type());
+    signature.params.extend([pointer, pointer]);
+    signature
+}
+
+/// A function that loads arguments from slots, calls a function of the given
+/// signature with them, and stores its results in the slots.
+fn trampoline_to(signature: &Signature, isa: &dyn TargetIsa) -> Function {
+    let mut func =
+        Function::with_name_signature(UserFuncName::default(), trampoline_signature(isa));
+    let block = func.dfg.make_block();
+    let callee = func.dfg.append_block_param(block, isa.pointer_type());
+    let slots = func.dfg.append_block_param(block, isa.pointer_type());
+    let callee_signature = func.import_signature(signature.clone());
+    let mut cursor = FuncCursor::new(&mut func);
+    cursor.insert_block(block);
+    let offsets = (0..).step_by(SLOT_SIZE as usize);
+    let params = signature.params.iter().zip(offsets.clone());
+    let arguments: Vec<_> = params
+        .map(|(param, offset)| {
+            let flags = slot_flags(param.value_type);
+            cursor.ins().load(param.value_type, flags, slots, offset)
+        })
+        .collect();
+    let call = cursor
+        .ins()
+        .call_indirect(callee_signature, callee, &arguments);
+    let results = cursor.func.dfg.inst_results(call).to_vec();
+    for ((result, of), offset) in results.into_iter().zip(&signature.returns).zip(offsets) {
+        let flags = slot_flags(of.value_type);
+        cursor.ins().store(flags, result, slots, offset);
+    }
+    cursor.ins().return_(&[]);
+    func
+}
+
+/// [`DataValue`] keeps vectors in little-endian order on every host.
+fn slot_flags(ty: types::Type) -> MemFlagsData {
+    let flags = MemFlagsData::trusted();
+    match ty.is_vector() {
+        true => flags.with_endianness(Endianness::Little),
+        false => flags,
+    }
+}

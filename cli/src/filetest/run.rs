@@ -1,0 +1,241 @@
+//! Runs all commands of one file.
+
+use crate::clif;
+use crate::complaint::Complaint;
+use crate::filetest::command::{self, Command, Kind};
+use crate::filetest::output::{self, Module, Output};
+use crate::filetest::{bless, execute, expect, verifier};
+use crate::{guard, passes, policies, target};
+use anyhow::Result;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_memopt::DeclaredPolicy;
+use cranelift_reader::TestFile;
+
+/// How files are run.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Passes that are switched off, whatever the file says.
+    pub off: Vec<&'static str>,
+    /// Accept precise outputs that differ instead of failing.
+    pub bless: bool,
+}
+
+/// What came of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything is as the file says.
+    Passed,
+    /// Something is not; why, one text for each thing.
+    Failed(Vec<String>),
+    /// The file is not a test: it does not parse, or it checks nothing.
+    Unusable(String),
+    /// It passes with this new text, in which expectations were replaced.
+    Blessed(String),
+}
+
+/// Runs the test file called `name` that contains `text`.
+pub fn run(name: &str, text: &str, setup: &Setup) -> Verdict {
+    let parsed = guard::catch(|| Ok(Runner::new(name, text, setup)));
+    let mut runner = match parsed {
+        Ok(Ok(runner)) => runner,
+        Ok(Err(complaint)) => return Verdict::Unusable(complaint.to_string()),
+        Err(panicked) => return Verdict::Failed(vec![panicked.to_string()]),
+    };
+    for command in runner.commands.clone() {
+        runner.run_command(&command);
+    }
+    runner.verdict()
+}
+
+/// One file while it runs.
+struct Runner<'a> {
+    text: &'a str,
+    setup: &'a Setup,
+    file: TestFile<'a>,
+    functions: Vec<Function>,
+    commands: Vec<Command>,
+    policies: Vec<DeclaredPolicy>,
+    counts: Vec<Vec<(&'a str, u32)>>,
+    failures: Vec<String>,
+    /// New precise outputs, by function.
+    blessed: Vec<Option<String>>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(name: &'a str, text: &'a str, setup: &'a Setup) -> Result<Self, Complaint> {
+        let file = clif::parse(name, text)?;
+        let commands = command::of_file(name, text, &file)?;
+        let base = DeclaredPolicy::default();
+        let policies = policies::of_functions(name, text, &file, &base)?;
+        let details = file.functions.iter().map(|(_, details)| details);
+        let counts = details
+            .map(|details| expect::counts(name, text, details))
+            .collect::<Result<Vec<_>, _>>()?;
+        require_checks(name, &commands, &file)?;
+        Ok(Self {
+            text,
+            setup,
+            functions: file
+                .functions
+                .iter()
+                .map(|(func, _)| func.clone())
+                .collect(),
+            commands,
+            policies,
+            counts,
+            failures: Vec::new(),
+            blessed: vec![None; file.functions.len()],
+            file,
+        })
+    }
+
+    fn run_command(&mut self, command: &Command) {
+        let targets = match target::of_file(&self.file.isa_spec) {
+            Ok(targets) => targets,
+            Err(error) => return self.failures.push(format!("{error:#}")),
+        };
+        // Neither of these depends on the machine, so one will do.
+        let once = matches!(command.kind, Kind::Verifier | Kind::Interpret);
+        let count = if once { 1 } else { targets.len() };
+        for isa in &targets[..count] {
+            let failures = guard::catch(|| self.run_on(command, isa));
+            let failures = failures.unwrap_or_else(|error| vec![format!("{error:#}")]);
+            let on = format!("{command} on {}", isa.name());
+            let failures = failures.into_iter().map(|why| format!("{on}: {why}"));
+            self.failures.extend(failures);
+        }
+    }
+
+    /// The failures of one command on one target.
+    fn run_on(&mut self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<String>> {
+        match command.kind {
+            Kind::Optimize | Kind::Compile => self.check_outputs(command, &**isa),
+            Kind::Verifier => Ok(self.check_verifier(&**isa)),
+            Kind::Interpret => self.execute(command, isa),
+            Kind::Run => match target::host_refuses(&**isa) {
+                Some(_) => Ok(Vec::new()),
+                None => {
+                    let host = target::host(isa.flags().clone(), Some(&**isa))?;
+                    self.execute(command, &host)
+                }
+            },
+        }
+    }
+
+    fn outputs(&self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<Output>> {
+        let options = passes::without(&[&command.off[..], &self.setup.off[..]].concat());
+        let module = Module {
+            functions: &self.functions,
+            isa,
+            policies: &self.policies,
+            options: &options,
+        };
+        output::of_command(command, &module)
+    }
+
+    fn execute(&self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<String>> {
+        let options = passes::without(&[&command.off[..], &self.setup.off[..]].concat());
+        let module = Module {
+            functions: &self.functions,
+            isa: &**isa,
+            policies: &self.policies,
+            options: &options,
+        };
+        execute::check(command.kind, &self.file, &module, isa)
+    }
+
+    fn check_outputs(&mut self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<String>> {
+        let outputs = match (self.outputs(command, isa), command.expect_fail) {
+            (Ok(outputs), false) => outputs,
+            (Err(error), false) => return Err(error),
+            (Ok(_), true) => return Ok(vec!["compiled, but was to fail".to_owned()]),
+            (Err(_), true) => return Ok(Vec::new()),
+        };
+        let mut failures = Vec::new();
+        for (index, output) in outputs.iter().enumerate() {
+            let checked = self.check_output(command, index, output);
+            let (func, details) = &self.file.functions[index];
+            let wrong = checked.into_iter().filter_map(Result::err);
+            failures.extend(wrong.map(|why| format!("{}: {why}", clif::label(func, details))));
+        }
+        Ok(failures)
+    }
+
+    /// Compares one output with all that is said about it.
+    fn check_output(
+        &mut self,
+        command: &Command,
+        index: usize,
+        output: &Output,
+    ) -> [Result<(), String>; 2] {
+        let (_, details) = &self.file.functions[index];
+        let text = match command.precise {
+            true => self.check_precise(index, &output.text),
+            false => expect::filecheck(&output.text, &self.file.preamble_comments, details),
+        };
+        [text, expect::stats(&self.counts[index], output)]
+    }
+
+    fn check_precise(&mut self, index: usize, actual: &str) -> Result<(), String> {
+        let (_, details) = &self.file.functions[index];
+        let Some(blessed) = &self.blessed[index] else {
+            let expected = expect::precise_lines(self.text, details);
+            let outcome = expect::precise(&expected, actual);
+            if outcome.is_err() && self.setup.bless {
+                self.blessed[index] = Some(actual.to_owned());
+                return Ok(());
+            }
+            return outcome;
+        };
+        // A second command or target has to agree with what was just blessed.
+        expect::precise(&blessed.lines().collect::<Vec<_>>(), actual)
+    }
+
+    fn check_verifier(&self, isa: &dyn TargetIsa) -> Vec<String> {
+        let functions = self.file.functions.iter();
+        let wrong = functions.filter_map(|(func, details)| {
+            let why = verifier::check(func, details, isa).err()?;
+            Some(format!("{}: {why}", clif::label(func, details)))
+        });
+        wrong.collect()
+    }
+
+    fn verdict(self) -> Verdict {
+        if !self.failures.is_empty() {
+            return Verdict::Failed(self.failures);
+        }
+        if self.blessed.iter().all(Option::is_none) {
+            return Verdict::Passed;
+        }
+        let details: Vec<_> = self.file.functions.iter().map(|(_, d)| d).collect();
+        Verdict::Blessed(bless::rewrite(self.text, &details, &self.blessed))
+    }
+}
+
+/// A test of the passes that checks nothing cannot fail, and is a defect.
+/// `test compile` and `test optimize` at least have to get through, so stock
+/// commands may stand alone, as they do upstream.
+fn require_checks(name: &str, commands: &[Command], file: &TestFile<'_>) -> Result<(), Complaint> {
+    let memopt = |c: &&Command| c.memopt && c.has_output() && !c.expect_fail;
+    let any_memopt = commands.iter().find(memopt);
+    if expect::has_stats(file) && any_memopt.is_none() {
+        let message = "`stats:` without a command that runs the passes";
+        return Err(Complaint::of_file(name, message));
+    }
+    let runs = execute::has_runs(file);
+    if let Some(command) = commands.iter().find(|c| c.executes())
+        && !runs
+    {
+        let message = format!("`{command}` without a `run:` or `print:` comment");
+        return Err(Complaint::of_file(name, message));
+    }
+    let executed = runs && commands.iter().any(Command::executes);
+    let checked = expect::has_checks(file) || expect::has_stats(file) || executed;
+    match any_memopt {
+        Some(command) if !checked && !commands.iter().any(|c| c.precise) => Err(
+            Complaint::of_file(name, format!("`{command}` checks nothing")),
+        ),
+        _ => Ok(()),
+    }
+}

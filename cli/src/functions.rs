@@ -1,0 +1,82 @@
+//! Running the passes over the functions of one file, as one module.
+
+use anyhow::{Result, anyhow};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::print_errors::pretty_error;
+use cranelift_codegen::{Context, verify_function};
+use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, memopt};
+
+/// Checks every function with the verifier.
+///
+/// # Errors
+///
+/// The first function that it refuses, with what is wrong.
+pub fn verify<'f>(
+    functions: impl IntoIterator<Item = &'f Function>,
+    isa: &dyn TargetIsa,
+) -> Result<()> {
+    for func in functions {
+        verify_function(func, isa)
+            .map_err(|errors| anyhow!("the verifier refuses {}:\n{errors}", func.name))?;
+    }
+    Ok(())
+}
+
+/// The stock mid-end alone.
+///
+/// # Errors
+///
+/// What [`Context::optimize`] reports.
+pub fn optimize_stock(func: Function, isa: &dyn TargetIsa) -> Result<Context> {
+    let mut ctx = Context::for_function(func);
+    ctx.optimize(isa, &mut ControlPlane::default())
+        .map_err(|error| anyhow!("{}", pretty_error(&ctx.func, error)))?;
+    Ok(ctx)
+}
+
+/// The stock mid-end and the passes; `policies` has one entry a function.
+///
+/// # Errors
+///
+/// What the mid-end, the passes or the verifier report.
+pub fn optimize_module(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policies: &[DeclaredPolicy],
+    options: &Options,
+) -> Result<Vec<Stats>> {
+    let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
+    cranelift_memopt::optimize_module(contexts, isa, &policy_of, options)
+        .map_err(|(index, error)| anyhow!("{}", pretty_error(&contexts[index].func, error)))
+}
+
+/// The passes alone, on functions that the mid-end has been over already.
+///
+/// # Errors
+///
+/// What the passes or the verifier report.
+pub fn optimize_lowered_module(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policies: &[DeclaredPolicy],
+    options: &Options,
+) -> Result<Vec<Stats>> {
+    let mut stats = Vec::with_capacity(contexts.len());
+    for (ctx, policy) in contexts.iter_mut().zip(policies) {
+        compute_analyses(ctx);
+        let one = memopt::run(ctx, isa, policy, options)
+            .map_err(|error| anyhow!("{}", pretty_error(&ctx.func, error)))?;
+        stats.push(one);
+    }
+    Ok(stats)
+}
+
+/// What [`Context::optimize`] leaves computed, for a function that comes from
+/// text.
+fn compute_analyses(ctx: &mut Context) {
+    ctx.compute_cfg();
+    ctx.compute_domtree();
+    ctx.compute_loop_analysis();
+}

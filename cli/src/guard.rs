@@ -1,0 +1,75 @@
+//! Turns a panic into an error, so that one input cannot end the whole run.
+//!
+//! `cranelift-reader` and `cranelift-interpreter` panic on some malformed
+//! functions, and a pass that breaks an invariant panics further down in the
+//! back end. All of these are findings about one file. The others still run.
+
+use anyhow::{Result, anyhow};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+thread_local! {
+    /// What the panic on this thread said, while [`catch`] is watching.
+    static CAUGHT: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// A panic's message and place, once there was one.
+#[derive(Default)]
+struct Watch(Option<String>);
+
+static HOOK: Once = Once::new();
+
+/// Runs `work`; a panic in it becomes an error with the panic's message.
+///
+/// # Errors
+///
+/// What `work` reports, or that it panicked.
+pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    HOOK.call_once(install_hook);
+    let outer = CAUGHT.replace(Some(Watch::default()));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    let watch = CAUGHT.replace(outer);
+    outcome.unwrap_or_else(|_| {
+        let said = watch.and_then(|watch| watch.0);
+        Err(anyhow!(
+            "internal error: {}",
+            said.unwrap_or_else(|| "a panic".to_owned())
+        ))
+    })
+}
+
+/// Keeps the message of a watched panic instead of printing it; all other
+/// panics print as ever.
+fn install_hook() {
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let watched = CAUGHT.with_borrow_mut(|watch| match watch {
+            Some(watch) => {
+                watch.0 = Some(info.to_string());
+                true
+            }
+            None => false,
+        });
+        if !watched {
+            default(info);
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let caught: Result<()> = catch(|| panic!("seven is not prime"));
+        let message = caught.unwrap_err().to_string();
+        assert!(message.contains("seven is not prime"), "{message}");
+    }
+
+    #[test]
+    fn a_result_passes_through() {
+        assert_eq!(catch(|| Ok(7)).unwrap(), 7);
+    }
+}

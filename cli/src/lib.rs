@@ -1,0 +1,21 @@
+//! What the `memopt` program is made of.
+//!
+//! [`filetest`] runs `.clif` files as tests, in the format that Cranelift's
+//! own filetests have, and [`opt`] shows what the passes do to CLIF and to
+//! WebAssembly. The modules beside them each know one thing: where in a file
+//! something went wrong, how to choose a target, how to lower a function.
+//!
+//! It is a library so that `cargo test` runs the same code as the program.
+
+#![deny(missing_docs)]
+
+pub mod clif;
+pub mod complaint;
+pub mod diff;
+pub mod filetest;
+pub mod functions;
+pub mod guard;
+pub mod lower;
+pub mod passes;
+pub mod policies;
+pub mod target;

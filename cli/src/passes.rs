@@ -1,0 +1,68 @@
+//! The passes by name, to switch them off one by one.
+
+use cranelift_memopt::Options;
+
+/// The names of all passes, as fields of [`Options`] are called.
+pub fn names() -> Vec<&'static str> {
+    let mut options = Options::default();
+    switches(&mut options).map(|(name, _)| name).to_vec()
+}
+
+/// The name of a pass, however the user spelt it: `dead-stores` and
+/// `dead_stores` are the same.
+pub fn known(name: &str) -> Option<&'static str> {
+    let name = name.replace('-', "_");
+    names().into_iter().find(|known| *known == name)
+}
+
+/// All passes but those in `off`, which have to be names from [`known`].
+pub fn without(off: &[&'static str]) -> Options {
+    let mut options = Options::default();
+    for (name, switch) in switches(&mut options) {
+        if off.contains(&name) {
+            *switch = false;
+        }
+    }
+    options
+}
+
+/// Every pass with its switch. The pattern has no `..`, so that a new pass
+/// breaks the build here until it can be switched off.
+fn switches(options: &mut Options) -> [(&'static str, &mut bool); 7] {
+    let Options {
+        forward_loads,
+        noop_stores,
+        unused_loads,
+        dead_stores,
+        fold_branches,
+        unused_slots,
+        rerun_egraph,
+        edit_limit: _,
+    } = options;
+    [
+        ("forward_loads", forward_loads),
+        ("noop_stores", noop_stores),
+        ("unused_loads", unused_loads),
+        ("dead_stores", dead_stores),
+        ("fold_branches", fold_branches),
+        ("unused_slots", unused_slots),
+        ("rerun_egraph", rerun_egraph),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_is_switched_off_by_either_spelling() {
+        let name = known("dead-stores").unwrap();
+        assert!(!without(&[name]).dead_stores);
+        assert_eq!(known("dead_stores"), Some(name));
+    }
+
+    #[test]
+    fn an_unknown_pass_has_no_name() {
+        assert_eq!(known("dead-parrots"), None);
+    }
+}
