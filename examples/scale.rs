@@ -9,8 +9,6 @@
 //! many instructions they retired, and where. Shapes: see `Shape` in
 //! `benches/support`.
 
-// The benches use more of it.
-#[allow(dead_code)]
 #[path = "../benches/support/mod.rs"]
 mod support;
 

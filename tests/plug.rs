@@ -471,8 +471,10 @@ fn sets_that_make_no_sense_are_refused() {
     let id = FuncId::from_u32(0);
     define(&mut module, vec![(id, context(LEAF))], Handover::Bytes).unwrap();
     let again = cause(&mut module, vec![(id, context(LEAF))]);
-    let duplicate = matches!(again, Cause::Module(ModuleError::DuplicateDefinition(_)));
-    assert!(duplicate, "{again}");
+    match &again {
+        Cause::Module(error) => assert!(matches!(**error, ModuleError::DuplicateDefinition(_))),
+        other => panic!("{other}"),
+    }
 
     assert!(
         define(&mut module, Vec::new(), Handover::Bytes)

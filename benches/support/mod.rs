@@ -5,6 +5,9 @@
 //! of joins, of slots, the depth of loops, the predecessors of one block. The
 //! same shape, size and seed give the same function, bit for bit.
 
+// Each program that includes this file uses a part of it.
+#![allow(dead_code)]
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     AbiParam, AliasRegion, AliasRegionData, Block, BlockArg, ExtFuncData, ExternalName, FuncRef,
@@ -264,7 +267,7 @@ impl<'a> Generator<'a> {
     }
 
     fn is_zero(&mut self, value: Value) -> Value {
-        self.builder.ins().icmp_imm(IntCC::Equal, value, 0)
+        self.builder.ins().icmp_imm_s(IntCC::Equal, value, 0)
     }
 
     /// One or a few accesses, and now and then a call.
@@ -338,7 +341,7 @@ impl<'a> Generator<'a> {
             let value = self.load(place);
             let other = self.place_near(depth);
             self.store(value, other);
-            let next = self.builder.ins().iadd_imm(counter, -1);
+            let next = self.builder.ins().iadd_imm_s(counter, -1);
             let after = self.builder.create_block();
             let again: [BlockArg; 1] = [next.into()];
             self.builder.ins().brif(next, header, &again, after, &[]);

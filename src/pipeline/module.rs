@@ -109,7 +109,7 @@ pub enum Cause {
     /// Verifier, mid-end, or back end.
     Codegen(CodegenError),
     /// The module refused the definition.
-    Module(ModuleError),
+    Module(Box<ModuleError>),
 }
 
 impl fmt::Display for Cause {
@@ -147,7 +147,7 @@ impl std::error::Error for DefineError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.cause {
             Cause::Codegen(error) => Some(error),
-            Cause::Module(error) => Some(error),
+            Cause::Module(error) => Some(&**error),
             Cause::NotDeclared
             | Cause::Imported
             | Cause::TwoBodies
@@ -253,7 +253,7 @@ fn define_bytes(
         let alignment = u64::from(code.buffer.alignment).max(least);
         module
             .define_function_bytes(*id, alignment, code.code_buffer(), &relocs)
-            .map_err(|error| fail(module.declarations(), *id, Cause::Module(error)))?;
+            .map_err(|error| fail(module.declarations(), *id, Cause::Module(Box::new(error))))?;
     }
     Ok(codes)
 }
@@ -287,7 +287,7 @@ fn define_contexts(
                 None => Cause::CodeNotKept,
             },
             Err(ModuleError::Compilation(error)) => Cause::Codegen(error),
-            Err(error) => Cause::Module(error),
+            Err(error) => Cause::Module(Box::new(error)),
         };
         return Err(fail(module.declarations(), *id, cause));
     }
