@@ -1,4 +1,25 @@
 //! From a [`Context`] to machine code, with the passes in.
+//!
+//! | where you are | what to call |
+//! |---|---|
+//! | a `Context`, and the rest of the way is yours | [`optimize`] |
+//! | a `Context`, and you want machine code | [`Compiler::compile`] |
+//! | many functions that call each other | [`optimize_module`] |
+//! | the same, past the mid-end already | [`run_module`] |
+//! | a `cranelift_module::Module` (JIT, object file) | `define_functions` (feature `module`) |
+//!
+//! [`Context::compile`] runs the mid-end itself and has no hook behind it, so
+//! calling it after [`optimize`] is right but pays for the mid-end twice.
+
+mod compile;
+#[cfg(feature = "module")]
+mod module;
+mod run;
+
+pub use compile::{Compiler, compile};
+#[cfg(feature = "module")]
+pub use module::{Cause, DefineError, Defined, Handover, define_functions};
+pub use run::run_module;
 
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;

@@ -1,0 +1,103 @@
+//! One function, from its [`Context`] to machine code.
+
+use crate::control::ControlPlane;
+use crate::isa::TargetIsa;
+use crate::memopt::facts::calls::Policy;
+use crate::memopt::{self, Options, Stats};
+use crate::{CodegenResult, Context};
+use cranelift_codegen::CompiledCode;
+
+/// [`Compiler::compile`] with a compiler made for this one call.
+///
+/// # Errors
+///
+/// Those of [`Compiler::compile`].
+pub fn compile(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+) -> CodegenResult<(CompiledCode, Stats)> {
+    Compiler::new().compile(ctx, isa, policy, options)
+}
+
+/// Turns functions into machine code, one after the other, and keeps the
+/// register allocator's memory from each for the next.
+///
+/// [`Context`] owns such memory as well, but its field is private and the one
+/// way to it, [`Context::compile`], goes through the mid-end.
+#[derive(Default)]
+pub struct Compiler {
+    regalloc: regalloc2::Ctx,
+    control: ControlPlane,
+}
+
+impl Compiler {
+    /// A compiler that has allocated nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A compiler for chaos-mode fuzzing: `control` perturbs the mid-end and
+    /// the back end as it does in [`Context::compile`].
+    pub fn with_control_plane(control: ControlPlane) -> Self {
+        Self {
+            regalloc: regalloc2::Ctx::default(),
+            control,
+        }
+    }
+
+    /// Compiles `ctx.func`: upstream's mid-end, the passes of this crate, then
+    /// the back end. It does what [`Context::compile`] does, with the passes
+    /// in between; with `opt_level=none` it does the same.
+    ///
+    /// Leaves the optimized function in `ctx`. The code is returned and not
+    /// put into [`Context::compiled_code`], which only upstream can set. A
+    /// disassembly comes with it if [`Context::want_disasm`] is set.
+    ///
+    /// Costs one mid-end, one run of the passes, one back end.
+    ///
+    /// # Errors
+    ///
+    /// What the verifier (if `isa` has it enabled), the mid-end, or the back
+    /// end reports. `ctx.func` is then in some valid state on the way.
+    pub fn compile(
+        &mut self,
+        ctx: &mut Context,
+        isa: &dyn TargetIsa,
+        policy: &dyn Policy,
+        options: &Options,
+    ) -> CodegenResult<(CompiledCode, Stats)> {
+        ctx.verify_if(isa)?;
+        ctx.optimize(isa, &mut self.control)?;
+        let stats = memopt::run(ctx, isa, policy, options)?;
+        let code = self.emit(ctx, isa)?;
+        Ok((code, stats))
+    }
+
+    /// The back end alone: machine code for `ctx.func` as it stands.
+    ///
+    /// `ctx` has to be past the mid-end: what [`optimize`](super::optimize),
+    /// [`optimize_module`](super::optimize_module) or
+    /// [`run_module`](super::run_module) leaves, also if it was edited since,
+    /// because what the back end takes as given is made here: the dominator
+    /// tree, and values that are no aliases of others. That is two linear
+    /// walks, little beside lowering and register allocation.
+    ///
+    /// # Errors
+    ///
+    /// What the verifier (if `isa` has it enabled) or the back end reports.
+    pub fn emit(&mut self, ctx: &mut Context, isa: &dyn TargetIsa) -> CodegenResult<CompiledCode> {
+        ctx.flowgraph();
+        ctx.func.dfg.resolve_all_aliases();
+        ctx.verify_if(isa)?;
+        let stencil = isa.compile_function(
+            &ctx.func,
+            &ctx.domtree,
+            &mut self.regalloc,
+            ctx.want_disasm,
+            &mut self.control,
+        )?;
+        Ok(stencil.apply_params(&ctx.func.params))
+    }
+}
