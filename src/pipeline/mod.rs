@@ -14,12 +14,10 @@
 mod compile;
 #[cfg(feature = "module")]
 mod module;
-mod run;
 
 pub use compile::{Compiler, compile};
 #[cfg(feature = "module")]
 pub use module::{Cause, DefineError, Defined, Handover, define_functions};
-pub use run::run_module;
 
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
@@ -82,6 +80,8 @@ pub fn run_module<'p>(
     options: &Options,
 ) -> Result<Vec<Stats>, (usize, CodegenError)> {
     bottom_up(contexts, isa, policy_of, |ctx, policy| {
+        // Lowering wants both, also where there is nothing to optimize.
+        ctx.flowgraph();
         memopt::run(ctx, isa, policy, options)
     })
 }
