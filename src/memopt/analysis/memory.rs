@@ -377,27 +377,39 @@ impl<'a> Memory<'a> {
     }
 
     fn call(&self, inst: Inst) -> Call {
-        let summary = summary_of_call(self.func, self.policy, inst);
+        let mut summary = summary_of_call(self.func, self.policy, inst);
         let opcode = self.func.dfg.insts[inst].opcode();
         let has_handlers = matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect);
+        let mapped_slots = self.mapped_slots(inst);
+        // A collector reads and rewrites also what others know of a slot, and
+        // that is looked at as part of its region.
+        let mut slots = mapped_slots.iter();
+        if slots.any(|slot| self.slots.privacy(*slot) != Privacy::Always) {
+            summary = Summary::opaque();
+        }
         let written = if has_handlers {
             &summary.touches
         } else {
             &summary.writes
         };
-        let mut mapped_slots = SmallVec::new();
-        for entry in self.func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
-            // A slot without an address holds nothing that this function reads.
-            if self.slot_classes.contains_key(&entry.slot) && !mapped_slots.contains(&entry.slot) {
-                mapped_slots.push(entry.slot);
-            }
-        }
         Call {
             reads: self.regions.classes_of(&summary.reads, self.policy),
             writes: self.regions.classes_of(written, self.policy),
             may_end: summary.may_trap || summary.may_unwind,
             mapped_slots,
         }
+    }
+
+    /// The slots that a stack map of `inst` names. One whose address nobody
+    /// takes holds nothing that this function reads.
+    fn mapped_slots(&self, inst: Inst) -> SmallVec<[StackSlot; 2]> {
+        let mut slots = SmallVec::new();
+        for entry in self.func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+            if self.slot_classes.contains_key(&entry.slot) && !slots.contains(&entry.slot) {
+                slots.push(entry.slot);
+            }
+        }
+        slots
     }
 }
 

@@ -184,6 +184,15 @@ impl Slots {
                         DebugTag::User(_) => {}
                     }
                 }
+                // A stack map on a call is that event's; on anything else nobody
+                // looks for one.
+                if func.dfg.insts[inst].opcode().is_call()
+                    && !matches!(effect(func, inst), Effect::Call)
+                {
+                    for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+                        self.privacy[entry.slot] = Privacy::Never;
+                    }
+                }
                 let escaping = self.escaping(func, inst);
                 for slot in &escaping {
                     if self.privacy[*slot] == Privacy::Always {
