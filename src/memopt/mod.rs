@@ -67,6 +67,9 @@ impl Default for Options {
 pub struct Stats {
     /// Loads replaced by a value that a store left or another load fetched.
     pub forwarded_loads: u32,
+    /// Loads replaced by a block parameter, because every predecessor knew the
+    /// value, each another one.
+    pub joined_loads: u32,
     /// Stores removed because memory held the value already.
     pub noop_stores: u32,
     /// Loads removed because nobody used their value.
@@ -87,9 +90,10 @@ pub struct Stats {
 
 impl Stats {
     /// Each counter with its name, in a fixed order.
-    pub fn counters(&self) -> [(&'static str, u32); 9] {
+    pub fn counters(&self) -> [(&'static str, u32); 10] {
         let Self {
             forwarded_loads,
+            joined_loads,
             noop_stores,
             unused_loads,
             dead_stores,
@@ -101,6 +105,7 @@ impl Stats {
         } = *self;
         [
             ("forwarded_loads", forwarded_loads),
+            ("joined_loads", joined_loads),
             ("noop_stores", noop_stores),
             ("unused_loads", unused_loads),
             ("dead_stores", dead_stores),
@@ -115,6 +120,7 @@ impl Stats {
     /// The number of edits of all kinds.
     pub fn edits(&self) -> u32 {
         self.forwarded_loads
+            + self.joined_loads
             + self.noop_stores
             + self.unused_loads
             + self.dead_stores
@@ -127,6 +133,7 @@ impl Stats {
     pub fn add(&mut self, other: &Stats) {
         let Self {
             forwarded_loads,
+            joined_loads,
             noop_stores,
             unused_loads,
             dead_stores,
@@ -137,6 +144,7 @@ impl Stats {
             limits_hit,
         } = self;
         *forwarded_loads += other.forwarded_loads;
+        *joined_loads += other.joined_loads;
         *noop_stores += other.noop_stores;
         *unused_loads += other.unused_loads;
         *dead_stores += other.dead_stores;
@@ -297,6 +305,7 @@ impl Run<'_> {
         if self.options.forward_loads || self.options.noop_stores {
             edits.extend(known_values::edits(
                 &memory,
+                &order,
                 &graph,
                 &dominance,
                 &mut reaching,

@@ -51,6 +51,11 @@ impl Order {
         &self.blocks
     }
 
+    /// The block with this number.
+    pub fn block(&self, node: Node) -> Block {
+        self.blocks[node as usize]
+    }
+
     /// The number of `block`; `None` if it is unreachable.
     pub fn node(&self, block: Block) -> Option<Node> {
         Some(self.numbers[block]).filter(|node| *node != UNREACHABLE)

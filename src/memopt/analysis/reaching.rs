@@ -180,25 +180,41 @@ impl<'a> Reaching<'a> {
         self.search(access.location, class, op, private)
     }
 
-    fn search(&mut self, location: Location, class: Class, op: OpIndex, private: bool) -> Source {
+    /// Where the bytes of the access `event` come from at the end of each
+    /// predecessor of the node `join`; `None` stands for the join itself, from
+    /// which nothing has written them on the way round.
+    ///
+    /// Only for an access whose [`Self::source`] is that join. Nothing, if the
+    /// address means something else there, or if the search is given up.
+    pub fn sources_at_join(
+        &mut self,
+        event: EventIndex,
+        join: Node,
+    ) -> Option<Vec<(Node, Option<Source>)>> {
+        let access = self.memory.access(event)?;
+        let private = self.slot_is_private(event);
+        let ops = self.ops[event as usize];
+        let op = if private { ops.slot } else { ops.region };
         let state = self.versions.before(op);
+        let mut query = self.query(access.location, private)?;
+        query.collect_at = Some(join);
+        query.walk(state);
+        let exhausted = query.steps == 0;
+        let collected = core::mem::take(&mut query.collected);
+        if exhausted {
+            self.limits_hit += 1;
+            return None;
+        }
+        (!collected.is_empty()).then_some(collected)
+    }
+
+    fn search(&mut self, location: Location, class: Class, op: OpIndex, private: bool) -> Source {
         if !self.versions.is_tracked(class) {
             return Source::Unknown;
         }
-        let root_node = match location.address.root {
-            Root::Value(value) => match defining_node(self.memory.func, self.order, value) {
-                Some(node) => Some(node),
-                None => return Source::Unknown,
-            },
-            Root::Slot(_) | Root::Shared(..) => None,
-        };
-        let mut query = Query {
-            reaching: self,
-            location,
-            private,
-            root_node,
-            joins: FxHashMap::default(),
-            steps: MAX_STEPS,
+        let state = self.versions.before(op);
+        let Some(mut query) = self.query(location, private) else {
+            return Source::Unknown;
         };
         let found = query.walk(state);
         if query.steps == 0 {
@@ -210,6 +226,23 @@ impl<'a> Reaching<'a> {
             // Only reached from itself: the code never runs.
             Found::Cycle => Source::Unknown,
         }
+    }
+
+    fn query(&self, location: Location, private: bool) -> Option<Query<'_, 'a>> {
+        let root_node = match location.address.root {
+            Root::Value(value) => Some(defining_node(self.memory.func, self.order, value)?),
+            Root::Slot(_) | Root::Shared(..) => None,
+        };
+        Some(Query {
+            reaching: self,
+            location,
+            private,
+            root_node,
+            joins: FxHashMap::default(),
+            steps: MAX_STEPS,
+            collect_at: None,
+            collected: Vec::new(),
+        })
     }
 }
 
@@ -229,6 +262,9 @@ struct Query<'q, 'a> {
     /// Joins that have been entered, and what they came to.
     joins: FxHashMap<Node, Option<Source>>,
     steps: u32,
+    /// The join whose inputs are to be [`Self::collected`], one by one.
+    collect_at: Option<Node>,
+    collected: Vec<(Node, Option<Source>)>,
 }
 
 impl Query<'_, '_> {
@@ -251,7 +287,7 @@ impl Query<'_, '_> {
                         let own = state.own;
                         let node = versions.phi_node(phi);
                         let inputs = versions.inputs_without_phi(self.reaching.graph, node, own);
-                        let inputs: Vec<_> = inputs.map(|(_, state)| state).collect();
+                        let inputs: Vec<_> = inputs.collect();
                         return self.join(node, inputs);
                     }
                     Definition::Entry => return Found::Source(Source::Unknown),
@@ -313,13 +349,13 @@ impl Query<'_, '_> {
         let versions = &self.reaching.versions;
         let node = versions.phi_node(phi);
         let inputs = versions.phi_inputs(self.reaching.graph, phi);
-        let inputs: Vec<_> = inputs.map(|(_, state)| state).collect();
+        let inputs: Vec<_> = inputs.collect();
         self.join(node, inputs)
     }
 
     /// Follows all predecessors of `node`, unless the address means something
     /// else there. One answer from all of them is the answer.
-    fn join(&mut self, node: Node, inputs: Vec<State>) -> Found {
+    fn join(&mut self, node: Node, inputs: Vec<(Node, State)>) -> Found {
         let here = Source::Join(node);
         let same_address = self
             .root_node
@@ -329,12 +365,26 @@ impl Query<'_, '_> {
         }
         match self.joins.get(&node) {
             Some(Some(source)) => return Found::Source(*source),
+            // It is known to be a mixture, and has a name of its own.
+            Some(None) if self.collect_at == Some(node) => return Found::Source(here),
             Some(None) => return Found::Cycle,
             None => {}
         }
         self.joins.insert(node, None);
+        if self.collect_at == Some(node) {
+            for (pred, state) in inputs {
+                let source = match self.walk(state) {
+                    // Only reached from itself: the edge is never taken.
+                    Found::Cycle => None,
+                    Found::Source(source) => Some(source),
+                };
+                let source = source.filter(|source| *source != here);
+                self.collected.push((pred, source));
+            }
+            return Found::Source(here);
+        }
         let mut common = None;
-        for state in inputs {
+        for (_, state) in inputs {
             let found = match self.walk(state) {
                 Found::Cycle => continue,
                 Found::Source(source) => source,

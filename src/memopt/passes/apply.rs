@@ -6,7 +6,7 @@
 
 use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
+use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
 use crate::memopt::Stats;
 use crate::memopt::facts::coercion::{self, Recipe};
 use alloc::vec::Vec;
@@ -22,6 +22,16 @@ pub enum Edit {
         value: Value,
         /// How.
         recipe: Recipe,
+    },
+    /// The load gives a value that every predecessor of `block` knows, each
+    /// under its own name: `block` takes it as a parameter.
+    ReplaceLoadByParam {
+        /// The load, which `block` dominates.
+        load: Inst,
+        /// Where the values meet.
+        block: Block,
+        /// For each predecessor the value there; `None` for the parameter.
+        args: Vec<(Block, Option<Value>)>,
     },
     /// The store writes what is there.
     RemoveNoopStore(Inst),
@@ -82,7 +92,9 @@ impl Applier<'_> {
             changes.any = true;
             match edit {
                 Edit::FoldBranch(..) => changes.graph = true,
-                Edit::ReplaceLoad { .. } | Edit::FoldCompare(..) => replaced.push(edit),
+                Edit::ReplaceLoad { .. }
+                | Edit::ReplaceLoadByParam { .. }
+                | Edit::FoldCompare(..) => replaced.push(edit),
                 Edit::RemoveNoopStore(_)
                 | Edit::RemoveDeadStore(_)
                 | Edit::RemoveUnusedLoad(_)
@@ -103,6 +115,7 @@ impl Applier<'_> {
         }
         let Stats {
             forwarded_loads,
+            joined_loads,
             noop_stores,
             unused_loads,
             dead_stores,
@@ -114,6 +127,7 @@ impl Applier<'_> {
         } = self.stats;
         let counter = match edit {
             Edit::ReplaceLoad { .. } => forwarded_loads,
+            Edit::ReplaceLoadByParam { .. } => joined_loads,
             Edit::RemoveNoopStore(_) => noop_stores,
             Edit::RemoveUnusedLoad(_) => unused_loads,
             Edit::RemoveDeadStore(_) => dead_stores,
@@ -128,6 +142,9 @@ impl Applier<'_> {
                 value,
                 recipe,
             } => self.replace_load(*load, *value, recipe),
+            Edit::ReplaceLoadByParam { load, block, args } => {
+                self.replace_load_by_param(*load, *block, args)
+            }
             Edit::RemoveNoopStore(inst)
             | Edit::RemoveDeadStore(inst)
             | Edit::RemoveUnusedLoad(inst) => {
@@ -164,13 +181,45 @@ impl Applier<'_> {
         let mut cursor = FuncCursor::new(self.func).at_inst(load);
         cursor.set_srcloc(cursor.func.srcloc(load));
         let value = coercion::build(&mut cursor, recipe, value);
+        self.alias_and_remove(load, value);
+        true
+    }
+
+    fn replace_load_by_param(
+        &mut self,
+        load: Inst,
+        block: Block,
+        args: &[(Block, Option<Value>)],
+    ) -> bool {
+        // Borrows of two fields, which `Function`'s `DerefMut` would hide.
+        let stencil = &mut self.func.stencil;
+        let dfg = &mut stencil.dfg;
+        let ty = dfg.value_type(dfg.first_result(load));
+        let param = dfg.append_block_param(block, ty);
+        for (pred, value) in args {
+            let value = dfg.resolve_aliases(value.unwrap_or(param));
+            let Some(branch) = stencil.layout.last_inst(*pred) else {
+                continue;
+            };
+            let destinations = dfg.insts[branch]
+                .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
+            for call in destinations {
+                if call.block(&dfg.value_lists) == block {
+                    call.append_argument(value, &mut dfg.value_lists);
+                }
+            }
+        }
+        self.alias_and_remove(load, param);
+        true
+    }
+
+    fn alias_and_remove(&mut self, load: Inst, value: Value) {
         let dfg = &mut self.func.dfg;
         let result = dfg.first_result(load);
         let value = dfg.resolve_aliases(value);
         dfg.clear_results(load);
         dfg.change_to_alias(result, value);
         self.func.layout.remove_inst(load);
-        true
     }
 
     fn fold_branch(&mut self, branch: Inst, taken: usize) -> bool {

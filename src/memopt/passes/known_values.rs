@@ -14,6 +14,20 @@
 //! covers them, or by an earlier load of the same bytes. A store of what its
 //! location holds anyway is no store.
 //!
+//! Where different values meet, the join takes a parameter:
+//!
+//! ```text
+//! block1:                            block1:
+//!     store v1, v0+8                     store v1, v0+8
+//!     jump block3                        jump block3(v1)
+//! block2:                            block2:
+//!     store v2, v0+8                     store v2, v0+8
+//!     jump block3               ==>      jump block3(v2)
+//! block3:                            block3(v9: i64):
+//!     v3 = load.i64 v0+8                 return v9
+//!     return v3
+//! ```
+//!
 //! What upstream misses here: it knows the last store to a region only, by the
 //! same address value, offset and type; every call ends what it knows; and it
 //! has no versions for a private slot.
@@ -28,10 +42,10 @@
 
 use super::apply::Edit;
 use crate::FxHashMap;
-use crate::ir::{Endianness, Inst, Opcode, Type, Value};
+use crate::ir::{Block, Endianness, Inst, Opcode, Type, Value};
 use crate::memopt::Options;
 use crate::memopt::analysis::dominance::Dominance;
-use crate::memopt::analysis::graph::{Graph, Node};
+use crate::memopt::analysis::graph::{Graph, Node, Order};
 use crate::memopt::analysis::memory::{Access, EventIndex, Memory};
 use crate::memopt::analysis::reaching::{Reaching, Source};
 use crate::memopt::facts::coercion::Recipe;
@@ -40,9 +54,16 @@ use crate::memopt::isle;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
+/// Loads of one location and source that are remembered for joins.
+///
+/// They lie in different parts of the dominator tree; more than a few are rare.
+/// What is given up is a block parameter where a later one was known.
+const MAX_LOADED: usize = 8;
+
 /// Finds loads to replace and no-op stores.
 pub fn edits(
     memory: &Memory<'_>,
+    order: &Order,
     graph: &Graph,
     dominance: &Dominance,
     reaching: &mut Reaching<'_>,
@@ -50,10 +71,12 @@ pub fn edits(
 ) -> Vec<Edit> {
     let mut pass = Pass {
         memory,
+        order,
         dominance,
         reaching,
         options,
         known: FxHashMap::default(),
+        loaded: FxHashMap::default(),
         replaced: FxHashMap::default(),
         edits: Vec::new(),
     };
@@ -88,10 +111,14 @@ struct Known {
 
 struct Pass<'p, 'a, 'r> {
     memory: &'p Memory<'a>,
+    order: &'p Order,
     dominance: &'p Dominance,
     reaching: &'p mut Reaching<'r>,
     options: &'p Options,
     known: FxHashMap<Key, SmallVec<[Known; 1]>>,
+    /// Everything that was ever put into `known`, for joins: their
+    /// predecessors lie in other parts of the dominator tree.
+    loaded: FxHashMap<Key, SmallVec<[Known; 2]>>,
     /// Loaded values that are another value, of the same type.
     replaced: FxHashMap<Value, Value>,
     edits: Vec<Edit>,
@@ -141,11 +168,77 @@ impl Pass<'_, '_, '_> {
             });
             return;
         }
-        self.known.entry(key).or_default().push(Known {
+        let mut known = Known {
             node,
             value: result,
             readonly: access.readonly,
-        });
+        };
+        if self.options.forward_loads
+            && let Source::Join(join) = source
+            && let Some(args) = self.join_args(event, join, key)
+        {
+            let block = self.order.block(join);
+            self.edits.push(Edit::ReplaceLoadByParam {
+                load: inst,
+                block,
+                args,
+            });
+            // The result becomes the parameter, which is there for all of them.
+            known.node = join;
+        }
+        self.known.entry(key).or_default().push(known);
+        let loaded = self.loaded.entry(key).or_default();
+        if loaded.len() < MAX_LOADED {
+            loaded.push(known);
+        }
+    }
+
+    /// The value that each predecessor of `join` knows, if each knows one.
+    fn join_args(
+        &mut self,
+        event: EventIndex,
+        join: Node,
+        key: Key,
+    ) -> Option<Vec<(Block, Option<Value>)>> {
+        let func = self.memory.func;
+        let block = self.order.block(join);
+        let access = self.memory.access(event)?;
+        let inputs = self.reaching.sources_at_join(event, join)?;
+        let mut args = Vec::new();
+        for (pred, source) in inputs {
+            let pred_block = self.order.block(pred);
+            let branch = func.layout.last_inst(pred_block)?;
+            // What a handler is given is between it and its `try_call`.
+            if func.dfg.insts[branch].opcode().is_call() {
+                return None;
+            }
+            let value = match source {
+                None => None,
+                Some(source) => Some(self.value_at_end(pred, source, access, key)?),
+            };
+            args.push((pred_block, value));
+        }
+        debug_assert_ne!(Some(block), func.layout.entry_block());
+        Some(args)
+    }
+
+    /// What `access` would load at the end of `node`, where its bytes come from
+    /// `source`, if that has a name there.
+    fn value_at_end(
+        &mut self,
+        node: Node,
+        source: Source,
+        access: &Access,
+        key: Key,
+    ) -> Option<Value> {
+        if let Some((value, recipe)) = self.from_store(source, access) {
+            return recipe.is_empty().then(|| self.canonical(value));
+        }
+        let loaded = self.loaded.get(&Key { source, ..key })?;
+        let known = loaded
+            .iter()
+            .find(|known| self.dominance.dominates(known.node, node))?;
+        Some(self.canonical(known.value))
     }
 
     /// What the load sees of the value that its source stored.
