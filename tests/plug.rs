@@ -407,7 +407,6 @@ fn not_transparent_if_preemptible() {
 }
 
 #[test]
-#[ignore = "needs summaries in optimize_module"]
 fn a_callee_that_stays_is_transparent() {
     for linkage in [Linkage::Local, Linkage::Hidden, Linkage::Export] {
         assert_eq!(stores_in_adapter(linkage), 0);
