@@ -15,9 +15,9 @@ use smallvec::SmallVec;
 /// Frontiers together may hold so many nodes for each edge of the graph.
 ///
 /// Loop nests of depth d need d entries for their innermost block, so depth
-/// 16 everywhere still fits. Beyond it no versions are computed, and nothing
+/// 64 everywhere still fits. Beyond it no versions are computed, and nothing
 /// is optimized; the run counts one hit.
-const FRONTIER_ENTRIES_PER_EDGE: usize = 16;
+const FRONTIER_ENTRIES_PER_EDGE: usize = 64;
 
 /// The dominator tree of a graph and the frontier of every node.
 pub struct Dominance {
