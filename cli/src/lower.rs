@@ -20,11 +20,14 @@ use cranelift_codegen::isa::TargetIsa;
 ///
 /// What the back end cannot compile.
 pub fn machine_code(func: &Function, isa: &dyn TargetIsa, listing: bool) -> Result<CompiledCode> {
-    let cfg = ControlFlowGraph::with_function(func);
-    let domtree = DominatorTree::with_function(func, &cfg);
+    let mut func = func.clone();
+    // The back end takes it as given that no value stands for another one.
+    func.dfg.resolve_all_aliases();
+    let cfg = ControlFlowGraph::with_function(&func);
+    let domtree = DominatorTree::with_function(&func, &cfg);
     let stencil = isa
         .compile_function(
-            func,
+            &func,
             &domtree,
             &mut regalloc2::Ctx::default(),
             listing,
@@ -34,7 +37,8 @@ pub fn machine_code(func: &Function, isa: &dyn TargetIsa, listing: bool) -> Resu
     Ok(stencil.apply_params(&func.params))
 }
 
-/// The machine code as text, in the form that upstream's filetests expect.
+/// The instructions and the machine code, in the form that upstream's
+/// filetests expect.
 ///
 /// # Errors
 ///
@@ -45,7 +49,20 @@ pub fn listing(
     isa: &dyn TargetIsa,
 ) -> Result<String> {
     let vcode = code.vcode.as_deref().unwrap_or_default();
-    let capstone = isa.to_capstone().map_err(|error| anyhow!("{error}"))?;
-    let disassembled = code.disassemble(Some(params), &capstone)?;
+    let disassembled = disassembly(code, params, isa)?;
     Ok(format!("VCode:\n{vcode}\nDisassembled:\n{disassembled}"))
+}
+
+/// The machine code alone, as text.
+///
+/// # Errors
+///
+/// A target without a disassembler.
+pub fn disassembly(
+    code: &CompiledCode,
+    params: &FunctionParameters,
+    isa: &dyn TargetIsa,
+) -> Result<String> {
+    let capstone = isa.to_capstone().map_err(|error| anyhow!("{error}"))?;
+    code.disassemble(Some(params), &capstone)
 }

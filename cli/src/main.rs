@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use memopt_cli::filetest::{Verdict, trials};
+use memopt_cli::opt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Subcommands {
+    /// Show what the passes do to CLIF or WebAssembly
+    Opt(opt::Arguments),
     /// Run .clif files as tests; CRANELIFT_TEST_BLESS=1 accepts new outputs
     Test {
         /// Files, or directories that are searched for .clif files
@@ -25,7 +28,20 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Subcommands::Opt(arguments) => optimize(&arguments),
         Subcommands::Test { paths } => test(&paths),
+    }
+}
+
+/// Shows functions; 2 if an input or the command line cannot be used.
+fn optimize(arguments: &opt::Arguments) -> ExitCode {
+    match opt::run(arguments) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(2),
+        Err(error) => {
+            anstream::eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
     }
 }
 
