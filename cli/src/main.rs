@@ -1,7 +1,7 @@
 //! The `memopt` program.
 
 use clap::{Parser, Subcommand};
-use memopt_cli::filetest::{Verdict, trials};
+use memopt_cli::filetest::{self, report};
 use memopt_cli::opt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,41 +47,7 @@ fn optimize(arguments: &opt::Arguments) -> ExitCode {
 
 /// Runs tests; 1 if one fails, 2 if one cannot be used.
 fn test(paths: &[PathBuf]) -> ExitCode {
-    let bless = std::env::var("CRANELIFT_TEST_BLESS").is_ok_and(|value| value == "1");
-    let (trials, complaints) = trials(paths);
-    let mut unusable = complaints.len();
-    for complaint in &complaints {
-        anstream::eprintln!("{complaint}");
-    }
-    let (mut passed, mut failed) = (0, 0);
-    for trial in &trials {
-        match trial.run(bless) {
-            Verdict::Passed => passed += 1,
-            Verdict::Blessed(_) => {
-                passed += 1;
-                anstream::println!("BLESSED {}", trial.name());
-            }
-            Verdict::Failed(reasons) => {
-                failed += 1;
-                anstream::println!("FAILED {}", trial.name());
-                for reason in reasons {
-                    anstream::println!("    {}", reason.replace('\n', "\n    "));
-                }
-            }
-            Verdict::Unusable(why) => {
-                unusable += 1;
-                anstream::eprintln!("{why}");
-            }
-        }
-    }
-    let rest = match unusable {
-        0 => String::new(),
-        count => format!(", {count} unusable"),
-    };
-    anstream::println!("{passed} passed, {failed} failed{rest}");
-    match (unusable, failed) {
-        (0, 0) => ExitCode::SUCCESS,
-        (0, _) => ExitCode::from(1),
-        _ => ExitCode::from(2),
-    }
+    let (trials, complaints) = filetest::trials(paths);
+    let tally = report::run_all(&trials, &complaints, report::bless_wanted());
+    ExitCode::from(tally.exit_code())
 }

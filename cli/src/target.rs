@@ -15,7 +15,11 @@ pub const DEFAULT: &str = "x86_64";
 ///
 /// A name that Cranelift does not know.
 pub fn by_name(name: &str, flags: Flags) -> Result<OwnedTargetIsa> {
-    let builder = isa::lookup_by_name(name).map_err(|error| match error {
+    // `isa::lookup_by_name` would panic on a name that is no triple.
+    let triple = name
+        .parse()
+        .map_err(|why| anyhow!("unknown target `{name}`: {why}"))?;
+    let builder = isa::lookup(triple).map_err(|error| match error {
         LookupError::SupportDisabled => anyhow!("support for target `{name}` is not compiled in"),
         LookupError::Unsupported => anyhow!("unknown target `{name}`"),
     })?;

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn run(trial: &filetest::Trial) -> Result<(), Failed> {
-    let bless = std::env::var("CRANELIFT_TEST_BLESS").is_ok_and(|value| value == "1");
+    let bless = filetest::report::bless_wanted();
     match trial.run(bless) {
         Verdict::Passed | Verdict::Blessed(_) => Ok(()),
         Verdict::Failed(reasons) => Err(reasons.join("\n").into()),

@@ -25,6 +25,7 @@ pub mod expect;
 pub mod interpret;
 pub mod native;
 pub mod output;
+pub mod report;
 pub mod run;
 pub mod verifier;
 

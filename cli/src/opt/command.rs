@@ -164,9 +164,9 @@ fn batch(name: &str, content: Content, choices: &Choices, progress: &Progress) -
         Content::Clif(text) => clif::batch(name, &text, choices),
         Content::Wat(text) => {
             let wasm = wasm::assemble(name, &text)?;
-            wasm::batch(name, &wasm, choices, progress)
+            wasm::batch(name, wasm, choices, progress)
         }
-        Content::Wasm(wasm) => wasm::batch(name, &wasm, choices, progress),
+        Content::Wasm(wasm) => wasm::batch(name, wasm, choices, progress),
     }
 }
 

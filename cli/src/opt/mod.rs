@@ -11,6 +11,7 @@ pub mod clif;
 pub mod command;
 pub mod input;
 pub mod measure;
+pub mod names;
 pub mod progress;
 pub mod show;
 pub mod wasm;

@@ -56,6 +56,8 @@ pub struct Shower<'a> {
     out: &'a mut dyn Write,
     /// What a JSON array has before its next element.
     separator: &'static str,
+    /// Has a function been shown in full?
+    any: bool,
     total: Total,
 }
 
@@ -75,6 +77,7 @@ impl<'a> Shower<'a> {
             choices,
             out,
             separator: "[\n",
+            any: false,
             total: Total::default(),
         }
     }
@@ -106,7 +109,8 @@ impl<'a> Shower<'a> {
             let open = if self.separator == "[\n" { "[" } else { "" };
             writeln!(self.out, "{open}\n]")?;
         } else if self.choices.emit == Emit::Stats && self.total.functions > 1 {
-            let title = format!("all {} functions", self.total.functions);
+            let policy = &self.choices.policy_name;
+            let title = format!("all {} functions (policy {policy})", self.total.functions);
             let Total { stock, memopt, .. } = &self.total;
             let table = table(&title, stock, memopt, &self.total.stats);
             self.out.write_all(table.as_bytes())?;
@@ -119,7 +123,7 @@ impl<'a> Shower<'a> {
         match self.choices.emit {
             Emit::Stats => self.stats(batch, index),
             Emit::Clif | Emit::Asm if self.choices.diff => self.difference(batch, index),
-            Emit::Clif if batch.is_text() => clif_alone(batch, index),
+            Emit::Clif if batch.is_text() => Ok(self.clif_alone(batch, index)),
             Emit::Clif | Emit::Asm => self.both(batch, index),
         }
     }
@@ -137,6 +141,13 @@ impl<'a> Shower<'a> {
         self.total.stats.add(stats);
         let title = format!("{} (policy {})", figures.symbol, figures.policy);
         Ok(table(&title, &figures.stock, &figures.memopt, stats))
+    }
+
+    /// The optimized function alone, so that the output is CLIF again.
+    fn clif_alone(&mut self, batch: &Batch, index: usize) -> String {
+        let any = std::mem::replace(&mut self.any, true);
+        let separator = if any { "\n" } else { "" };
+        format!("{separator}{}", batch.memopt[index].func.display())
     }
 
     /// Both sides in full, each under a heading.
@@ -158,10 +169,13 @@ impl<'a> Shower<'a> {
         if stock == memopt {
             return Ok(String::new());
         }
-        let Subject { symbol, policy, .. } = &batch.subjects[index];
+        let figures = Figures::of(batch, index)?;
+        let Figures { symbol, policy, .. } = &figures;
         let old = format!("{symbol} (stock)");
         let new = format!("{symbol} (memopt, policy {policy})");
-        Ok(diff::coloured(&diff::unified(&stock, &memopt, &old, &new)))
+        let counts = [line(&figures.stock), line(&figures.memopt)];
+        let diff = diff::coloured(&diff::unified(&stock, &memopt, &old, &new));
+        Ok(format!(";; {}\n;; {}\n{diff}", counts[0], counts[1]))
     }
 
     fn sides(&self, batch: &Batch, index: usize) -> Result<(String, String)> {
@@ -178,13 +192,6 @@ impl<'a> Shower<'a> {
         let code = lower::machine_code(func, isa, true)?;
         lower::disassembly(&code, &func.params, isa)
     }
-}
-
-/// The optimized function alone, so that the output is CLIF again.
-fn clif_alone(batch: &Batch, index: usize) -> Result<String> {
-    let separator = if index == 0 { "" } else { "\n" };
-    let func = &batch.memopt[index].func;
-    Ok(format!("{separator}{}", func.display()))
 }
 
 /// Both sides in columns, and what the passes did.

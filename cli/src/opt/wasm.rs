@@ -9,6 +9,7 @@
 use crate::complaint::Complaint;
 use crate::opt::batch::{Batch, Stock, Subject, parse_one};
 use crate::opt::command::Choices;
+use crate::opt::names;
 use crate::opt::progress::Progress;
 use crate::{functions, target};
 use anyhow::{Context as _, Result, anyhow};
@@ -55,11 +56,17 @@ fn position(message: &str) -> Option<(usize, usize)> {
 ///
 /// WebAssembly that does not validate, an unknown target, and CLIF that cannot
 /// be read back.
-pub fn batch(name: &str, wasm: &[u8], choices: &Choices, progress: &Progress) -> Result<Batch> {
+pub fn batch(
+    name: &str,
+    mut wasm: Vec<u8>,
+    choices: &Choices,
+    progress: &Progress,
+) -> Result<Batch> {
     progress.start("compiling", None);
     let isa = isa(choices)?;
     let written = tempfile::tempdir().context("no place for the CLIF")?;
-    compile(wasm, written.path(), choices)?;
+    names::hide_slashes(&mut wasm);
+    compile(&wasm, written.path(), choices)?;
     let (mut contexts, files, mut subjects) = read_all(&written, choices, progress)?;
     progress.start("optimizing", None);
     let policies = vec![choices.policy.clone(); contexts.len()];
@@ -114,7 +121,7 @@ fn compile(wasm: &[u8], directory: &Path, choices: &Choices) -> Result<()> {
 }
 
 /// The layer field of the header, behind magic number and version.
-fn is_component(wasm: &[u8]) -> bool {
+pub fn is_component(wasm: &[u8]) -> bool {
     wasm.get(6..8) == Some(&[1, 0])
 }
 
