@@ -3,14 +3,13 @@
 //! `Context::compile` would run the mid-end again and hide what is measured,
 //! so both sides of every comparison are lowered from here.
 
-use anyhow::{Context as _, Result, anyhow};
-use cranelift_codegen::CompiledCode;
-use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::dominator_tree::DominatorTree;
-use cranelift_codegen::flowgraph::ControlFlowGraph;
+use anyhow::{Result, anyhow};
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::ir::function::FunctionParameters;
 use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::print_errors::pretty_error;
+use cranelift_codegen::{CompiledCode, Context};
+use cranelift_memopt::pipeline::Compiler;
 
 /// Lowers CLIF that the mid-end has been over.
 ///
@@ -20,21 +19,11 @@ use cranelift_codegen::isa::TargetIsa;
 ///
 /// What the back end cannot compile.
 pub fn machine_code(func: &Function, isa: &dyn TargetIsa, listing: bool) -> Result<CompiledCode> {
-    let mut func = func.clone();
-    // The back end takes it as given that no value stands for another one.
-    func.dfg.resolve_all_aliases();
-    let cfg = ControlFlowGraph::with_function(&func);
-    let domtree = DominatorTree::with_function(&func, &cfg);
-    let stencil = isa
-        .compile_function(
-            &func,
-            &domtree,
-            &mut regalloc2::Ctx::default(),
-            listing,
-            &mut ControlPlane::default(),
-        )
-        .with_context(|| format!("{} cannot be lowered", func.name))?;
-    Ok(stencil.apply_params(&func.params))
+    let mut ctx = Context::for_function(func.clone());
+    ctx.set_disasm(listing);
+    Compiler::new()
+        .emit(&mut ctx, isa)
+        .map_err(|error| anyhow!("{}", pretty_error(&ctx.func, error)))
 }
 
 /// The instructions and the machine code, in the form that upstream's
