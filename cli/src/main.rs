@@ -1,8 +1,8 @@
 //! The `memopt` program.
 
 use clap::{Parser, Subcommand};
-use memopt_cli::filetest::{self, report};
-use memopt_cli::opt;
+use memopt_cli::filetest::{self, Setup, report};
+use memopt_cli::{opt, passes};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,13 +23,29 @@ enum Subcommands {
         /// Files, or directories that are searched for .clif files
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        #[command(flatten)]
+        passes: passes::Selection,
+        /// Optimize at this level, whatever the files say
+        #[arg(long)]
+        opt_level: Option<String>,
     },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Subcommands::Opt(arguments) => optimize(&arguments),
-        Subcommands::Test { paths } => test(&paths),
+        Subcommands::Test {
+            paths,
+            passes,
+            opt_level,
+        } => test(
+            &paths,
+            &Setup {
+                passes,
+                opt_level,
+                bless: report::bless_wanted(),
+            },
+        ),
     }
 }
 
@@ -46,8 +62,8 @@ fn optimize(arguments: &opt::Arguments) -> ExitCode {
 }
 
 /// Runs tests; 1 if one fails, 2 if one cannot be used.
-fn test(paths: &[PathBuf]) -> ExitCode {
+fn test(paths: &[PathBuf], setup: &Setup) -> ExitCode {
     let (trials, complaints) = filetest::trials(paths);
-    let tally = report::run_all(&trials, &complaints, report::bless_wanted());
+    let tally = report::run_all(&trials, &complaints, setup);
     ExitCode::from(tally.exit_code())
 }

@@ -42,6 +42,19 @@ pub fn host(flags: Flags, like: Option<&dyn TargetIsa>) -> Result<OwnedTargetIsa
     Ok(builder.finish(flags)?)
 }
 
+/// The target `isa` with its own settings, but with `flags`.
+///
+/// # Errors
+///
+/// Settings and flags that do not go together.
+pub fn like(isa: &dyn TargetIsa, flags: Flags) -> Result<OwnedTargetIsa> {
+    let mut builder = isa::lookup(isa.triple().clone())?;
+    for value in isa.isa_flags() {
+        builder.set(value.name, &value.value_string())?;
+    }
+    builder.finish(flags).context("unusable target settings")
+}
+
 /// Why the host cannot run code for `isa`; `None` if it can.
 pub fn host_refuses(isa: &dyn TargetIsa) -> Option<String> {
     let host = match host(isa.flags().clone(), None) {

@@ -2,7 +2,7 @@
 
 use crate::complaint::Complaint;
 use crate::filetest::collect::Trial;
-use crate::filetest::run::Verdict;
+use crate::filetest::run::{Setup, Verdict};
 
 /// How many trials ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn bless_wanted() -> bool {
 
 /// Runs `trials`; failures go to standard output, with a summary at the end,
 /// and `complaints` and what cannot be used to standard error.
-pub fn run_all(trials: &[Trial], complaints: &[Complaint], bless: bool) -> Tally {
+pub fn run_all(trials: &[Trial], complaints: &[Complaint], setup: &Setup) -> Tally {
     for complaint in complaints {
         anstream::eprintln!("{complaint}");
     }
@@ -42,7 +42,7 @@ pub fn run_all(trials: &[Trial], complaints: &[Complaint], bless: bool) -> Tally
         ..Tally::default()
     };
     for trial in trials {
-        match trial.run(bless) {
+        match trial.run(setup) {
             Verdict::Passed => tally.passed += 1,
             Verdict::Blessed(_) => {
                 tally.passed += 1;

@@ -15,8 +15,11 @@ use cranelift_reader::TestFile;
 /// How files are run.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
-    /// Passes that are switched off, whatever the file says.
-    pub off: Vec<&'static str>,
+    /// The passes that run, apart from those that the file switches off.
+    pub passes: passes::Selection,
+    /// The optimization level, if it is not for the file to say. Upstream's
+    /// tests of what code computes mostly do not optimize.
+    pub opt_level: Option<String>,
     /// Accept precise outputs that differ instead of failing.
     pub bless: bool,
 }
@@ -91,7 +94,7 @@ impl<'a> Runner<'a> {
     }
 
     fn run_command(&mut self, command: &Command) {
-        let targets = match target::of_file(&self.file.isa_spec) {
+        let targets = match self.targets() {
             Ok(targets) => targets,
             Err(error) => return self.failures.push(format!("{error:#}")),
         };
@@ -105,6 +108,18 @@ impl<'a> Runner<'a> {
             let failures = failures.into_iter().map(|why| format!("{on}: {why}"));
             self.failures.extend(failures);
         }
+    }
+
+    fn targets(&self) -> Result<Vec<OwnedTargetIsa>> {
+        let targets = target::of_file(&self.file.isa_spec)?;
+        let Some(level) = &self.setup.opt_level else {
+            return Ok(targets);
+        };
+        let at_level = |isa: OwnedTargetIsa| {
+            let flags = target::with_opt_level(isa.flags(), level)?;
+            target::like(&*isa, flags)
+        };
+        targets.into_iter().map(at_level).collect()
     }
 
     /// The failures of one command on one target.
@@ -124,7 +139,7 @@ impl<'a> Runner<'a> {
     }
 
     fn outputs(&self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<Output>> {
-        let options = passes::without(&[&command.off[..], &self.setup.off[..]].concat());
+        let options = self.setup.passes.options_without(&command.off);
         let module = Module {
             functions: &self.functions,
             isa,
@@ -135,7 +150,7 @@ impl<'a> Runner<'a> {
     }
 
     fn execute(&self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<String>> {
-        let options = passes::without(&[&command.off[..], &self.setup.off[..]].concat());
+        let options = self.setup.passes.options_without(&command.off);
         let module = Module {
             functions: &self.functions,
             isa: &**isa,

@@ -6,8 +6,7 @@ use crate::{clif, functions, policies, target};
 use anyhow::Result;
 use cranelift_codegen::Context;
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_codegen::settings::Configurable as _;
-use cranelift_memopt::{DeclaredPolicy, Options};
+use cranelift_memopt::DeclaredPolicy;
 use cranelift_reader::IsaSpec;
 
 /// Optimizes the functions of a CLIF file.
@@ -25,7 +24,7 @@ pub fn batch(name: &str, text: &str, choices: &Choices) -> Result<Batch> {
         .map(|func| functions::optimize_stock(func, &*isa))
         .collect();
     let mut memopt: Vec<_> = all().map(Context::for_function).collect();
-    let stats = functions::optimize_module(&mut memopt, &*isa, &declared, &Options::default())?;
+    let stats = functions::optimize_module(&mut memopt, &*isa, &declared, &choices.options)?;
     let each = file.functions.iter().zip(&declared).zip(stats);
     let subjects = each.map(|(((func, _), policy), stats)| Subject {
         symbol: func.name.to_string(),
@@ -65,12 +64,6 @@ fn isa(spec: &IsaSpec, choices: &Choices) -> Result<OwnedTargetIsa> {
     match (&choices.target, of_file) {
         (Some(name), _) => target::by_name(name, flags),
         (None, None) => target::host(flags, None),
-        (None, Some(isa)) => {
-            let mut builder = cranelift_codegen::isa::lookup(isa.triple().clone())?;
-            for value in isa.isa_flags() {
-                builder.set(value.name, &value.value_string())?;
-            }
-            Ok(builder.finish(flags)?)
-        }
+        (None, Some(isa)) => target::like(&**isa, flags),
     }
 }

@@ -6,10 +6,10 @@ use crate::opt::input::{self, Content};
 use crate::opt::progress::Progress;
 use crate::opt::show::Shower;
 use crate::opt::{clif, wasm};
-use crate::{guard, policies};
+use crate::{guard, passes, policies};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
-use cranelift_memopt::DeclaredPolicy;
+use cranelift_memopt::{DeclaredPolicy, Options};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -39,6 +39,8 @@ pub struct Arguments {
     /// none, speed or speed_and_size; a file's `set opt_level` does not count
     #[arg(long, default_value = "speed")]
     opt_level: String,
+    #[command(flatten)]
+    passes: passes::Selection,
     /// Show only functions with this in their name
     #[arg(long, value_name = "SUBSTRING")]
     function: Option<String>,
@@ -64,6 +66,8 @@ pub struct Choices {
     pub policy: DeclaredPolicy,
     /// Its name; `none` if there is none.
     pub policy_name: String,
+    /// The passes that run.
+    pub options: Options,
     /// The target, if the user names one.
     pub target: Option<String>,
     /// The optimization level.
@@ -98,6 +102,7 @@ impl Choices {
         Ok(Self {
             policy,
             policy_name,
+            options: arguments.passes.options(),
             target: arguments.target.clone(),
             opt_level: arguments.opt_level.clone(),
             emit: arguments.emit,

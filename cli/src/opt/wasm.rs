@@ -16,7 +16,6 @@ use anyhow::{Context as _, Result, anyhow};
 use cranelift_codegen::Context;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable as _};
-use cranelift_memopt::{DeclaredPolicy, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -70,7 +69,11 @@ pub fn batch(
     let (mut contexts, files, mut subjects) = read_all(&written, choices, progress)?;
     progress.start("optimizing", None);
     let policies = vec![choices.policy.clone(); contexts.len()];
-    optimize(&mut contexts, &mut subjects, &isa, &policies)?;
+    let options = &choices.options;
+    let stats = functions::optimize_lowered_module(&mut contexts, &*isa, &policies, options)?;
+    for (subject, stats) in subjects.iter_mut().zip(stats) {
+        subject.stats = stats;
+    }
     let batch = Batch {
         file: name.to_owned(),
         isa,
@@ -80,20 +83,6 @@ pub fn batch(
     };
     batch.verify()?;
     Ok(batch)
-}
-
-fn optimize(
-    contexts: &mut [Context],
-    subjects: &mut [Subject],
-    isa: &OwnedTargetIsa,
-    policies: &[DeclaredPolicy],
-) -> Result<()> {
-    let options = Options::default();
-    let stats = functions::optimize_lowered_module(contexts, &**isa, policies, &options)?;
-    for (subject, stats) in subjects.iter_mut().zip(stats) {
-        subject.stats = stats;
-    }
-    Ok(())
 }
 
 /// Has Wasmtime compile `wasm` and write its CLIF to `directory`.
