@@ -222,6 +222,15 @@ block0(v0: i64):
     test(both, DOUBLE, caller).ends_with(0);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_crash_names_its_test() {
+    let text = "function %f() -> i8 {\nblock0:\n    trap user1\n}\n";
+    let outcome = test("test run", text, "; run\n");
+    assert_eq!(outcome.code, None);
+    outcome.complains("machine code crashed in a.clif: test run");
+}
+
 #[test]
 fn announced_verifier_errors_are_expected() {
     let wrong = "function %f() -> i32 {\nblock0:\n    return";

@@ -20,6 +20,7 @@
 pub mod bless;
 pub mod collect;
 pub mod command;
+pub mod crash;
 pub mod execute;
 pub mod expect;
 pub mod interpret;

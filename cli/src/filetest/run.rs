@@ -4,7 +4,7 @@ use crate::clif;
 use crate::complaint::Complaint;
 use crate::filetest::command::{self, Command, Kind};
 use crate::filetest::output::{self, Module, Output};
-use crate::filetest::{bless, execute, expect, verifier};
+use crate::filetest::{bless, crash, execute, expect, verifier};
 use crate::{guard, passes, policies, target};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
@@ -53,6 +53,7 @@ pub fn run(name: &str, text: &str, setup: &Setup) -> Verdict {
 
 /// One file while it runs.
 struct Runner<'a> {
+    name: &'a str,
     text: &'a str,
     setup: &'a Setup,
     file: TestFile<'a>,
@@ -77,6 +78,7 @@ impl<'a> Runner<'a> {
             .collect::<Result<Vec<_>, _>>()?;
         require_checks(name, &commands, &file)?;
         Ok(Self {
+            name,
             text,
             setup,
             functions: file
@@ -132,7 +134,8 @@ impl<'a> Runner<'a> {
                 Some(_) => Ok(Vec::new()),
                 None => {
                     let host = target::host(isa.flags().clone(), Some(&**isa))?;
-                    self.execute(command, &host)
+                    let label = format!("{}: {command}", self.name);
+                    crash::labelled(&label, || self.execute(command, &host))
                 }
             },
         }

@@ -9,20 +9,25 @@ pub struct Progress {
     bar: ProgressBar,
 }
 
+/// A stage of fewer steps is over before anyone could read the bar.
+const WORTH_A_BAR: usize = 100;
+
 impl Progress {
     /// A bar for the input called `name`.
     pub fn new(name: &str) -> Self {
-        let draw = match stderr().is_terminal() {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(None, draw);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_prefix(name.to_owned());
         Self { bar }
     }
 
     /// Begins a stage of `steps` steps, or of nobody knows how many.
     pub fn start(&self, stage: &'static str, steps: Option<usize>) {
+        let long = steps.is_none_or(|steps| steps >= WORTH_A_BAR);
+        let draw = match long && stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        self.bar.set_draw_target(draw);
         let template = match steps {
             Some(_) => "{prefix}: {msg} {wide_bar} {pos}/{len}",
             None => "{prefix}: {msg} {spinner}",
