@@ -76,6 +76,27 @@ fn a_test_that_checks_nothing_is_refused() {
 }
 
 #[test]
+fn an_expectation_before_all_functions_is_refused() {
+    let outcome = test("test memopt\n; stats: edits=0", KEPT, "");
+    outcome
+        .ends_with(2)
+        .complains("a.clif:2:1: this belongs behind");
+}
+
+#[test]
+fn passes_that_do_not_run_are_not_tested() {
+    let bench = Bench::new();
+    bench.write("a.clif", format!("test memopt\n\n{KEPT}; check: store\n"));
+    let outcome = bench.memopt(&["test", "a.clif"]);
+    outcome
+        .ends_with(2)
+        .complains("without `set opt_level=speed`");
+    let none = format!("test memopt\nset opt_level=none\n\n{KEPT}; stats: edits=0\n");
+    bench.write("a.clif", none);
+    bench.memopt(&["test", "a.clif"]).ends_with(0);
+}
+
+#[test]
 fn unknown_commands_and_options_are_refused() {
     let outcome = test("test mempot", KEPT, "");
     outcome

@@ -24,6 +24,7 @@ pub mod crash;
 pub mod execute;
 pub mod expect;
 pub mod interpret;
+pub mod meaningful;
 pub mod native;
 pub mod output;
 pub mod report;

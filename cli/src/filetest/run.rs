@@ -4,7 +4,7 @@ use crate::clif;
 use crate::complaint::Complaint;
 use crate::filetest::command::{self, Command, Kind};
 use crate::filetest::output::{self, Module, Output};
-use crate::filetest::{bless, crash, execute, expect, verifier};
+use crate::filetest::{bless, crash, execute, expect, meaningful, verifier};
 use crate::{guard, passes, policies, target};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
@@ -76,7 +76,7 @@ impl<'a> Runner<'a> {
         let counts = details
             .map(|details| expect::counts(name, text, details))
             .collect::<Result<Vec<_>, _>>()?;
-        require_checks(name, &commands, &file)?;
+        meaningful::require(name, text, &commands, &file)?;
         Ok(Self {
             name,
             text,
@@ -228,32 +228,5 @@ impl<'a> Runner<'a> {
         }
         let details: Vec<_> = self.file.functions.iter().map(|(_, d)| d).collect();
         Verdict::Blessed(bless::rewrite(self.text, &details, &self.blessed))
-    }
-}
-
-/// A test of the passes that checks nothing cannot fail, and is a defect.
-/// `test compile` and `test optimize` at least have to get through, so stock
-/// commands may stand alone, as they do upstream.
-fn require_checks(name: &str, commands: &[Command], file: &TestFile<'_>) -> Result<(), Complaint> {
-    let memopt = |c: &&Command| c.memopt && c.has_output() && !c.expect_fail;
-    let any_memopt = commands.iter().find(memopt);
-    if expect::has_stats(file) && any_memopt.is_none() {
-        let message = "`stats:` without a command that runs the passes";
-        return Err(Complaint::of_file(name, message));
-    }
-    let runs = execute::has_runs(file);
-    if let Some(command) = commands.iter().find(|c| c.executes())
-        && !runs
-    {
-        let message = format!("`{command}` without a `run:` or `print:` comment");
-        return Err(Complaint::of_file(name, message));
-    }
-    let executed = runs && commands.iter().any(Command::executes);
-    let checked = expect::has_checks(file) || expect::has_stats(file) || executed;
-    match any_memopt {
-        Some(command) if !checked && !commands.iter().any(|c| c.precise) => Err(
-            Complaint::of_file(name, format!("`{command}` checks nothing")),
-        ),
-        _ => Ok(()),
     }
 }
