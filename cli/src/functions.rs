@@ -6,7 +6,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{Context, verify_function};
-use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, memopt};
+use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats};
 
 /// Checks every function with the verifier.
 ///
@@ -63,20 +63,7 @@ pub fn optimize_lowered_module(
     policies: &[DeclaredPolicy],
     options: &Options,
 ) -> Result<Vec<Stats>> {
-    let mut stats = Vec::with_capacity(contexts.len());
-    for (ctx, policy) in contexts.iter_mut().zip(policies) {
-        compute_analyses(ctx);
-        let one = memopt::run(ctx, isa, policy, options)
-            .map_err(|error| anyhow!("{}", pretty_error(&ctx.func, error)))?;
-        stats.push(one);
-    }
-    Ok(stats)
-}
-
-/// What [`Context::optimize`] leaves computed, for a function that comes from
-/// text.
-fn compute_analyses(ctx: &mut Context) {
-    ctx.compute_cfg();
-    ctx.compute_domtree();
-    ctx.compute_loop_analysis();
+    let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
+    cranelift_memopt::pipeline::run_module(contexts, isa, &policy_of, options)
+        .map_err(|(index, error)| anyhow!("{}", pretty_error(&contexts[index].func, error)))
 }

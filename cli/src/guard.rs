@@ -7,7 +7,8 @@
 use anyhow::{Result, anyhow};
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once};
 
 thread_local! {
     /// What the panic on this thread said, while [`catch`] is watching.
@@ -17,6 +18,13 @@ thread_local! {
 /// A panic's message and place, once there was one.
 #[derive(Default)]
 struct Watch(Option<String>);
+
+/// What a panic on a worker thread said. Libraries such as Rayon pass the
+/// panic on to the thread that waits, but not its message.
+static ELSEWHERE: Mutex<Option<String>> = Mutex::new(None);
+
+/// How many threads are watching.
+static WATCHING: AtomicUsize = AtomicUsize::new(0);
 
 static HOOK: Once = Once::new();
 
@@ -28,10 +36,12 @@ static HOOK: Once = Once::new();
 pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     HOOK.call_once(install_hook);
     let outer = CAUGHT.replace(Some(Watch::default()));
+    WATCHING.fetch_add(1, Ordering::Relaxed);
     let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    WATCHING.fetch_sub(1, Ordering::Relaxed);
     let watch = CAUGHT.replace(outer);
     outcome.unwrap_or_else(|_| {
-        let said = watch.and_then(|watch| watch.0);
+        let said = watch.and_then(|watch| watch.0).or_else(said_elsewhere);
         Err(anyhow!(
             "internal error: {}",
             said.unwrap_or_else(|| "a panic".to_owned())
@@ -51,10 +61,25 @@ fn install_hook() {
             }
             None => false,
         });
-        if !watched {
+        if !watched && !keep_if_worker(info) {
             default(info);
         }
     }));
+}
+
+/// Keeps the message of a worker thread, if anyone is there to report it.
+/// Workers have no name; the threads of a test harness do.
+fn keep_if_worker(info: &panic::PanicHookInfo<'_>) -> bool {
+    let worker = std::thread::current().name().is_none();
+    let keep = worker && WATCHING.load(Ordering::Relaxed) > 0;
+    if keep && let Ok(mut elsewhere) = ELSEWHERE.lock() {
+        *elsewhere = Some(info.to_string());
+    }
+    keep
+}
+
+fn said_elsewhere() -> Option<String> {
+    ELSEWHERE.lock().ok()?.take()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod filetest;
 pub mod functions;
 pub mod guard;
 pub mod lower;
+pub mod opt;
 pub mod passes;
 pub mod policies;
 pub mod target;

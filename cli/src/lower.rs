@@ -3,14 +3,13 @@
 //! `Context::compile` would run the mid-end again and hide what is measured,
 //! so both sides of every comparison are lowered from here.
 
-use anyhow::{Context as _, Result, anyhow};
-use cranelift_codegen::CompiledCode;
-use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::dominator_tree::DominatorTree;
-use cranelift_codegen::flowgraph::ControlFlowGraph;
+use anyhow::{Result, anyhow};
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::ir::function::FunctionParameters;
 use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::print_errors::pretty_error;
+use cranelift_codegen::{CompiledCode, Context};
+use cranelift_memopt::pipeline::Compiler;
 
 /// Lowers CLIF that the mid-end has been over.
 ///
@@ -20,21 +19,15 @@ use cranelift_codegen::isa::TargetIsa;
 ///
 /// What the back end cannot compile.
 pub fn machine_code(func: &Function, isa: &dyn TargetIsa, listing: bool) -> Result<CompiledCode> {
-    let cfg = ControlFlowGraph::with_function(func);
-    let domtree = DominatorTree::with_function(func, &cfg);
-    let stencil = isa
-        .compile_function(
-            func,
-            &domtree,
-            &mut regalloc2::Ctx::default(),
-            listing,
-            &mut ControlPlane::default(),
-        )
-        .with_context(|| format!("{} cannot be lowered", func.name))?;
-    Ok(stencil.apply_params(&func.params))
+    let mut ctx = Context::for_function(func.clone());
+    ctx.set_disasm(listing);
+    Compiler::new()
+        .emit(&mut ctx, isa)
+        .map_err(|error| anyhow!("{}", pretty_error(&ctx.func, error)))
 }
 
-/// The machine code as text, in the form that upstream's filetests expect.
+/// The instructions and the machine code, in the form that upstream's
+/// filetests expect.
 ///
 /// # Errors
 ///
@@ -45,7 +38,20 @@ pub fn listing(
     isa: &dyn TargetIsa,
 ) -> Result<String> {
     let vcode = code.vcode.as_deref().unwrap_or_default();
-    let capstone = isa.to_capstone().map_err(|error| anyhow!("{error}"))?;
-    let disassembled = code.disassemble(Some(params), &capstone)?;
+    let disassembled = disassembly(code, params, isa)?;
     Ok(format!("VCode:\n{vcode}\nDisassembled:\n{disassembled}"))
+}
+
+/// The machine code alone, as text.
+///
+/// # Errors
+///
+/// A target without a disassembler.
+pub fn disassembly(
+    code: &CompiledCode,
+    params: &FunctionParameters,
+    isa: &dyn TargetIsa,
+) -> Result<String> {
+    let capstone = isa.to_capstone().map_err(|error| anyhow!("{error}"))?;
+    code.disassemble(Some(params), &capstone)
 }

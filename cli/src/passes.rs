@@ -1,6 +1,42 @@
 //! The passes by name, to switch them off one by one.
 
+use clap::Args;
 use cranelift_memopt::Options;
+
+/// The part of a command line that chooses passes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Selection {
+    /// Switch a pass off; can be given more than once
+    #[arg(long, value_name = "PASS", value_parser = parse)]
+    without: Vec<&'static str>,
+    /// Apply at most so many edits to a function, to find the one that is wrong
+    #[arg(long, value_name = "COUNT")]
+    edit_limit: Option<u32>,
+}
+
+impl Selection {
+    /// The options that the user chose.
+    pub fn options(&self) -> Options {
+        self.options_without(&[])
+    }
+
+    /// The options that the user chose, with more passes switched off.
+    pub fn options_without(&self, off: &[&'static str]) -> Options {
+        let mut options = without(&[&self.without, off].concat());
+        options.edit_limit = self.edit_limit;
+        options
+    }
+
+    /// Switches one more pass off.
+    pub fn and_without(mut self, pass: &'static str) -> Self {
+        self.without.push(pass);
+        self
+    }
+}
+
+fn parse(name: &str) -> Result<&'static str, String> {
+    known(name).ok_or_else(|| format!("the passes are {}", names().join(", ")))
+}
 
 /// The names of all passes, as fields of [`Options`] are called.
 pub fn names() -> Vec<&'static str> {

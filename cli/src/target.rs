@@ -15,7 +15,11 @@ pub const DEFAULT: &str = "x86_64";
 ///
 /// A name that Cranelift does not know.
 pub fn by_name(name: &str, flags: Flags) -> Result<OwnedTargetIsa> {
-    let builder = isa::lookup_by_name(name).map_err(|error| match error {
+    // `isa::lookup_by_name` would panic on a name that is no triple.
+    let triple = name
+        .parse()
+        .map_err(|why| anyhow!("unknown target `{name}`: {why}"))?;
+    let builder = isa::lookup(triple).map_err(|error| match error {
         LookupError::SupportDisabled => anyhow!("support for target `{name}` is not compiled in"),
         LookupError::Unsupported => anyhow!("unknown target `{name}`"),
     })?;
@@ -36,6 +40,19 @@ pub fn host(flags: Flags, like: Option<&dyn TargetIsa>) -> Result<OwnedTargetIsa
         builder.set(value.name, &value.value_string())?;
     }
     Ok(builder.finish(flags)?)
+}
+
+/// The target `isa` with its own settings, but with `flags`.
+///
+/// # Errors
+///
+/// Settings and flags that do not go together.
+pub fn like(isa: &dyn TargetIsa, flags: Flags) -> Result<OwnedTargetIsa> {
+    let mut builder = isa::lookup(isa.triple().clone())?;
+    for value in isa.isa_flags() {
+        builder.set(value.name, &value.value_string())?;
+    }
+    builder.finish(flags).context("unusable target settings")
 }
 
 /// Why the host cannot run code for `isa`; `None` if it can.

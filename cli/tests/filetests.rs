@@ -2,7 +2,7 @@
 //! without each pass that the file says it needs.
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use memopt_cli::filetest::{self, Verdict};
+use memopt_cli::filetest::{self, Setup, Verdict};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,8 +24,11 @@ fn main() -> ExitCode {
 }
 
 fn run(trial: &filetest::Trial) -> Result<(), Failed> {
-    let bless = std::env::var("CRANELIFT_TEST_BLESS").is_ok_and(|value| value == "1");
-    match trial.run(bless) {
+    let setup = Setup {
+        bless: filetest::report::bless_wanted(),
+        ..Setup::default()
+    };
+    match trial.run(&setup) {
         Verdict::Passed | Verdict::Blessed(_) => Ok(()),
         Verdict::Failed(reasons) => Err(reasons.join("\n").into()),
         Verdict::Unusable(why) => Err(why.into()),

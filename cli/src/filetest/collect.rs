@@ -27,16 +27,17 @@ impl Trial {
         }
     }
 
-    /// Runs the trial; with `bless`, new expectations are written to the file.
-    pub fn run(&self, bless: bool) -> Verdict {
+    /// Runs the trial. If `setup` says so, new expectations are written to the
+    /// file; but never those of a run without a pass.
+    pub fn run(&self, setup: &Setup) -> Verdict {
         let name = self.path.display().to_string();
         let text = match read(&self.path) {
             Ok(text) => text,
             Err(complaint) => return Verdict::Unusable(complaint.to_string()),
         };
         match self.needs {
-            None => write_blessed(&self.path, run(&name, &text, &Setup { off: vec![], bless })),
-            Some(pass) => run_without(&name, &text, pass),
+            None => write_blessed(&self.path, run(&name, &text, setup)),
+            Some(pass) => run_without(&name, &text, setup, pass),
         }
     }
 }
@@ -52,10 +53,11 @@ fn write_blessed(path: &Path, verdict: Verdict) -> Verdict {
 }
 
 /// A test that still passes without the pass it is about tests something else.
-fn run_without(name: &str, text: &str, pass: &'static str) -> Verdict {
+fn run_without(name: &str, text: &str, setup: &Setup, pass: &'static str) -> Verdict {
     let setup = Setup {
-        off: vec![pass],
+        passes: setup.passes.clone().and_without(pass),
         bless: false,
+        ..setup.clone()
     };
     match run(name, text, &setup) {
         Verdict::Failed(_) => Verdict::Passed,

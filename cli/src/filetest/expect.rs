@@ -21,6 +21,14 @@ pub fn is_directive(comment: &str) -> bool {
     ours || is_bare_run(comment) || is_check(comment)
 }
 
+/// Does this comment expect something of the function that it follows?
+pub fn is_about_function(comment: &str) -> bool {
+    let keywords = ["stats:", "run:", "print:", "error:"];
+    keywords
+        .iter()
+        .any(|k| clif::directive(comment, k).is_some())
+}
+
 /// `; run` and `; print` without a colon, which upstream allows.
 pub fn is_bare_run(comment: &str) -> bool {
     matches!(

@@ -20,11 +20,14 @@
 pub mod bless;
 pub mod collect;
 pub mod command;
+pub mod crash;
 pub mod execute;
 pub mod expect;
 pub mod interpret;
+pub mod meaningful;
 pub mod native;
 pub mod output;
+pub mod report;
 pub mod run;
 pub mod verifier;
 

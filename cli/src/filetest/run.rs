@@ -4,7 +4,7 @@ use crate::clif;
 use crate::complaint::Complaint;
 use crate::filetest::command::{self, Command, Kind};
 use crate::filetest::output::{self, Module, Output};
-use crate::filetest::{bless, execute, expect, verifier};
+use crate::filetest::{bless, crash, execute, expect, meaningful, verifier};
 use crate::{guard, passes, policies, target};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
@@ -15,8 +15,11 @@ use cranelift_reader::TestFile;
 /// How files are run.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
-    /// Passes that are switched off, whatever the file says.
-    pub off: Vec<&'static str>,
+    /// The passes that run, apart from those that the file switches off.
+    pub passes: passes::Selection,
+    /// The optimization level, if it is not for the file to say. Upstream's
+    /// tests of what code computes mostly do not optimize.
+    pub opt_level: Option<String>,
     /// Accept precise outputs that differ instead of failing.
     pub bless: bool,
 }
@@ -50,6 +53,7 @@ pub fn run(name: &str, text: &str, setup: &Setup) -> Verdict {
 
 /// One file while it runs.
 struct Runner<'a> {
+    name: &'a str,
     text: &'a str,
     setup: &'a Setup,
     file: TestFile<'a>,
@@ -72,8 +76,9 @@ impl<'a> Runner<'a> {
         let counts = details
             .map(|details| expect::counts(name, text, details))
             .collect::<Result<Vec<_>, _>>()?;
-        require_checks(name, &commands, &file)?;
+        meaningful::require(name, text, &commands, &file)?;
         Ok(Self {
+            name,
             text,
             setup,
             functions: file
@@ -91,7 +96,7 @@ impl<'a> Runner<'a> {
     }
 
     fn run_command(&mut self, command: &Command) {
-        let targets = match target::of_file(&self.file.isa_spec) {
+        let targets = match self.targets() {
             Ok(targets) => targets,
             Err(error) => return self.failures.push(format!("{error:#}")),
         };
@@ -107,6 +112,18 @@ impl<'a> Runner<'a> {
         }
     }
 
+    fn targets(&self) -> Result<Vec<OwnedTargetIsa>> {
+        let targets = target::of_file(&self.file.isa_spec)?;
+        let Some(level) = &self.setup.opt_level else {
+            return Ok(targets);
+        };
+        let at_level = |isa: OwnedTargetIsa| {
+            let flags = target::with_opt_level(isa.flags(), level)?;
+            target::like(&*isa, flags)
+        };
+        targets.into_iter().map(at_level).collect()
+    }
+
     /// The failures of one command on one target.
     fn run_on(&mut self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<String>> {
         match command.kind {
@@ -117,14 +134,15 @@ impl<'a> Runner<'a> {
                 Some(_) => Ok(Vec::new()),
                 None => {
                     let host = target::host(isa.flags().clone(), Some(&**isa))?;
-                    self.execute(command, &host)
+                    let label = format!("{}: {command}", self.name);
+                    crash::labelled(&label, || self.execute(command, &host))
                 }
             },
         }
     }
 
     fn outputs(&self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<Output>> {
-        let options = passes::without(&[&command.off[..], &self.setup.off[..]].concat());
+        let options = self.setup.passes.options_without(&command.off);
         let module = Module {
             functions: &self.functions,
             isa,
@@ -135,7 +153,7 @@ impl<'a> Runner<'a> {
     }
 
     fn execute(&self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<String>> {
-        let options = passes::without(&[&command.off[..], &self.setup.off[..]].concat());
+        let options = self.setup.passes.options_without(&command.off);
         let module = Module {
             functions: &self.functions,
             isa: &**isa,
@@ -210,32 +228,5 @@ impl<'a> Runner<'a> {
         }
         let details: Vec<_> = self.file.functions.iter().map(|(_, d)| d).collect();
         Verdict::Blessed(bless::rewrite(self.text, &details, &self.blessed))
-    }
-}
-
-/// A test of the passes that checks nothing cannot fail, and is a defect.
-/// `test compile` and `test optimize` at least have to get through, so stock
-/// commands may stand alone, as they do upstream.
-fn require_checks(name: &str, commands: &[Command], file: &TestFile<'_>) -> Result<(), Complaint> {
-    let memopt = |c: &&Command| c.memopt && c.has_output() && !c.expect_fail;
-    let any_memopt = commands.iter().find(memopt);
-    if expect::has_stats(file) && any_memopt.is_none() {
-        let message = "`stats:` without a command that runs the passes";
-        return Err(Complaint::of_file(name, message));
-    }
-    let runs = execute::has_runs(file);
-    if let Some(command) = commands.iter().find(|c| c.executes())
-        && !runs
-    {
-        let message = format!("`{command}` without a `run:` or `print:` comment");
-        return Err(Complaint::of_file(name, message));
-    }
-    let executed = runs && commands.iter().any(Command::executes);
-    let checked = expect::has_checks(file) || expect::has_stats(file) || executed;
-    match any_memopt {
-        Some(command) if !checked && !commands.iter().any(|c| c.precise) => Err(
-            Complaint::of_file(name, format!("`{command}` checks nothing")),
-        ),
-        _ => Ok(()),
     }
 }

@@ -1,0 +1,91 @@
+//! Functions that belong together, on both sides of the comparison.
+
+use crate::functions;
+use anyhow::{Context as _, Result};
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_memopt::Stats;
+use std::borrow::Cow;
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// The functions of one input.
+pub struct Batch {
+    /// The name of the input.
+    pub file: String,
+    /// What they are compiled for.
+    pub isa: OwnedTargetIsa,
+    /// What is known about each function, in the order of the input.
+    pub subjects: Vec<Subject>,
+    /// As stock Cranelift leaves them.
+    pub stock: Stock,
+    /// As the passes leave them.
+    pub memopt: Vec<Context>,
+}
+
+/// One function of a [`Batch`].
+pub struct Subject {
+    /// Its name for the user.
+    pub symbol: String,
+    /// Where its policy comes from; `none` if it has none.
+    pub policy: String,
+    /// What the passes did to it.
+    pub stats: Stats,
+}
+
+/// The functions as stock Cranelift leaves them.
+///
+/// A WebAssembly module has thousands, and the passes need all of theirs in
+/// memory. These stay where Wasmtime wrote them and are read one at a time.
+pub enum Stock {
+    /// In memory.
+    Kept(Vec<Context>),
+    /// In files, in a directory that is removed with this.
+    Written(TempDir, Vec<PathBuf>),
+}
+
+impl Stock {
+    /// The function at `index`.
+    ///
+    /// # Errors
+    ///
+    /// A file that can no longer be read.
+    pub fn get(&self, index: usize) -> Result<Cow<'_, Function>> {
+        match self {
+            Self::Kept(contexts) => Ok(Cow::Borrowed(&contexts[index].func)),
+            Self::Written(_, files) => {
+                let text = fs::read_to_string(&files[index])?;
+                Ok(Cow::Owned(parse_one(&text)?))
+            }
+        }
+    }
+}
+
+/// Parses CLIF text that holds one function.
+///
+/// # Errors
+///
+/// What the reader refuses; text without a function.
+pub fn parse_one(text: &str) -> Result<Function> {
+    let functions = cranelift_reader::parse_functions(text)?;
+    functions.into_iter().next().context("no function in it")
+}
+
+impl Batch {
+    /// Does the input hold CLIF, so that its output can too?
+    pub fn is_text(&self) -> bool {
+        matches!(self.stock, Stock::Kept(_))
+    }
+
+    /// Verifies what the passes left: a function that is shown is a valid one.
+    ///
+    /// # Errors
+    ///
+    /// The first function that the verifier refuses.
+    pub fn verify(&self) -> Result<()> {
+        functions::verify(self.memopt.iter().map(|ctx| &ctx.func), &*self.isa)
+            .context("after the passes")
+    }
+}

@@ -1,0 +1,213 @@
+//! Writes what became of the functions of a [`Batch`].
+
+use crate::opt::batch::{Batch, Subject};
+use crate::opt::command::{Choices, Emit};
+use crate::opt::measure::Counts;
+use crate::opt::progress::Progress;
+use crate::{diff, lower};
+use anyhow::Result;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_memopt::Stats;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write;
+
+/// The figures of one function, as `--json` writes them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// The input.
+    pub file: String,
+    /// The function.
+    pub symbol: String,
+    /// Where its policy comes from.
+    pub policy: String,
+    /// What stock Cranelift leaves.
+    pub stock: Counts,
+    /// What the passes leave.
+    pub memopt: Counts,
+    /// What the passes did, by counter.
+    pub edits: BTreeMap<&'static str, u32>,
+}
+
+impl Figures {
+    fn of(batch: &Batch, index: usize) -> Result<Self> {
+        let Subject {
+            symbol,
+            policy,
+            stats,
+        } = &batch.subjects[index];
+        let isa = &*batch.isa;
+        Ok(Self {
+            file: batch.file.clone(),
+            symbol: symbol.clone(),
+            policy: policy.clone(),
+            stock: Counts::of(&*batch.stock.get(index)?, isa)?,
+            memopt: Counts::of(&batch.memopt[index].func, isa)?,
+            edits: stats.counters().into_iter().collect(),
+        })
+    }
+}
+
+/// Writes inputs one after the other, in the form that the user chose.
+pub struct Shower<'a> {
+    choices: &'a Choices,
+    out: &'a mut dyn Write,
+    /// What a JSON array has before its next element.
+    separator: &'static str,
+    /// Has a function been shown in full?
+    any: bool,
+    total: Total,
+}
+
+/// Sums over all functions that were shown.
+#[derive(Default)]
+struct Total {
+    functions: usize,
+    stock: Counts,
+    memopt: Counts,
+    stats: Stats,
+}
+
+impl<'a> Shower<'a> {
+    /// Writes to `out`.
+    pub fn new(choices: &'a Choices, out: &'a mut dyn Write) -> Self {
+        Self {
+            choices,
+            out,
+            separator: "[\n",
+            any: false,
+            total: Total::default(),
+        }
+    }
+
+    /// Shows the functions of `batch` that the user wants to see.
+    ///
+    /// # Errors
+    ///
+    /// A function that cannot be lowered; an output that cannot be written.
+    pub fn show(&mut self, batch: &Batch, progress: &Progress) -> Result<()> {
+        let wanted = |index: &usize| self.choices.shows(&batch.subjects[*index].symbol);
+        let wanted: Vec<_> = (0..batch.subjects.len()).filter(wanted).collect();
+        progress.start("measuring", Some(wanted.len()));
+        for index in wanted {
+            let text = self.render(batch, index)?;
+            progress.suspend(|| self.out.write_all(text.as_bytes()))?;
+            progress.step();
+        }
+        Ok(())
+    }
+
+    /// Writes what comes after the last input.
+    ///
+    /// # Errors
+    ///
+    /// An output that cannot be written.
+    pub fn finish(self) -> Result<()> {
+        if self.choices.json {
+            let open = if self.separator == "[\n" { "[" } else { "" };
+            writeln!(self.out, "{open}\n]")?;
+        } else if self.choices.emit == Emit::Stats && self.total.functions > 1 {
+            let policy = &self.choices.policy_name;
+            let title = format!("all {} functions (policy {policy})", self.total.functions);
+            let Total { stock, memopt, .. } = &self.total;
+            let table = table(&title, stock, memopt, &self.total.stats);
+            self.out.write_all(table.as_bytes())?;
+        }
+        self.out.flush()?;
+        Ok(())
+    }
+
+    fn render(&mut self, batch: &Batch, index: usize) -> Result<String> {
+        match self.choices.emit {
+            Emit::Stats => self.stats(batch, index),
+            Emit::Clif | Emit::Asm if self.choices.diff => self.difference(batch, index),
+            Emit::Clif if batch.is_text() => Ok(self.clif_alone(batch, index)),
+            Emit::Clif | Emit::Asm => self.both(batch, index),
+        }
+    }
+
+    fn stats(&mut self, batch: &Batch, index: usize) -> Result<String> {
+        let figures = Figures::of(batch, index)?;
+        if self.choices.json {
+            let separator = std::mem::replace(&mut self.separator, ",\n");
+            return Ok(format!("{separator}{}", serde_json::to_string(&figures)?));
+        }
+        let stats = &batch.subjects[index].stats;
+        self.total.functions += 1;
+        self.total.stock.add_all(&figures.stock);
+        self.total.memopt.add_all(&figures.memopt);
+        self.total.stats.add(stats);
+        let title = format!("{} (policy {})", figures.symbol, figures.policy);
+        Ok(table(&title, &figures.stock, &figures.memopt, stats))
+    }
+
+    /// The optimized function alone, so that the output is CLIF again.
+    fn clif_alone(&mut self, batch: &Batch, index: usize) -> String {
+        let any = std::mem::replace(&mut self.any, true);
+        let separator = if any { "\n" } else { "" };
+        format!("{separator}{}", batch.memopt[index].func.display())
+    }
+
+    /// Both sides in full, each under a heading.
+    fn both(&self, batch: &Batch, index: usize) -> Result<String> {
+        let (stock, memopt) = self.sides(batch, index)?;
+        let figures = Figures::of(batch, index)?;
+        let Figures { symbol, policy, .. } = &figures;
+        let before = line(&figures.stock);
+        let after = line(&figures.memopt);
+        Ok(format!(
+            ";; {symbol}, as stock Cranelift leaves it: {before}\n{stock}\n\
+             ;; {symbol}, as the passes leave it (policy {policy}): {after}\n{memopt}\n"
+        ))
+    }
+
+    /// The difference of both sides; nothing if there is none.
+    fn difference(&self, batch: &Batch, index: usize) -> Result<String> {
+        let (stock, memopt) = self.sides(batch, index)?;
+        if stock == memopt {
+            return Ok(String::new());
+        }
+        let figures = Figures::of(batch, index)?;
+        let Figures { symbol, policy, .. } = &figures;
+        let old = format!("{symbol} (stock)");
+        let new = format!("{symbol} (memopt, policy {policy})");
+        let counts = [line(&figures.stock), line(&figures.memopt)];
+        let diff = diff::coloured(&diff::unified(&stock, &memopt, &old, &new));
+        Ok(format!(";; {}\n;; {}\n{diff}", counts[0], counts[1]))
+    }
+
+    fn sides(&self, batch: &Batch, index: usize) -> Result<(String, String)> {
+        let stock = batch.stock.get(index)?;
+        let memopt = &batch.memopt[index].func;
+        let text = |func: &Function| self.text(func, &*batch.isa);
+        Ok((text(&stock)?, text(memopt)?))
+    }
+
+    fn text(&self, func: &Function, isa: &dyn TargetIsa) -> Result<String> {
+        if self.choices.emit != Emit::Asm {
+            return Ok(func.display().to_string());
+        }
+        let code = lower::machine_code(func, isa, true)?;
+        lower::disassembly(&code, &func.params, isa)
+    }
+}
+
+/// Both sides in columns, and what the passes did.
+fn table(title: &str, stock: &Counts, memopt: &Counts, stats: &Stats) -> String {
+    let mut text = format!("{title}\n  {:<14} {:>9} {:>9}\n", "", "stock", "memopt");
+    for ((name, before), (_, after)) in stock.named().into_iter().zip(memopt.named()) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {name:<14} {before:>9} {after:>9}");
+    }
+    let _ = writeln!(text, "  {stats}\n");
+    text
+}
+
+fn line(counts: &Counts) -> String {
+    let counts = counts
+        .named()
+        .map(|(name, count)| format!("{count} {name}"));
+    counts.join(", ")
+}

@@ -1,0 +1,200 @@
+//! WebAssembly, compiled by stock Wasmtime; then the passes over its CLIF.
+//!
+//! Wasmtime inlines and runs the mid-end, and writes every function to a file
+//! as it leaves it. That is the stock side. The passes then see all of these
+//! functions as one module. The names that they call each other by are not
+//! unique, as trampolines reuse numbers; the passes know nothing about a
+//! callee whose name two functions have.
+
+use crate::complaint::Complaint;
+use crate::opt::batch::{Batch, Stock, Subject, parse_one};
+use crate::opt::command::Choices;
+use crate::opt::names;
+use crate::opt::progress::Progress;
+use crate::{functions, target};
+use anyhow::{Context as _, Result, anyhow};
+use cranelift_codegen::Context;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable as _};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use wasmtime::{Config, Engine, Inlining, OptLevel};
+
+/// Translates the text format.
+///
+/// # Errors
+///
+/// A syntax error, with file, line and column.
+pub fn assemble(name: &str, text: &str) -> Result<Vec<u8>, Complaint> {
+    let parsed = wat::Parser::new().parse_str(Some(Path::new(name)), text);
+    parsed.map_err(|error| {
+        let message = error.to_string();
+        match position(&message) {
+            Some((line, column)) => {
+                let what = message.lines().next().unwrap_or_default();
+                let position = crate::complaint::Position { line, column };
+                Complaint::at(name, position, what)
+            }
+            None => Complaint::of_file(name, message),
+        }
+    })
+}
+
+/// The line and column in a message of `wat`, which come after an arrow.
+fn position(message: &str) -> Option<(usize, usize)> {
+    let place = message.lines().find(|line| line.contains("-->"))?;
+    let mut parts = place.trim().rsplit(':');
+    let column = parts.next()?.parse().ok()?;
+    Some((parts.next()?.parse().ok()?, column))
+}
+
+/// Compiles a module or component and optimizes its functions.
+///
+/// # Errors
+///
+/// WebAssembly that does not validate, an unknown target, and CLIF that cannot
+/// be read back.
+pub fn batch(
+    name: &str,
+    mut wasm: Vec<u8>,
+    choices: &Choices,
+    progress: &Progress,
+) -> Result<Batch> {
+    progress.start("compiling", None);
+    let isa = isa(choices)?;
+    let written = tempfile::tempdir().context("no place for the CLIF")?;
+    names::hide_slashes(&mut wasm);
+    compile(&wasm, written.path(), choices)?;
+    let (mut contexts, files, mut subjects) = read_all(&written, choices, progress)?;
+    progress.start("optimizing", None);
+    let policies = vec![choices.policy.clone(); contexts.len()];
+    let options = &choices.options;
+    let stats = functions::optimize_lowered_module(&mut contexts, &*isa, &policies, options)?;
+    for (subject, stats) in subjects.iter_mut().zip(stats) {
+        subject.stats = stats;
+    }
+    let batch = Batch {
+        file: name.to_owned(),
+        isa,
+        subjects,
+        stock: Stock::Written(written, files),
+        memopt: contexts,
+    };
+    batch.verify()?;
+    Ok(batch)
+}
+
+/// Has Wasmtime compile `wasm` and write its CLIF to `directory`.
+fn compile(wasm: &[u8], directory: &Path, choices: &Choices) -> Result<()> {
+    let mut config = Config::new();
+    config
+        .concurrency_support(true)
+        .wasm_component_model_async(true)
+        .compiler_inlining(Inlining::Yes)
+        .cranelift_opt_level(match choices.opt_level.as_str() {
+            "none" => OptLevel::None,
+            "speed_and_size" => OptLevel::SpeedAndSize,
+            _ => OptLevel::Speed,
+        })
+        .emit_clif(directory);
+    config
+        .target(&triple(choices))
+        .map_err(|error| anyhow!("{error:#}"))?;
+    let engine = Engine::new(&config).map_err(|error| anyhow!("{error:#}"))?;
+    let compiled = match is_component(wasm) {
+        true => engine.precompile_component(wasm),
+        false => engine.precompile_module(wasm),
+    };
+    compiled.map(drop).map_err(|error| anyhow!("{error:#}"))
+}
+
+/// The layer field of the header, behind magic number and version.
+pub fn is_component(wasm: &[u8]) -> bool {
+    wasm.get(6..8) == Some(&[1, 0])
+}
+
+/// The triple that Wasmtime is to compile for. It is always given, also for
+/// the host, so that the code does not depend on the processor at hand.
+fn triple(choices: &Choices) -> String {
+    match choices.target.as_deref() {
+        None => format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
+        Some("riscv64") => "riscv64gc-unknown-linux-gnu".to_owned(),
+        Some(name) if !name.contains('-') => format!("{name}-unknown-linux-gnu"),
+        Some(name) => name.to_owned(),
+    }
+}
+
+/// A target for lowering, with the settings that Wasmtime compiles with.
+fn isa(choices: &Choices) -> Result<OwnedTargetIsa> {
+    let mut builder = settings::builder();
+    builder.set("enable_probestack", "false")?;
+    builder.set("preserve_frame_pointers", "true")?;
+    builder.set("unwind_info", "true")?;
+    let flags = settings::Flags::new(builder);
+    let flags = target::with_opt_level(&flags, &choices.opt_level)?;
+    target::by_name(&triple(choices), flags)
+}
+
+/// Everything that was read, in the same order.
+type Read = (Vec<Context>, Vec<PathBuf>, Vec<Subject>);
+
+/// Reads all functions that Wasmtime has written.
+fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result<Read> {
+    let entries: std::io::Result<Vec<_>> = fs::read_dir(written.path())?.collect();
+    let mut files: Vec<_> = entries?.into_iter().map(|entry| entry.path()).collect();
+    files.sort_by_key(|path| sort_key(path));
+    progress.start("reading", Some(files.len()));
+    let mut contexts = Vec::with_capacity(files.len());
+    let mut subjects = Vec::with_capacity(files.len());
+    for path in &files {
+        progress.step();
+        let text = fs::read_to_string(path)?;
+        let symbol = symbol(&text).context("CLIF without the name of its function")?;
+        let func = parse_one(&text).with_context(|| symbol.clone())?;
+        contexts.push(Context::for_function(func));
+        subjects.push(Subject {
+            symbol,
+            policy: choices.policy_name.clone(),
+            stats: cranelift_memopt::Stats::default(),
+        });
+    }
+    Ok((contexts, files, subjects))
+}
+
+/// Orders `function[9]` before `function[10]`: numbers count as numbers.
+fn sort_key(path: &Path) -> Vec<(u64, String)> {
+    let name = path.to_string_lossy();
+    let parts = name.split('[');
+    let key = parts.map(|part| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = part.split_at(digits);
+        (number.parse().unwrap_or(0), rest.to_owned())
+    });
+    key.collect()
+}
+
+/// The symbol that Wasmtime names in the first line, in angle brackets.
+fn symbol(text: &str) -> Option<String> {
+    let (_, rest) = text.lines().next()?.split_once('<')?;
+    let (symbol, _) = rest.rsplit_once('>')?;
+    Some(symbol.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_error_in_text_has_its_place() {
+        let said = assemble("a.wat", "(module\n  (func (wrong))").unwrap_err();
+        let said = said.to_string();
+        assert!(said.starts_with("a.wat:2:10: "), "{said}");
+    }
+
+    #[test]
+    fn the_symbol_may_hold_angle_brackets() {
+        let text = ";; Intermediate Representation of function <wasm[0]::a<b>>:\n";
+        assert_eq!(symbol(text).as_deref(), Some("wasm[0]::a<b>"));
+    }
+}

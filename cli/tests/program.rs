@@ -1,0 +1,236 @@
+//! `memopt opt`: what it shows, and what it says about bad inputs.
+
+mod common;
+
+use common::{Bench, repository};
+use serde_json::Value;
+
+const GOOD: &str = "\
+function %good(i64) {
+    ss0 = explicit_slot 8
+    region0 = 1 \"R\"
+block0(v0: i64):
+    v1 = stack_addr.i64 ss0
+    store notrap aligned region0 v0, v1
+    return
+}
+";
+
+/// A bad input is reported with `complaint`, and the good one is still shown.
+#[track_caller]
+fn refuses(name: &str, content: impl AsRef<[u8]>, complaint: &str) {
+    let bench = Bench::new();
+    bench.write(name, content);
+    bench.write("good.clif", GOOD);
+    let outcome = bench.memopt(&["opt", name, "good.clif"]);
+    outcome
+        .ends_with(2)
+        .complains(complaint)
+        .prints("function %good");
+}
+
+#[test]
+fn a_syntax_error_names_file_line_and_column() {
+    let text = "function %f() {\nblock0:\n    retrun\n}\n";
+    refuses("bad.clif", text, "bad.clif:3:5: ");
+}
+
+#[test]
+fn a_function_that_the_verifier_refuses_is_named() {
+    let text = "function %f() -> i32 {\nblock0:\n    return\n}\n";
+    refuses("bad.clif", text, "bad.clif: the verifier refuses %f");
+}
+
+#[test]
+fn an_empty_file_is_refused() {
+    refuses("bad.clif", "", "bad.clif: the file is empty");
+    refuses("bad.clif", "; prose\n", "bad.clif: no functions");
+}
+
+#[test]
+fn a_file_of_no_known_kind_is_refused() {
+    refuses("bad", b"\xff\xfe\x00", "bad: neither text nor WebAssembly");
+}
+
+#[test]
+fn webassembly_that_does_not_validate_is_refused() {
+    let text = "(module (func (result i32) nop))";
+    refuses("bad.wat", text, "type mismatch");
+    refuses("bad.wasm", b"\0asm\x01\0\0\0\x01", "bad.wasm: ");
+}
+
+#[test]
+fn a_syntax_error_in_webassembly_names_its_place() {
+    refuses("bad.wat", "(module\n  (fnc))", "bad.wat:2:4: ");
+}
+
+#[test]
+fn a_missing_file_is_reported() {
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    let outcome = bench.memopt(&["opt", "missing.clif", "good.clif"]);
+    outcome
+        .ends_with(2)
+        .complains("missing.clif: ")
+        .prints("function %good");
+}
+
+#[test]
+fn an_unknown_target_is_reported() {
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    bench.write("good.wat", "(module)");
+    for file in ["good.clif", "good.wat"] {
+        let outcome = bench.memopt(&["opt", "--target", "pdp11", file]);
+        outcome.ends_with(2).complains("unknown target `pdp11");
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused() {
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    bench.write("bad.policy", "# a comment\nlost-at-sea 3\n");
+    let refused = |arguments: &[&str], complaint: &str| {
+        let outcome = bench.memopt(&[&["opt", "good.clif"], arguments].concat());
+        outcome.ends_with(2).complains(complaint);
+    };
+    refused(&["--json"], "--json needs --emit stats");
+    refused(&["--emit", "stats", "--diff"], "--diff needs --emit");
+    refused(
+        &["--opt-level", "fast"],
+        "unknown optimization level `fast`",
+    );
+    refused(
+        &["--policy", "bad.policy"],
+        "bad.policy:2:1: unknown policy",
+    );
+    refused(&["--policy", "none.policy"], "none.policy: ");
+}
+
+#[test]
+fn the_output_is_clif_again() {
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    let arguments = ["opt", "good.clif", "--target", "x86_64"];
+    let first = bench.memopt(&arguments);
+    assert!(!first.ends_with(0).out.contains("store"), "{first:#?}");
+    bench.write("good.clif", &first.out);
+    let second = bench.memopt(&arguments);
+    assert_eq!(second.ends_with(0).out, first.out);
+}
+
+#[test]
+fn a_diff_without_a_terminal_has_no_colours() {
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    let outcome = bench.memopt(&["opt", "good.clif", "--diff", "--target", "aarch64"]);
+    outcome.ends_with(0).prints("-    store notrap");
+    assert!(!outcome.out.contains('\u{1b}'), "{outcome:#?}");
+    let to_file = [
+        "opt",
+        "good.clif",
+        "--diff",
+        "-o",
+        "out",
+        "--target",
+        "aarch64",
+    ];
+    bench.memopt(&to_file).ends_with(0);
+    assert_eq!(bench.read("out"), outcome.out);
+}
+
+#[test]
+fn machine_code_is_shown_for_every_target() {
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    for target in ["x86_64", "aarch64", "riscv64", "s390x"] {
+        let outcome = bench.memopt(&["opt", "good.clif", "--emit", "asm", "--target", target]);
+        outcome
+            .ends_with(0)
+            .prints("%good, as stock")
+            .prints("block0:");
+    }
+}
+
+#[test]
+fn only_wanted_functions_are_shown() {
+    let bench = Bench::new();
+    bench.write(
+        "a.clif",
+        format!("{GOOD}\n{}", GOOD.replace("good", "other")),
+    );
+    let outcome = bench.memopt(&["opt", "a.clif", "--function", "oth"]);
+    assert!(
+        outcome.ends_with(0).out.starts_with("function %other("),
+        "{outcome:#?}"
+    );
+    assert!(!outcome.out.contains("%good"), "{outcome:#?}");
+}
+
+/// The figures of a function that Wasmtime compiled.
+fn figures(file: &str, more: &[&str]) -> Vec<Value> {
+    let bench = Bench::new();
+    bench.write("some.policy", "lost-at-trap 1\n");
+    let file = repository(file);
+    let arguments = ["opt", &file, "--emit", "stats", "--json"];
+    let outcome = bench.memopt(&[&arguments, more].concat());
+    serde_json::from_str(&outcome.ends_with(0).out).expect("valid JSON")
+}
+
+fn of_symbol<'v>(figures: &'v [Value], symbol: &str) -> &'v Value {
+    let found = figures.iter().find(|f| f["symbol"] == symbol);
+    found.expect("the function is there")
+}
+
+#[test]
+fn the_figures_of_an_adapter_are_json() {
+    let figures = figures("examples/trivial.wat", &["--target", "x86_64"]);
+    // The caller into which Wasmtime has inlined the adapter and its callee.
+    let adapter = of_symbol(&figures, "wasm[1]::function[1]");
+    let stock = &adapter["stock"];
+    assert_eq!(adapter["policy"], "none");
+    assert_eq!(stock["stores"], 15);
+    assert_eq!(stock["stack_slots"], 1);
+    let count = |name: &str| stock[name].as_u64().expect("a count");
+    assert_eq!(count("loads") - count("readonly_loads"), 6);
+    assert!(count("code_bytes") > 0);
+    assert!(adapter["edits"]["dead_stores"].is_u64());
+}
+
+#[test]
+fn the_policy_is_named_with_every_figure() {
+    let figures = figures(
+        "examples/trivial.wat",
+        &["--policy", "some.policy", "--function", "function["],
+    );
+    assert!(!figures.is_empty());
+    assert!(figures.iter().all(|f| f["policy"] == "some.policy"));
+}
+
+#[test]
+fn nothing_wanted_is_an_empty_array() {
+    let figures = figures("examples/trivial.wat", &["--function", "no such function"]);
+    assert!(figures.is_empty());
+}
+
+#[test]
+fn both_sides_of_webassembly_are_shown() {
+    let bench = Bench::new();
+    let file = repository("examples/trivial.wat");
+    let outcome = bench.memopt(&["opt", &file, "--function", "wasm[1]::function[1]"]);
+    outcome
+        .ends_with(0)
+        .prints("wasm[1]::function[1], as stock Cranelift leaves it: 15 loads")
+        .prints("wasm[1]::function[1], as the passes leave it (policy none): ");
+}
+
+#[test]
+fn names_with_slashes_do_not_stop_wasmtime() {
+    let bench = Bench::new();
+    bench.write("a.wat", "(module (func $a/b (export \"f\")))");
+    let outcome = bench.memopt(&["opt", "a.wat", "--emit", "stats"]);
+    outcome
+        .ends_with(0)
+        .prints("wasm[0]::function[0] (policy none)");
+}

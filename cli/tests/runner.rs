@@ -1,0 +1,283 @@
+//! The filetest runner: what has to fail does fail, and blessing mends it.
+
+mod common;
+
+use common::Bench;
+
+/// A function with a store that the passes leave alone, because it may trap.
+const KEPT: &str = "\
+function %f(i64, i64) {
+block0(v0: i64, v1: i64):
+    store v1, v0
+    return
+}
+";
+
+/// A function with a store that nobody observes.
+const DEAD: &str = "\
+function %f(i64) {
+    ss0 = explicit_slot 8
+    region0 = 1 \"R\"
+block0(v0: i64):
+    v1 = stack_addr.i64 ss0
+    store notrap aligned region0 v0, v1
+    return
+}
+";
+
+fn test(header: &str, function: &str, comments: &str) -> common::Outcome {
+    let bench = Bench::new();
+    let text = format!("{header}\nset opt_level=speed\ntarget x86_64\n\n{function}{comments}");
+    bench.write("a.clif", text);
+    bench.memopt(&["test", "a.clif"])
+}
+
+#[test]
+fn a_met_check_passes() {
+    let outcome = test("test memopt", KEPT, "; check: store v1, v0\n");
+    outcome.ends_with(0).prints("1 passed, 0 failed");
+}
+
+#[test]
+fn a_missed_check_fails() {
+    let outcome = test("test memopt", KEPT, "; not: store\n");
+    outcome.ends_with(1).prints("FAILED a.clif").prints("%f");
+}
+
+#[test]
+fn a_wrong_precise_output_fails_with_a_diff() {
+    let outcome = test("test memopt precise-output", KEPT, "\n; nothing\n");
+    outcome.ends_with(1).prints("-nothing").prints("+block0(");
+}
+
+#[test]
+fn a_wrong_count_fails() {
+    let kept = test("test memopt", KEPT, "; stats: dead_stores=1\n");
+    kept.ends_with(1).prints("expected dead_stores=1");
+    let right = test("test memopt", KEPT, "; stats: dead_stores=0 edits=0\n");
+    right.ends_with(0);
+}
+
+#[test]
+fn a_counter_that_does_not_exist_is_refused() {
+    let outcome = test("test memopt", KEPT, "; stats: red_stores=1\n");
+    outcome
+        .ends_with(2)
+        .complains("a.clif:10:10: `red_stores=1`");
+}
+
+#[test]
+fn a_test_that_checks_nothing_is_refused() {
+    let outcome = test("test memopt", KEPT, "; just prose\n");
+    outcome
+        .ends_with(2)
+        .complains("`test memopt` checks nothing");
+    test("test optimize", KEPT, "").ends_with(0);
+}
+
+#[test]
+fn an_expectation_before_all_functions_is_refused() {
+    let outcome = test("test memopt\n; stats: edits=0", KEPT, "");
+    outcome
+        .ends_with(2)
+        .complains("a.clif:2:1: this belongs behind");
+}
+
+#[test]
+fn passes_that_do_not_run_are_not_tested() {
+    let bench = Bench::new();
+    bench.write("a.clif", format!("test memopt\n\n{KEPT}; check: store\n"));
+    let outcome = bench.memopt(&["test", "a.clif"]);
+    outcome
+        .ends_with(2)
+        .complains("without `set opt_level=speed`");
+    let none = format!("test memopt\nset opt_level=none\n\n{KEPT}; stats: edits=0\n");
+    bench.write("a.clif", none);
+    bench.memopt(&["test", "a.clif"]).ends_with(0);
+}
+
+#[test]
+fn unknown_commands_and_options_are_refused() {
+    let outcome = test("test mempot", KEPT, "");
+    outcome
+        .ends_with(2)
+        .complains("a.clif:1:6: unknown test command `mempot`");
+    let outcome = test("test memopt loudly", KEPT, "");
+    outcome
+        .ends_with(2)
+        .complains("a.clif:1:13: unknown option `loudly`");
+}
+
+#[test]
+fn a_pass_can_be_switched_off() {
+    test("test memopt", DEAD, "; not: store\n").ends_with(0);
+    test("test memopt no-dead-stores", DEAD, "; not: store\n").ends_with(1);
+}
+
+#[test]
+fn a_file_has_to_fail_without_the_pass_it_needs() {
+    let needed = test("test memopt\n;; needs: dead_stores", DEAD, "; not: store\n");
+    needed.ends_with(0).prints("2 passed, 0 failed");
+    let idle = test("test memopt\n;; needs: noop-stores", DEAD, "; not: store\n");
+    idle.ends_with(1).prints("passes without noop_stores");
+    let unknown = test("test memopt\n;; needs: magic", DEAD, "; not: store\n");
+    unknown.ends_with(2).complains("a.clif:2:11: `magic`");
+}
+
+#[test]
+fn blessing_writes_what_then_passes() {
+    let bench = Bench::new();
+    let header = "test memopt precise-output\nset opt_level=speed\ntarget x86_64\n\n";
+    let kept = "; stats: edits=0\n; policy: lost-at-trap 1\n";
+    let second = KEPT.replace("%f", "%g");
+    bench.write("a.clif", format!("{header}{KEPT}{kept}{second}"));
+    bench.memopt(&["test", "a.clif"]).ends_with(1);
+    let blessing = bench.memopt_blessing(&["test", "a.clif"]);
+    blessing.ends_with(0).prints("BLESSED a.clif");
+    bench.memopt(&["test", "a.clif"]).ends_with(0);
+    let text = bench.read("a.clif");
+    assert!(
+        text.contains("; stats: edits=0\n\n; function %f("),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n\n; policy: lost-at-trap 1\nfunction %g"),
+        "{text}"
+    );
+    bench.memopt_blessing(&["test", "a.clif"]).ends_with(0);
+    assert_eq!(bench.read("a.clif"), text);
+}
+
+#[test]
+fn machine_code_is_blessed_too() {
+    let bench = Bench::new();
+    let header = "test compile memopt precise-output\nset opt_level=speed\ntarget aarch64\n\n";
+    bench.write("a.clif", format!("{header}{DEAD}"));
+    bench.memopt_blessing(&["test", "a.clif"]).ends_with(0);
+    bench.memopt(&["test", "a.clif"]).ends_with(0);
+    let text = bench.read("a.clif");
+    assert!(text.contains("; VCode:\n"), "{text}");
+    assert!(text.contains("; Disassembled:\n"), "{text}");
+    assert!(!text.contains(";   str "), "{text}");
+}
+
+#[test]
+fn targets_that_differ_cannot_share_an_expectation() {
+    let bench = Bench::new();
+    let header = "test compile precise-output\ntarget aarch64\ntarget riscv64\n\n";
+    bench.write("a.clif", format!("{header}{KEPT}"));
+    let outcome = bench.memopt_blessing(&["test", "a.clif"]);
+    outcome.ends_with(1).prints("test compile on riscv64");
+    assert!(bench.read("a.clif").ends_with("}\n"));
+}
+
+#[test]
+fn a_policy_reaches_the_next_function_alone() {
+    let bench = Bench::new();
+    let call = |name: &str| {
+        format!(
+            "function %{name}(i64) {{
+    region0 = 1 \"R\"
+    fn0 = %callee()
+block0(v0: i64):
+    v1 = iconst.i64 1
+    store notrap aligned region0 v1, v0
+    call fn0()
+    v2 = iconst.i64 2
+    store notrap aligned region0 v2, v0
+    return
+}}
+"
+        )
+    };
+    let (plain, told) = (call("plain"), call("told"));
+    let text = format!(
+        "test memopt\nset opt_level=speed\ntarget x86_64\n\n\
+         {plain}; stats: dead_stores=0\n\n\
+         ; policy: callee %callee\n{told}; stats: dead_stores=1\n"
+    );
+    bench.write("a.clif", &text);
+    bench.memopt(&["test", "a.clif"]).ends_with(0);
+    bench.write("b.clif", text.replace("callee %callee", "called %callee"));
+    let wrong = bench.memopt(&["test", "b.clif"]);
+    wrong
+        .ends_with(2)
+        .complains("b.clif:18:11: unknown policy clause");
+}
+
+const DOUBLE: &str = "\
+function %double(i64) -> i64 {
+    ss0 = explicit_slot 8
+block0(v0: i64):
+    v1 = stack_addr.i64 ss0
+    store v0, v1
+    v2 = load.i64 v1
+    v3 = iadd v0, v2
+    return v3
+}
+";
+
+#[test]
+fn functions_are_run_on_both_machines() {
+    for command in ["test run", "test interpret"] {
+        test(command, DOUBLE, "; run: %double(4) == 8\n").ends_with(0);
+        let wrong = test(command, DOUBLE, "; run: %double(4) == 9\n");
+        wrong.ends_with(1).prints("actual: 8");
+        test(command, DOUBLE, "").ends_with(2);
+    }
+}
+
+#[test]
+fn a_call_reaches_the_other_functions_of_the_file() {
+    let caller = "
+function %twice(i64) -> i64 {
+    fn0 = %double(i64) -> i64
+block0(v0: i64):
+    v1 = call fn0(v0)
+    v2 = call fn0(v1)
+    return v2
+}
+; run: %twice(3) == 12
+";
+    let both = "test run\ntest interpret";
+    test(both, DOUBLE, caller).ends_with(0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_crash_names_its_test() {
+    let text = "function %f() -> i8 {\nblock0:\n    trap user1\n}\n";
+    let outcome = test("test run", text, "; run\n");
+    assert_eq!(outcome.code, None);
+    outcome.complains("machine code crashed in a.clif: test run");
+}
+
+#[test]
+fn announced_verifier_errors_are_expected() {
+    let wrong = "function %f() -> i32 {\nblock0:\n    return";
+    let announced = format!("{wrong} ; error: must match function signature\n}}\n");
+    test("test verifier", &announced, "").ends_with(0);
+    let silent = format!("{wrong}\n}}\n");
+    test("test verifier", &silent, "")
+        .ends_with(1)
+        .prints("not expected");
+    let header = "test verifier";
+    let missing = KEPT.replace("store v1, v0", "store v1, v0 ; error: no such thing");
+    test(header, &missing, "")
+        .ends_with(1)
+        .prints("missing: inst0");
+}
+
+#[test]
+fn directories_are_searched() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("sub")).unwrap();
+    bench.write("sub/a.clif", format!("test optimize\n\n{KEPT}"));
+    bench.write("sub/notes.md", "no test");
+    bench.memopt(&["test", "."]).ends_with(0).prints("1 passed");
+    let missing = bench.memopt(&["test", "nowhere", "sub"]);
+    missing
+        .ends_with(2)
+        .complains("nowhere: ")
+        .prints("1 passed, 0 failed, 1 unusable");
+}
