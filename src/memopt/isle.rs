@@ -49,12 +49,30 @@ impl SlotFacts for NoSlotFacts {
 
 /// One step from an address towards what it is based on.
 pub fn address_step(dfg: &DataFlowGraph, policy: &dyn Policy, value: Value) -> Step {
+    step(dfg, Some(policy), value)
+}
+
+/// Without a policy, no load is looked through.
+fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step {
     let mut rules = Rules {
         dfg,
         policy,
         slots: &NoSlotFacts,
     };
     generated::constructor_step(&mut rules, value)
+}
+
+/// The value that `address` is based on, and the constant distance from it.
+///
+/// Follows the additions to their end, however many.
+pub fn displacement(dfg: &DataFlowGraph, address: Value) -> (Value, i64) {
+    let mut base = dfg.resolve_aliases(address);
+    let mut distance = 0i64;
+    while let Step::Offset { base: next, by } = step(dfg, None, base) {
+        base = next;
+        distance = distance.wrapping_add(by);
+    }
+    (base, distance)
 }
 
 /// The result of `icmp cc x, y`, where facts about memory decide it.
@@ -65,7 +83,11 @@ pub fn fold_icmp(
     cc: IntCC,
     [x, y]: [Value; 2],
 ) -> Option<bool> {
-    let mut rules = Rules { dfg, policy, slots };
+    let mut rules = Rules {
+        dfg,
+        policy: Some(policy),
+        slots,
+    };
     generated::constructor_fold_icmp(&mut rules, &cc, x, y)
 }
 
@@ -80,7 +102,7 @@ pub fn coerce(
 ) -> Option<Recipe> {
     let mut rules = Rules {
         dfg,
-        policy,
+        policy: Some(policy),
         slots: &NoSlotFacts,
     };
     generated::constructor_coerce(&mut rules, stored, shift, load)
@@ -88,7 +110,7 @@ pub fn coerce(
 
 struct Rules<'a> {
     dfg: &'a DataFlowGraph,
-    policy: &'a dyn Policy,
+    policy: Option<&'a dyn Policy>,
     slots: &'a dyn SlotFacts,
 }
 
@@ -140,19 +162,21 @@ impl Context for Rules<'_> {
     }
 
     fn shared_load(&mut self, value: Value) -> Option<(u32, i64)> {
+        let policy = self.policy?;
         let InstructionData::Load {
             opcode: Opcode::Load,
+            arg,
             flags,
             offset,
-            ..
         } = *self.instruction(value)?.1
         else {
             return None;
         };
         let flags = self.dfg.mem_flags[flags];
         let region = self.dfg.alias_regions[flags.alias_region()?].user_id;
-        let offset = i64::from(offset);
-        (flags.readonly() && flags.notrap() && self.policy.is_shared_pointer(region, offset))
+        let (_, by) = displacement(self.dfg, arg);
+        let offset = by.wrapping_add(offset.into());
+        (flags.readonly() && flags.notrap() && policy.is_shared_pointer(region, offset))
             .then_some((region, offset))
     }
 

@@ -20,7 +20,7 @@ use analysis::graph::{Graph, Order};
 use analysis::memory::Memory;
 pub use analysis::memory::TargetFacts;
 use analysis::reaching::Reaching;
-use analysis::slots::Privacy;
+use analysis::slots::{Privacy, Slots};
 use analysis::upcoming::Upcoming;
 use facts::calls::Policy;
 use passes::apply::{Applier, Changes, Edit};
@@ -359,7 +359,16 @@ impl Run<'_> {
             return Changes::default();
         }
         let edits = unused_slots::edits(&self.ctx.func);
+        // An access outside of its slot may be to one that nothing names.
+        if edits.is_empty() || self.slots_are_left() {
+            return Changes::default();
+        }
         self.apply(&edits)
+    }
+
+    fn slots_are_left(&self) -> bool {
+        let order = Order::new(&self.ctx.domtree);
+        Slots::new(&self.ctx.func, &order, self.policy).are_left
     }
 
     fn apply(&mut self, edits: &[Edit]) -> Changes {

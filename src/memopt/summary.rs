@@ -355,6 +355,10 @@ impl Policy for WithSummaries<'_> {
         self.policy.is_asynchronous(region)
     }
 
+    fn has_asynchronous_memory(&self) -> bool {
+        self.policy.has_asynchronous_memory()
+    }
+
     fn representative(&self, region: u32) -> u32 {
         self.policy.representative(region)
     }

@@ -10,8 +10,8 @@ use super::versions::{Class, FIRST_CLASS};
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{
-    AliasRegion, ExternalName, Function, Inst, InstructionData, Opcode, StackSlot, TrapCode, Value,
-    ValueDef,
+    AliasRegion, ArgumentPurpose, ExternalName, Function, Inst, InstructionData, Opcode, StackSlot,
+    TrapCode, Value, ValueDef,
 };
 use crate::ir::{Endianness, ExceptionTableItem};
 use crate::isa::TargetIsa;
@@ -135,9 +135,20 @@ pub struct Memory<'a> {
     untagged_stores: bool,
     regions: Regions,
     slot_classes: FxHashMap<StackSlot, Class>,
-    /// Values that were there before the function, or came from memory that
-    /// nobody writes while it runs: never the address of a slot.
-    foreign: SecondaryMap<Value, bool>,
+    foreign: SecondaryMap<Value, Foreign>,
+}
+
+/// Can a value be the address of a slot?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Foreign {
+    /// For all that is known.
+    #[default]
+    No,
+    /// It was there before the function, or names something else.
+    Always,
+    /// It came from memory of this class, which nobody else writes while the
+    /// function runs.
+    UnlessStored(Class),
 }
 
 /// What the target says about memory accesses.
@@ -251,7 +262,11 @@ impl<'a> Memory<'a> {
 
     /// Is `value` certainly no address of any slot?
     pub fn is_foreign(&self, value: Value) -> bool {
-        self.foreign[value]
+        match self.foreign[value] {
+            Foreign::No => false,
+            Foreign::Always => true,
+            Foreign::UnlessStored(class) => !self.is_stored(class),
+        }
     }
 
     /// How location `a` lies to `b`. Where one of them is in a slot,
@@ -265,6 +280,8 @@ impl<'a> Memory<'a> {
         };
         match (a.address.root, b.address.root) {
             (x, y) if x == y => a.overlap_in_root(b, self.pointer_bits),
+            // An address that has left its slot may be anywhere.
+            (Root::Slot(_), _) | (_, Root::Slot(_)) if self.slots.are_left => Overlap::Unknown,
             (Root::Slot(_), other) | (other, Root::Slot(_)) => {
                 if slot_is_private || separate(other) {
                     Overlap::None
@@ -283,15 +300,39 @@ impl<'a> Memory<'a> {
         let dfg = &self.func.dfg;
         if let Some(entry) = order.blocks().first() {
             for param in dfg.block_params(*entry) {
-                self.foreign[*param] = true;
+                self.foreign[*param] = Foreign::Always;
             }
         }
         for block in order.blocks() {
             for inst in self.func.layout.block_insts(*block) {
-                if is_foreign_result(self.func, inst) {
-                    self.foreign[dfg.first_result(inst)] = true;
+                let foreign = self.foreign_result(inst);
+                if foreign != Foreign::No {
+                    self.foreign[dfg.first_result(inst)] = foreign;
                 }
             }
+        }
+    }
+
+    /// Can the result of `inst` be the address of a slot?
+    fn foreign_result(&self, inst: Inst) -> Foreign {
+        let dfg = &self.func.dfg;
+        match dfg.insts[inst] {
+            InstructionData::Load { arg, flags, .. } => {
+                let flags = dfg.mem_flags[flags];
+                let slot = self.slots.address(dfg.resolve_aliases(arg)).is_some();
+                match flags.alias_region() {
+                    Some(region) if flags.readonly() && !slot => {
+                        Foreign::UnlessStored(self.regions.class(region))
+                    }
+                    Some(_) | None => Foreign::No,
+                }
+            }
+            InstructionData::UnaryImm { .. } | InstructionData::FuncAddr { .. } => Foreign::Always,
+            InstructionData::UnaryGlobalValue {
+                opcode: Opcode::SymbolValue,
+                ..
+            } => Foreign::Always,
+            _ => Foreign::No,
         }
     }
 
@@ -352,7 +393,7 @@ impl<'a> Memory<'a> {
         let bits = self.func.dfg.value_type(access.address).bits();
         let class = access.region().map(|region| self.regions.class(region));
         let facts = class.and_then(|class| self.regions.of(class));
-        let placed = Access {
+        let mut placed = Access {
             location: Location {
                 address: base.plus(access.offset.into(), bits),
                 bytes: access.bytes,
@@ -365,8 +406,13 @@ impl<'a> Memory<'a> {
             trap: access.flags.trap_code(),
             endianness: access.flags.endianness(endianness),
             readonly: access.flags.readonly(),
-            asynchronous: facts.is_some_and(|facts| facts.asynchronous),
+            asynchronous: match facts {
+                Some(facts) => facts.asynchronous,
+                None => self.policy.has_asynchronous_memory(),
+            },
         };
+        // Nobody else writes what nobody else knows.
+        placed.asynchronous &= !placed.is_always_private(&self.slots);
         if placed.stored.is_some() {
             match class {
                 Some(class) => self.regions.data[(class - ANY - 1) as usize].stored = true,
@@ -416,7 +462,7 @@ impl<'a> Memory<'a> {
 /// What the call `inst` may do, by the policy or because it is Cranelift's own.
 pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summary {
     let dfg = &func.dfg;
-    let summary = match dfg.insts[inst] {
+    let mut summary = match dfg.insts[inst] {
         // Tail calls have the formats of calls.
         InstructionData::Call { func_ref, .. } | InstructionData::TryCall { func_ref, .. } => {
             match &dfg.ext_funcs[func_ref].name {
@@ -437,6 +483,15 @@ pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summ
         }
         _ => None,
     };
+    // A struct argument is copied by the caller, from wherever it lies.
+    let signature = dfg.call_signature(inst).map(|sig| &dfg.signatures[sig]);
+    let copies = signature.is_none_or(|signature| {
+        let mut params = signature.params.iter();
+        params.any(|param| matches!(param.purpose, ArgumentPurpose::StructArgument(_)))
+    });
+    if copies && let Some(summary) = &mut summary {
+        summary.reads = RegionSet::All;
+    }
     summary.unwrap_or_else(Summary::opaque)
 }
 
@@ -447,17 +502,6 @@ pub fn handles_all_exceptions(func: &Function, inst: Inst) -> bool {
     };
     let mut items = func.dfg.exception_tables[table].items();
     items.any(|item| matches!(item, ExceptionTableItem::Default(_)))
-}
-
-/// Is the result of `inst` a value that was there before the function began?
-fn is_foreign_result(func: &Function, inst: Inst) -> bool {
-    match func.dfg.insts[inst] {
-        InstructionData::Load { flags, .. } => func.dfg.mem_flags[flags].readonly(),
-        InstructionData::UnaryImm { .. } => true,
-        InstructionData::UnaryGlobalValue { opcode, .. } => opcode == Opcode::SymbolValue,
-        InstructionData::FuncAddr { .. } => true,
-        _ => false,
-    }
 }
 
 impl Regions {

@@ -150,8 +150,12 @@ impl<'a> Reaching<'a> {
         if bytes.is_none() || address.offset.is_none() {
             return Source::Unknown;
         }
-        if access.readonly && access.class.is_some_and(|class| !memory.is_stored(class)) {
-            // Only a store in this function changes what it reads.
+        if access.readonly
+            && access.slot().is_none()
+            && access.class.is_some_and(|class| !memory.is_stored(class))
+        {
+            // Only a store in this function changes what it reads, and one to
+            // a slot that this is none of does not.
             return Source::Entry;
         }
         let private = self.slot_is_private(event);

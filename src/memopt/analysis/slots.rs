@@ -94,6 +94,8 @@ pub struct Slots {
     privacy: SecondaryMap<StackSlot, Privacy>,
     /// Slots whose address is taken, in order.
     used: Vec<StackSlot>,
+    /// Does an access with a constant offset lie outside of its slot?
+    pub are_left: bool,
     /// Did [`MAX_SCANS`] stop the analysis?
     pub limit_hit: bool,
 }
@@ -109,6 +111,7 @@ impl Slots {
             escapes: FxHashMap::default(),
             privacy: SecondaryMap::new(),
             used: slots_with_address(func, order),
+            are_left: false,
             limit_hit: false,
         };
         if this.used.is_empty() {
@@ -132,9 +135,9 @@ impl Slots {
         if this.limit_hit {
             this.facts.clear();
         }
-        let inside = this.collect_escapes(func, order);
+        this.are_left = !this.collect_escapes(func, order);
         for (slot, data) in func.sized_stack_slots.iter() {
-            if data.key.is_some() || !inside || this.limit_hit {
+            if data.key.is_some() || this.are_left || this.limit_hit {
                 this.privacy[slot] = Privacy::Never;
             }
         }

@@ -87,8 +87,9 @@ pub fn origin(func: &Function, pointer: Value) -> Origin {
                     break;
                 };
                 let region = func.dfg.alias_regions[region].user_id;
-                origin.loads.push((region, offset.into()));
-                at = arg;
+                let (base, by) = isle::displacement(&func.dfg, arg);
+                origin.loads.push((region, by.wrapping_add(offset.into())));
+                at = base;
             }
             InstructionData::FuncAddr { func_ref, .. } => {
                 origin.function = CalleeName::of_ref(func, func_ref);

@@ -200,7 +200,9 @@ impl Summary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// `(user id of the region, constant offset)` of each load, beginning with
-    /// the one that produced the pointer. At most [`Origin::MAX_LOADS`].
+    /// the one that produced the pointer. The offset is from the value that the
+    /// address is based on, however the sum is written. At most
+    /// [`Origin::MAX_LOADS`].
     pub loads: Vec<(u32, i64)>,
     /// The function whose address the chain begins with, if it does.
     pub function: Option<CalleeName>,
@@ -248,6 +250,12 @@ pub trait Policy {
         false
     }
 
+    /// Is there any memory of which [`Self::is_asynchronous`] is true? Accesses
+    /// without a region may be to it.
+    fn has_asynchronous_memory(&self) -> bool {
+        false
+    }
+
     /// The region that stands for `region` when two tags name one memory. Has
     /// to be idempotent: the representative represents itself.
     fn representative(&self, region: u32) -> u32 {
@@ -256,6 +264,7 @@ pub trait Policy {
 
     /// Does a `readonly` load at `offset` in `region` give the same pointer,
     /// for as long as this function runs, whatever pointer it goes through?
+    /// The offset is from that pointer, however the sum is written.
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
         let _ = (region, offset);
         false

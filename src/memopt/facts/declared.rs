@@ -135,6 +135,10 @@ impl Policy for DeclaredPolicy {
         self.asynchronous.contains(&region)
     }
 
+    fn has_asynchronous_memory(&self) -> bool {
+        !self.asynchronous.is_empty()
+    }
+
     fn representative(&self, region: u32) -> u32 {
         let entry = self.joined.iter().find(|entry| entry.0 == region);
         entry.map_or(region, |entry| entry.1)

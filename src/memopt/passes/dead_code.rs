@@ -88,10 +88,13 @@ fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable {
             let region = access
                 .region()
                 .map(|region| &func.dfg.alias_regions[region]);
-            let asynchronous = region.is_some_and(|region| {
-                policy.is_asynchronous(region.user_id)
-                    || policy.is_asynchronous(policy.representative(region.user_id))
-            });
+            let asynchronous = match region {
+                Some(region) => {
+                    policy.is_asynchronous(region.user_id)
+                        || policy.is_asynchronous(policy.representative(region.user_id))
+                }
+                None => policy.has_asynchronous_memory(),
+            };
             if asynchronous {
                 Removable::No
             } else {
