@@ -103,8 +103,11 @@ impl Compiled {
     }
 }
 
+/// A new module, and the functions that it is to have.
+type Program = (JITModule, Vec<(FuncId, Context)>);
+
 /// A new module and the bodies of its functions: the callee, then the adapter.
-fn build() -> Result<(JITModule, Vec<(FuncId, Context)>), Box<dyn Error>> {
+fn build() -> Result<Program, Box<dyn Error>> {
     let mut module = JITModule::new(JITBuilder::with_isa(host()?, default_libcall_names()));
     let mut signature = module.make_signature();
     signature.params.push(AbiParam::new(types::I64));

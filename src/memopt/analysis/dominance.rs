@@ -32,6 +32,8 @@ impl Dominance {
     ///
     /// Cost: O(edges · log nodes), and the size of the frontiers.
     pub fn new(graph: &Graph) -> Option<Self> {
+        // No edge leads back to where a function begins or ends.
+        debug_assert!(graph.preds(graph.entry).is_empty());
         let idom = SemiNca::new(graph).run(graph);
         let frontier = frontiers(graph, &idom)?;
         let mut children = vec![SmallVec::new(); graph.len()];
@@ -101,17 +103,12 @@ fn frontiers(graph: &Graph, idom: &[Node]) -> Option<Vec<SmallVec<[Node; 2]>>> {
     let mut room = (edges + 64) * FRONTIER_ENTRIES_PER_EDGE;
     for join in 0..graph.len() as Node {
         let preds = graph.preds(join);
-        // The entry can be the end of an edge too, and then joins with the
-        // start of the function.
-        if preds.len() < 2 && !(join == graph.entry && !preds.is_empty()) {
+        if preds.len() < 2 {
             continue;
         }
         for pred in preds {
             let mut runner = *pred;
-            loop {
-                if join != graph.entry && runner == idom[join as usize] {
-                    break;
-                }
+            while runner != idom[join as usize] {
                 let list = &mut frontier[runner as usize];
                 // An earlier runner came through here and went on upwards.
                 if list.last() == Some(&join) {
@@ -119,9 +116,6 @@ fn frontiers(graph: &Graph, idom: &[Node]) -> Option<Vec<SmallVec<[Node; 2]>>> {
                 }
                 room = room.checked_sub(1)?;
                 list.push(join);
-                if runner == graph.entry {
-                    break;
-                }
                 runner = idom[runner as usize];
             }
         }

@@ -152,7 +152,7 @@ impl Pass<'_, '_, '_> {
         let key = self.key(source, access, access.opcode, self.type_of(result));
         let answer = match self.look_up(key, node) {
             Some(known) => Some((known.value, Recipe::new())),
-            None => self.from_store(source, access),
+            None => self.seen_through(source, access),
         };
         if let Some((value, recipe)) = answer
             && self.options.forward_loads
@@ -231,7 +231,7 @@ impl Pass<'_, '_, '_> {
         access: &Access,
         key: Key,
     ) -> Option<Value> {
-        if let Some((value, recipe)) = self.from_store(source, access) {
+        if let Some((value, recipe)) = self.seen_through(source, access) {
             return recipe.is_empty().then(|| self.canonical(value));
         }
         let loaded = self.loaded.get(&Key { source, ..key })?;
@@ -242,7 +242,7 @@ impl Pass<'_, '_, '_> {
     }
 
     /// What the load sees of the value that its source stored.
-    fn from_store(&self, source: Source, load: &Access) -> Option<(Value, Recipe)> {
+    fn seen_through(&self, source: Source, load: &Access) -> Option<(Value, Recipe)> {
         let Source::Store(event) = source else {
             return None;
         };
