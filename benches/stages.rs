@@ -25,7 +25,7 @@ struct Case {
 
 impl Case {
     fn function(self, isa: &dyn TargetIsa) -> Function {
-        support::prepare(self.shape, self.size, isa).expect("the function is valid")
+        support::prepare(self.shape, self.size, isa)
     }
 
     /// How long one run takes.
@@ -69,7 +69,7 @@ fn cases() -> Vec<Case> {
 /// Ten times that, a hundred times over, is more than anyone waits for.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// `memopt::run` on a function that is past the mid-end; a fresh copy each time.
+/// `memopt::run` on a fresh copy each time.
 #[divan::bench(args = cases(), max_time = Duration::from_secs(1))]
 fn run(bencher: Bencher<'_, '_>, case: Case) {
     let isa = support::isa().expect("x86_64 is built in");

@@ -24,6 +24,9 @@ use std::error::Error;
 const CURRENT_TASK: i32 = 8;
 const COUNTER: i32 = 32;
 
+/// What is to be defined in a module.
+type Bodies = Vec<(FuncId, Context)>;
+
 /// The VM context, in words.
 type Memory = [i64; 8];
 
@@ -103,11 +106,8 @@ impl Compiled {
     }
 }
 
-/// A new module, and the functions that it is to have.
-type Program = (JITModule, Vec<(FuncId, Context)>);
-
 /// A new module and the bodies of its functions: the callee, then the adapter.
-fn build() -> Result<Program, Box<dyn Error>> {
+fn build() -> Result<(JITModule, Bodies), Box<dyn Error>> {
     let mut module = JITModule::new(JITBuilder::with_isa(host()?, default_libcall_names()));
     let mut signature = module.make_signature();
     signature.params.push(AbiParam::new(types::I64));

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let isa = support::isa()?;
     let policy = support::policy()?;
-    let mut ctx = support::context(support::prepare(shape, size.parse()?, &*isa)?);
+    let mut ctx = support::context(support::prepare(shape, size.parse()?, &*isa));
     let before = support::count(&ctx.func);
     let start = Instant::now();
     let stats = support::measured(&mut ctx, &*isa, &policy)?;
