@@ -18,9 +18,13 @@
 //! # }
 //! ```
 
+#![no_std]
 #![deny(missing_docs)]
 
 extern crate alloc;
+// The optimizer does without it; `cranelift-module` and tests do not.
+#[cfg(any(test, feature = "module"))]
+extern crate std;
 
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{

@@ -246,6 +246,7 @@ impl Run<'_> {
     fn prepare(&mut self) -> CodegenResult<()> {
         self.ctx.func.dfg.resolve_all_aliases();
         self.ctx.flowgraph();
+        self.ctx.verify_if(self.isa)?;
         if !names_handler(&self.ctx.func) {
             self.remove_unreachable_blocks()?;
         }

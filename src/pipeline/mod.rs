@@ -25,6 +25,8 @@ use crate::memopt::callgraph::CallGraph;
 use crate::memopt::facts::calls::Policy;
 use crate::memopt::{self, Options, Stats, TargetFacts};
 use crate::{CodegenError, CodegenResult, Context};
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// Optimizes one function: upstream's mid-end, then the passes of this crate.
 ///

@@ -31,6 +31,7 @@ use cranelift_module::{
     DataId, FuncId, Linkage, Module, ModuleDeclarations, ModuleError, ModuleReloc,
 };
 use std::collections::HashSet;
+use std::prelude::v1::*;
 
 /// The namespace of functions, of data, and of functions that nobody calls.
 const FUNCTIONS: u32 = 0;

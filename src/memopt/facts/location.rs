@@ -118,6 +118,7 @@ fn wrap(offset: i64, bits: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn at(offset: i64, bytes: u32) -> Location {
         let root = Root::Value(Value::from_u32(0));
