@@ -264,7 +264,7 @@ impl Run<'_> {
     }
 
     fn rounds(&mut self) -> CodegenResult<Changes> {
-        let mut changes = Changes::default();
+        let mut changes = self.dead_code();
         for _ in 0..MAX_ROUNDS {
             let round = self.round()?;
             changes = changes.and(round);
@@ -278,24 +278,35 @@ impl Run<'_> {
     }
 
     /// Every pass once.
+    ///
+    /// While a pass has found nothing, the next one looks at the same facts;
+    /// in most functions no pass finds anything.
     fn round(&mut self) -> CodegenResult<Changes> {
-        let mut changes = self.known_values();
+        let (edits, dead_stores) = self.look();
+        let mut changes = self.apply(&edits);
         changes = changes.and(self.branches()?);
-        changes = changes.and(self.dead_code());
-        changes = changes.and(self.dead_stores());
-        changes = changes.and(self.dead_code());
-        changes = changes.and(self.unused_slots());
-        Ok(changes)
+        if changes.any {
+            changes = changes.and(self.dead_code());
+        }
+        let dead_stores = match dead_stores {
+            Some(edits) if !changes.any => edits,
+            Some(_) | None => self.look_for_dead_stores(),
+        };
+        let removed = self.apply(&dead_stores);
+        if removed.any {
+            changes = changes.and(removed).and(self.dead_code());
+        }
+        Ok(changes.and(self.unused_slots()))
     }
 
-    /// Forwarded loads, no-op stores and comparisons: one look at what memory
-    /// holds where.
-    fn known_values(&mut self) -> Changes {
+    /// What memory holds where: forwarded loads, no-op stores, comparisons.
+    /// And if there are none of those, dead stores.
+    fn look(&mut self) -> (Vec<Edit>, Option<Vec<Edit>>) {
         let order = Order::new(&self.ctx.domtree);
         let graph = Graph::forward(&order, &self.ctx.cfg);
         let Some(dominance) = Dominance::new(&graph) else {
             self.stats.limits_hit += 1;
-            return Changes::default();
+            return (Vec::new(), None);
         };
         let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
         let mut reaching = Reaching::new(&memory, &order, &graph, &dominance);
@@ -314,7 +325,19 @@ impl Run<'_> {
             ));
         }
         self.stats.limits_hit += reaching.limits_hit + u32::from(memory.slots.limit_hit);
-        self.apply(&edits)
+        let dead_stores = (edits.is_empty() && self.options.dead_stores)
+            .then(|| dead_store_edits(&memory, &order, &graph, Some(&reaching), &mut self.stats));
+        (edits, dead_stores)
+    }
+
+    fn look_for_dead_stores(&mut self) -> Vec<Edit> {
+        if !self.options.dead_stores {
+            return Vec::new();
+        }
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        dead_store_edits(&memory, &order, &graph, None, &mut self.stats)
     }
 
     fn branches(&mut self) -> CodegenResult<Changes> {
@@ -342,17 +365,6 @@ impl Run<'_> {
             }
         }
         changes
-    }
-
-    fn dead_stores(&mut self) -> Changes {
-        if !self.options.dead_stores {
-            return Changes::default();
-        }
-        let order = Order::new(&self.ctx.domtree);
-        let graph = Graph::forward(&order, &self.ctx.cfg);
-        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
-        let edits = dead_store_edits(&memory, &order, &graph, &mut self.stats);
-        self.apply(&edits)
     }
 
     fn unused_slots(&mut self) -> Changes {
@@ -386,6 +398,7 @@ fn dead_store_edits(
     memory: &Memory<'_>,
     order: &Order,
     graph: &Graph,
+    reaching: Option<&Reaching<'_>>,
     stats: &mut Stats,
 ) -> Vec<Edit> {
     let stores = |index| {
@@ -405,19 +418,16 @@ fn dead_store_edits(
     let slots = memory.slots.used().iter();
     let mut privacy = slots.map(|slot| memory.slots.privacy(*slot));
     // Where an escape lies decides only for slots that have one.
-    let dominance = privacy
-        .any(|privacy| privacy == Privacy::UntilEscape)
-        .then(|| Dominance::new(graph))
-        .flatten();
-    let reaching = dominance
+    let asks = reaching.is_none() && privacy.any(|privacy| privacy == Privacy::UntilEscape);
+    let dominance = asks.then(|| Dominance::new(graph)).flatten();
+    let own = dominance
         .as_ref()
         .map(|dominance| Reaching::new(memory, order, graph, dominance));
+    let reaching = reaching.or(own.as_ref());
     let edits = dead_stores::edits(memory, &mut upcoming, |event| {
         let access = memory.access(event);
         access.is_some_and(|access| access.is_always_private(&memory.slots))
-            || reaching
-                .as_ref()
-                .is_some_and(|reaching| reaching.slot_is_private(event))
+            || reaching.is_some_and(|reaching| reaching.slot_is_private(event))
     });
     stats.limits_hit += upcoming.limits_hit;
     edits

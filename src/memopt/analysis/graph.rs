@@ -99,7 +99,7 @@ impl Graph {
                 }
             }
         }
-        Self::from_edges(order.len(), 0, &mut edges)
+        Self::from_edges(order.len(), 0, &edges)
     }
 
     /// `forward` turned round, with an exit as its last node.
@@ -115,19 +115,19 @@ impl Graph {
         for stuck in forward.blocks_without_way_out() {
             edges.push((exit, stuck));
         }
-        Self::from_edges(forward.len() + 1, exit, &mut edges)
+        Self::from_edges(forward.len() + 1, exit, &edges)
     }
 
-    fn from_edges(len: usize, entry: Node, edges: &mut Vec<(Node, Node)>) -> Self {
-        edges.sort_unstable();
-        edges.dedup();
-        let succs = Lists::collect(len, edges.iter().copied());
-        let mut by_end: Vec<(Node, Node)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
-        by_end.sort_unstable();
-        let preds = Lists::collect(len, by_end.into_iter());
-        // Sorted edges visit the predecessors of each node in their order.
+    /// The graph of `edges`, which may repeat themselves.
+    fn from_edges(len: usize, entry: Node, edges: &[(Node, Node)]) -> Self {
+        let mut succs = Lists::collect(len, edges.iter().copied());
+        succs.sort_and_dedup();
+        let turned =
+            (0..len as Node).flat_map(|from| succs.get(from).iter().map(move |to| (*to, from)));
+        let preds = Lists::collect(len, turned);
+        // Both visit the edges to one node in the order of their beginnings.
         let mut seen = vec![0; len];
-        let positions = edges.iter().map(|(_, to)| {
+        let positions = succs.items.iter().map(|to| {
             let position = seen[*to as usize];
             seen[*to as usize] += 1;
             position
@@ -216,17 +216,46 @@ impl Graph {
 }
 
 impl Lists {
-    /// Builds the lists from pairs sorted by their first part.
-    fn collect(len: usize, pairs: impl Iterator<Item = (Node, Node)>) -> Self {
+    /// The second parts of the pairs with each first part, in their order.
+    fn collect(len: usize, pairs: impl Iterator<Item = (Node, Node)> + Clone) -> Self {
         let mut starts = vec![0u32; len + 1];
-        let mut items = Vec::new();
-        for (node, item) in pairs {
+        let mut count = 0;
+        for (node, _) in pairs.clone() {
             starts[node as usize + 1] += 1;
-            items.push(item);
+            count += 1;
         }
         for at in 0..len {
             starts[at + 1] += starts[at];
         }
+        let mut next = starts.clone();
+        let mut items = vec![0; count];
+        for (node, item) in pairs {
+            let at = &mut next[node as usize];
+            items[*at as usize] = item;
+            *at += 1;
+        }
         Self { starts, items }
+    }
+
+    /// Sorts each list, and drops what repeats itself.
+    fn sort_and_dedup(&mut self) {
+        let mut kept = 0;
+        for node in 0..self.starts.len() - 1 {
+            let range = self.range(node as Node);
+            self.starts[node] = kept;
+            self.items[range.clone()].sort_unstable();
+            for at in range.clone() {
+                if at == range.start || self.items[at] != self.items[at - 1] {
+                    // Items only move towards the front, behind the reader.
+                    let item = self.items[at];
+                    self.items[kept as usize] = item;
+                    kept += 1;
+                }
+            }
+        }
+        if let Some(end) = self.starts.last_mut() {
+            *end = kept;
+        }
+        self.items.truncate(kept as usize);
     }
 }

@@ -4,8 +4,8 @@
 //! applied together: none of them cites another as its reason unless their
 //! pass says why it may.
 
-use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
+use crate::entity::SecondaryMap;
 use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
 use crate::memopt::Stats;
 use crate::memopt::facts::coercion::{self, Recipe};
@@ -253,17 +253,17 @@ impl Applier<'_> {
 
 /// How often each value is used, by instructions in the layout.
 pub struct Uses {
-    counts: FxHashMap<Value, u32>,
+    counts: SecondaryMap<Value, u32>,
 }
 
 impl Uses {
-    /// Counts all uses in `func`. Cost: O(instructions).
+    /// Counts all uses in `func`. Cost: O(instructions + values).
     pub fn new(func: &Function) -> Self {
-        let mut counts = FxHashMap::default();
+        let mut counts = SecondaryMap::with_capacity(func.dfg.num_values());
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
                 for value in func.dfg.inst_values(inst) {
-                    *counts.entry(func.dfg.resolve_aliases(value)).or_insert(0) += 1;
+                    counts[func.dfg.resolve_aliases(value)] += 1;
                 }
             }
         }
@@ -273,21 +273,16 @@ impl Uses {
     /// Does nothing use a result of `inst`?
     pub fn are_none(&self, func: &Function, inst: Inst) -> bool {
         let results = func.dfg.inst_results(inst);
-        results
-            .iter()
-            .all(|result| !self.counts.contains_key(result))
+        results.iter().all(|result| self.counts[*result] == 0)
     }
 
     /// Takes back the uses by `inst`, and visits what nobody uses any more.
     pub fn remove(&mut self, func: &Function, inst: Inst, mut unused: impl FnMut(Value)) {
         for value in func.dfg.inst_values(inst) {
             let value = func.dfg.resolve_aliases(value);
-            if let Some(count) = self.counts.get_mut(&value) {
-                *count -= 1;
-                if *count == 0 {
-                    self.counts.remove(&value);
-                    unused(value);
-                }
+            self.counts[value] -= 1;
+            if self.counts[value] == 0 {
+                unused(value);
             }
         }
     }

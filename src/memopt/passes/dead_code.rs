@@ -8,7 +8,7 @@
 //! load. One of memory that the world writes at any time stays.
 
 use super::apply::{Edit, Uses};
-use crate::FxHashSet;
+use crate::entity::EntitySet;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
 use crate::memopt::facts::calls::Policy;
 use crate::memopt::facts::effect::{self, Effect};
@@ -33,7 +33,7 @@ pub fn find(func: &Function, policy: &dyn Policy, loads: bool) -> DeadCode {
         pure: Vec::new(),
     };
     let mut work = Vec::new();
-    let mut known: FxHashSet<Inst> = FxHashSet::default();
+    let mut known = EntitySet::new();
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
             if uses.are_none(func, inst) {
