@@ -121,7 +121,7 @@ impl Graph {
     /// The graph of `edges`, which may repeat themselves.
     fn from_edges(len: usize, entry: Node, edges: &[(Node, Node)]) -> Self {
         let mut succs = Lists::collect(len, edges.iter().copied());
-        succs.sort_and_dedup();
+        succs.dedup();
         let turned =
             (0..len as Node).flat_map(|from| succs.get(from).iter().map(move |to| (*to, from)));
         let preds = Lists::collect(len, turned);
@@ -237,25 +237,24 @@ impl Lists {
         Self { starts, items }
     }
 
-    /// Sorts each list, and drops what repeats itself.
-    fn sort_and_dedup(&mut self) {
+    /// Drops what repeats itself in each list.
+    fn dedup(&mut self) {
+        let nodes = self.starts.len() - 1;
+        let mut last_list = vec![UNREACHABLE; nodes];
         let mut kept = 0;
-        for node in 0..self.starts.len() - 1 {
-            let range = self.range(node as Node);
-            self.starts[node] = kept;
-            self.items[range.clone()].sort_unstable();
-            for at in range.clone() {
-                if at == range.start || self.items[at] != self.items[at - 1] {
-                    // Items only move towards the front, behind the reader.
-                    let item = self.items[at];
+        for node in 0..nodes as Node {
+            let range = self.range(node);
+            self.starts[node as usize] = kept;
+            for at in range {
+                // Items only move towards the front, behind the reader.
+                let item = self.items[at];
+                if core::mem::replace(&mut last_list[item as usize], node) != node {
                     self.items[kept as usize] = item;
                     kept += 1;
                 }
             }
         }
-        if let Some(end) = self.starts.last_mut() {
-            *end = kept;
-        }
+        self.starts[nodes] = kept;
         self.items.truncate(kept as usize);
     }
 }

@@ -235,39 +235,31 @@ impl Versions {
     fn place_phis(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) {
         let sites = DefinitionSites::new(graph, ops);
         let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
-        let mut room = (ops.list.len() + edges + 64) * PHI_ARGS_PER_ITEM;
-        let mut has_phi = vec![u32::MAX; graph.len()];
-        let mut placed = Vec::new();
+        let mut placing = Placing {
+            graph,
+            dominance,
+            room: (ops.list.len() + edges + 64) * PHI_ARGS_PER_ITEM,
+            has_phi: vec![u32::MAX; graph.len()],
+            placed: Vec::new(),
+        };
+        let mut phis = Vec::new();
         for class in 0..ops.classes {
             // A class that is only asked about once has no client for a phi,
             // except for epochs, which every query reads.
             if class >= FIRST_CLASS && sites.uses_and_definitions[class as usize] < 2 {
                 continue;
             }
-            placed.clear();
-            let mut work: Vec<Node> = sites.of(class).to_vec();
-            let mut args = 0;
-            while let Some(node) = work.pop() {
-                for join in dominance.frontier(node) {
-                    if core::mem::replace(&mut has_phi[*join as usize], class) != class {
-                        args += graph.preds(*join).len();
-                        placed.push(*join);
-                        work.push(*join);
-                    }
-                }
-            }
-            if args > room && class >= FIRST_CLASS {
+            if placing.place(class, sites.of(class)) {
+                phis.extend(placing.placed.iter().map(|node| Phi {
+                    node: *node,
+                    class,
+                    args: 0,
+                }));
+            } else {
                 self.tracked[class as usize] = false;
-                continue;
             }
-            room = room.saturating_sub(args);
-            self.phis.extend(placed.iter().map(|node| Phi {
-                node: *node,
-                class,
-                args: 0,
-            }));
         }
-        self.phis.sort_by_key(|phi| (phi.node, phi.class));
+        self.phis = by_node(phis, graph.len());
         let mut args = 0;
         for phi in &mut self.phis {
             phi.args = args;
@@ -331,6 +323,58 @@ impl Versions {
     }
 }
 
+/// The phis, which come class after class, node after node.
+fn by_node(phis: Vec<Phi>, nodes: usize) -> Vec<Phi> {
+    let mut next = vec![0u32; nodes + 1];
+    for phi in &phis {
+        next[phi.node as usize + 1] += 1;
+    }
+    for node in 0..nodes {
+        next[node + 1] += next[node];
+    }
+    let mut sorted = phis.clone();
+    for phi in phis {
+        let at = &mut next[phi.node as usize];
+        sorted[*at as usize] = phi;
+        *at += 1;
+    }
+    sorted
+}
+
+/// Finds where the versions of one class after the other meet.
+struct Placing<'a> {
+    graph: &'a Graph,
+    dominance: &'a Dominance,
+    /// What is left of [`PHI_ARGS_PER_ITEM`]; looking costs as much as having.
+    room: usize,
+    has_phi: Vec<Class>,
+    placed: Vec<Node>,
+}
+
+impl Placing<'_> {
+    /// Collects the iterated dominance frontier of `sites`; `false` if there is
+    /// no room for it. Epochs always have room.
+    fn place(&mut self, class: Class, sites: &[Node]) -> bool {
+        self.placed.clear();
+        let mut work: Vec<Node> = sites.to_vec();
+        while let Some(node) = work.pop() {
+            for join in self.dominance.frontier(node) {
+                let mut cost = 1;
+                if core::mem::replace(&mut self.has_phi[*join as usize], class) != class {
+                    cost += self.graph.preds(*join).len();
+                    self.placed.push(*join);
+                    work.push(*join);
+                }
+                if class >= FIRST_CLASS && cost > self.room {
+                    return false;
+                }
+                self.room = self.room.saturating_sub(cost);
+            }
+        }
+        true
+    }
+}
+
 /// The versions that hold at one point of the walk over the dominator tree.
 struct Renaming {
     current: Vec<Version>,
@@ -372,7 +416,7 @@ impl Renaming {
     }
 }
 
-/// In which nodes each class is defined.
+/// In which nodes each class is defined, in their order, with repetitions.
 struct DefinitionSites {
     starts: Vec<u32>,
     nodes: Vec<Node>,
@@ -381,29 +425,30 @@ struct DefinitionSites {
 
 impl DefinitionSites {
     fn new(graph: &Graph, ops: &Ops) -> Self {
-        let mut pairs = Vec::new();
         let mut uses_and_definitions = vec![0; ops.classes as usize];
-        for node in 0..graph.len() as Node {
-            for op in ops.of_node(node) {
-                let op = ops.list[op as usize];
-                uses_and_definitions[op.class as usize] += 1;
-                if op.defines {
-                    pairs.push((op.class, node));
-                }
-            }
-        }
-        pairs.sort_unstable();
-        pairs.dedup();
         let mut starts = vec![0u32; ops.classes as usize + 1];
-        for (class, _) in &pairs {
-            starts[*class as usize + 1] += 1;
+        for op in &ops.list {
+            uses_and_definitions[op.class as usize] += 1;
+            starts[op.class as usize + 1] += u32::from(op.defines);
         }
         for class in 0..ops.classes as usize {
             starts[class + 1] += starts[class];
         }
+        let mut next = starts.clone();
+        let mut nodes = vec![0; next[ops.classes as usize] as usize];
+        for node in 0..graph.len() as Node {
+            for op in ops.of_node(node) {
+                let Op { class, defines } = ops.list[op as usize];
+                if defines {
+                    let at = &mut next[class as usize];
+                    nodes[*at as usize] = node;
+                    *at += 1;
+                }
+            }
+        }
         Self {
             starts,
-            nodes: pairs.into_iter().map(|(_, node)| node).collect(),
+            nodes,
             uses_and_definitions,
         }
     }
