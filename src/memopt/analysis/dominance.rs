@@ -7,10 +7,9 @@
 //! path compression keeps a ladder with one common exit linear; frontiers as
 //! in Cooper, Harvey and Kennedy: "A Simple, Fast Dominance Algorithm", 2001.
 
-use super::graph::{Graph, Node};
+use super::graph::{Graph, Lists, Node};
 use alloc::vec;
 use alloc::vec::Vec;
-use smallvec::SmallVec;
 
 /// Frontiers together may hold so many nodes for each edge of the graph.
 ///
@@ -21,8 +20,8 @@ const FRONTIER_ENTRIES_PER_EDGE: usize = 64;
 
 /// The dominator tree of a graph and the frontier of every node.
 pub struct Dominance {
-    children: Vec<SmallVec<[Node; 2]>>,
-    frontier: Vec<SmallVec<[Node; 2]>>,
+    children: Lists,
+    frontier: Lists,
     /// When the walk over the tree enters and leaves a node.
     span: Vec<(u32, u32)>,
 }
@@ -36,12 +35,9 @@ impl Dominance {
         debug_assert!(graph.preds(graph.entry).is_empty());
         let idom = SemiNca::new(graph).run(graph);
         let frontier = frontiers(graph, &idom)?;
-        let mut children = vec![SmallVec::new(); graph.len()];
-        for node in 0..graph.len() as Node {
-            if node != graph.entry {
-                children[idom[node as usize] as usize].push(node);
-            }
-        }
+        let inner = (0..graph.len() as Node).filter(|node| *node != graph.entry);
+        let children = inner.map(|node| (idom[node as usize], node));
+        let children = Lists::collect(graph.len(), children);
         let mut dominance = Self {
             children,
             frontier,
@@ -58,7 +54,7 @@ impl Dominance {
             visit(node, !done);
             if !done {
                 stack.push((node, true));
-                let children = self.children[node as usize].iter().rev();
+                let children = self.children.get(node).iter().rev();
                 stack.extend(children.map(|child| (*child, false)));
             }
         }
@@ -79,7 +75,7 @@ impl Dominance {
 
     /// The nodes where the dominance of `node` ends.
     pub fn frontier(&self, node: Node) -> &[Node] {
-        &self.frontier[node as usize]
+        self.frontier.get(node)
     }
 
     fn number_tree(&mut self, entry: Node) {
@@ -97,10 +93,11 @@ impl Dominance {
     }
 }
 
-fn frontiers(graph: &Graph, idom: &[Node]) -> Option<Vec<SmallVec<[Node; 2]>>> {
-    let mut frontier: Vec<SmallVec<[Node; 2]>> = vec![SmallVec::new(); graph.len()];
+fn frontiers(graph: &Graph, idom: &[Node]) -> Option<Lists> {
+    let mut pairs = Vec::new();
     let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
-    let mut room = (edges + 64) * FRONTIER_ENTRIES_PER_EDGE;
+    let room = (edges + 64) * FRONTIER_ENTRIES_PER_EDGE;
+    let mut last = vec![Node::MAX; graph.len()];
     for join in 0..graph.len() as Node {
         let preds = graph.preds(join);
         if preds.len() < 2 {
@@ -109,18 +106,19 @@ fn frontiers(graph: &Graph, idom: &[Node]) -> Option<Vec<SmallVec<[Node; 2]>>> {
         for pred in preds {
             let mut runner = *pred;
             while runner != idom[join as usize] {
-                let list = &mut frontier[runner as usize];
                 // An earlier runner came through here and went on upwards.
-                if list.last() == Some(&join) {
+                if core::mem::replace(&mut last[runner as usize], join) == join {
                     break;
                 }
-                room = room.checked_sub(1)?;
-                list.push(join);
+                pairs.push((runner, join));
                 runner = idom[runner as usize];
             }
         }
+        if pairs.len() > room {
+            return None;
+        }
     }
-    Some(frontier)
+    Some(Lists::collect(graph.len(), pairs.iter().copied()))
 }
 
 /// The state of Semi-NCA. Except for `vertex`, everything is in preorder

@@ -71,14 +71,15 @@ pub struct Graph {
     positions: Vec<u32>,
 }
 
-/// Lists of numbers, one for each node, in one allocation.
-struct Lists {
+/// Lists of nodes, one for each node, in one allocation.
+pub struct Lists {
     starts: Vec<u32>,
     items: Vec<Node>,
 }
 
 impl Lists {
-    fn get(&self, node: Node) -> &[Node] {
+    /// The list of `node`.
+    pub fn get(&self, node: Node) -> &[Node] {
         &self.items[self.range(node)]
     }
 
@@ -217,7 +218,7 @@ impl Graph {
 
 impl Lists {
     /// The second parts of the pairs with each first part, in their order.
-    fn collect(len: usize, pairs: impl Iterator<Item = (Node, Node)> + Clone) -> Self {
+    pub fn collect(len: usize, pairs: impl Iterator<Item = (Node, Node)> + Clone) -> Self {
         let mut starts = vec![0u32; len + 1];
         let mut count = 0;
         for (node, _) in pairs.clone() {

@@ -273,7 +273,8 @@ struct Query<'q, 'a> {
 
 impl Query<'_, '_> {
     fn walk(&mut self, mut state: State) -> Found {
-        let versions = &self.reaching.versions;
+        let reaching = self.reaching;
+        let versions = &reaching.versions;
         loop {
             if self.steps == 0 {
                 return Found::Source(Source::Unknown);
@@ -290,9 +291,8 @@ impl Query<'_, '_> {
                     Definition::Phi(phi) => {
                         let own = state.own;
                         let node = versions.phi_node(phi);
-                        let inputs = versions.inputs_without_phi(self.reaching.graph, node, own);
-                        let inputs: Vec<_> = inputs.collect();
-                        return self.join(node, inputs);
+                        let graph = reaching.graph;
+                        return self.join(node, versions.inputs_without_phi(graph, node, own));
                     }
                     Definition::Entry => return Found::Source(Source::Unknown),
                 }
@@ -350,16 +350,15 @@ impl Query<'_, '_> {
     }
 
     fn phi(&mut self, phi: PhiIndex) -> Found {
-        let versions = &self.reaching.versions;
-        let node = versions.phi_node(phi);
-        let inputs = versions.phi_inputs(self.reaching.graph, phi);
-        let inputs: Vec<_> = inputs.collect();
-        self.join(node, inputs)
+        let Reaching {
+            versions, graph, ..
+        } = self.reaching;
+        self.join(versions.phi_node(phi), versions.phi_inputs(graph, phi))
     }
 
     /// Follows all predecessors of `node`, unless the address means something
     /// else there. One answer from all of them is the answer.
-    fn join(&mut self, node: Node, inputs: Vec<(Node, State)>) -> Found {
+    fn join(&mut self, node: Node, inputs: impl Iterator<Item = (Node, State)>) -> Found {
         let here = Source::Join(node);
         let same_address = self
             .root_node
