@@ -117,6 +117,13 @@ impl<'m> Body<'m, '_> {
             EventKind::Call(_) => {
                 let mut callee = summary_of_call(memory.func, memory.policy, event.inst);
                 callee.may_unwind &= !handles_all_exceptions(memory.func, event.inst);
+                if memory.func.dfg.insts[event.inst]
+                    .exception_table()
+                    .is_some()
+                {
+                    // A handler goes on with whatever the callee was at.
+                    callee.writes = callee.touches.clone();
+                }
                 self.callee(&callee);
             }
             EventKind::End => {

@@ -441,7 +441,8 @@ impl<'a> Memory<'a> {
         Call {
             reads: self.regions.classes_of(&summary.reads, self.policy),
             writes: self.regions.classes_of(written, self.policy),
-            may_end: summary.may_trap || summary.may_unwind,
+            may_end: summary.may_trap
+                || (summary.may_unwind && !handles_all_exceptions(self.func, inst)),
             mapped_slots,
         }
     }

@@ -216,7 +216,9 @@ impl Origin {
 
 /// What the embedder knows and no body can tell.
 ///
-/// Every method has a default that grants nothing. An implementation is part
+/// Every method has a default that grants nothing. What is said of a region is
+/// said of its memory, and so is the same for all regions with one
+/// [`Self::representative`]. An implementation is part
 /// of the key of any cache of compiled code, and has to give the same answers
 /// for as long as the code is in use.
 pub trait Policy {

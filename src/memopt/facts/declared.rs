@@ -75,6 +75,13 @@ impl DeclaredPolicy {
         *self == Self::default()
     }
 
+    /// The regions that are joined with `region`, itself among them if any.
+    fn other_tags(&self, region: u32) -> impl Iterator<Item = u32> + '_ {
+        let target = self.representative(region);
+        let members = self.joined.iter().filter(move |entry| entry.1 == target);
+        members.flat_map(|(region, target)| [*region, *target])
+    }
+
     fn join(&mut self, regions: &[u32]) -> Result<(), PolicyError> {
         let [first, rest @ ..] = regions else {
             return Err(PolicyError("`join` needs two regions".to_string()));
@@ -128,11 +135,14 @@ impl Policy for DeclaredPolicy {
     }
 
     fn survives_trap(&self, region: u32) -> bool {
-        !self.lost_at_trap.contains(&region)
+        // A memory is lost only if it is under all of its tags.
+        let survives = |region| !self.lost_at_trap.contains(&region);
+        survives(region) || self.other_tags(region).any(survives)
     }
 
     fn is_asynchronous(&self, region: u32) -> bool {
-        self.asynchronous.contains(&region)
+        let asynchronous = |region| self.asynchronous.contains(&region);
+        asynchronous(region) || self.other_tags(region).any(asynchronous)
     }
 
     fn has_asynchronous_memory(&self) -> bool {
