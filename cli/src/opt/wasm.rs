@@ -3,8 +3,8 @@
 //! Wasmtime inlines and runs the mid-end, and writes every function to a file
 //! as it leaves it. That is the stock side. The passes then see all of these
 //! functions as one module. The names that they call each other by are not
-//! unique, as trampolines reuse numbers; the passes know nothing about a
-//! callee whose name two functions have.
+//! unique, because some trampolines have none of their own; symbols tell them
+//! apart. The passes know nothing about a callee whose name two functions have.
 
 use crate::complaint::Complaint;
 use crate::opt::batch::{Batch, Stock, Subject, parse_one};
@@ -14,6 +14,7 @@ use crate::opt::progress::Progress;
 use crate::{functions, target};
 use anyhow::{Context as _, Result, anyhow};
 use cranelift_codegen::Context;
+use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable as _};
 use std::fs;
@@ -151,7 +152,10 @@ fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result
         progress.step();
         let text = fs::read_to_string(path)?;
         let symbol = symbol(&text).context("CLIF without the name of its function")?;
-        let func = parse_one(&text).with_context(|| symbol.clone())?;
+        let mut func = parse_one(&text).with_context(|| symbol.clone())?;
+        if is_misnamed(&symbol, &func.name) {
+            func.name = UserFuncName::user(u32::MAX, contexts.len() as u32);
+        }
         contexts.push(Context::for_function(func));
         subjects.push(Subject {
             symbol,
@@ -160,6 +164,19 @@ fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result
         });
     }
     Ok((contexts, files, subjects))
+}
+
+/// Does the text name a function that its symbol says it is not?
+///
+/// Calls name a function by Wasmtime's key for it, and the key of function `i`
+/// of module `m` is `u<m>:<i>`. Some trampolines have no name set and print as
+/// `u0:0`; nobody calls them by it, and it would hide the function that has it.
+fn is_misnamed(symbol: &str, name: &UserFuncName) -> bool {
+    let UserFuncName::User(name) = name else {
+        return false;
+    };
+    let unset = name.namespace == 0 && name.index == 0;
+    unset && !symbol.starts_with("wasm[0]::function[")
 }
 
 /// Orders `function[9]` before `function[10]`: numbers count as numbers.
@@ -190,6 +207,17 @@ mod tests {
         let said = assemble("a.wat", "(module\n  (func (wrong))").unwrap_err();
         let said = said.to_string();
         assert!(said.starts_with("a.wat:2:10: "), "{said}");
+    }
+
+    #[test]
+    fn a_trampoline_without_a_name_is_no_wasm_function() {
+        let unset = UserFuncName::user(0, 0);
+        assert!(is_misnamed("component-trampolines[1]-wasm-call", &unset));
+        assert!(!is_misnamed("wasm[0]::function[0]::fib", &unset));
+        assert!(!is_misnamed(
+            "wasm[0]::function[1]",
+            &UserFuncName::user(0, 1)
+        ));
     }
 
     #[test]
