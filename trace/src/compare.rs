@@ -1,0 +1,206 @@
+//! Optimizes a module and compares what can be observed before and after.
+
+use crate::generate::Module;
+use crate::machine::{self, Inputs};
+use crate::trace::Trace;
+use crate::world::slot_regions;
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What surrounds the passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The passes alone.
+    Alone,
+    /// Behind upstream's mid-end.
+    BehindMidEnd,
+}
+
+/// What came of one module.
+#[derive(Debug)]
+pub enum Verdict {
+    /// No input tells the two apart.
+    Equal {
+        /// What the passes did to each function.
+        stats: Vec<Stats>,
+        /// Inputs whose run meant something.
+        runs: usize,
+        /// Inputs whose run meant nothing, and why.
+        discarded: Vec<String>,
+    },
+    /// Upstream's mid-end alone changes what can be observed.
+    Upstream,
+    /// The passes are wrong.
+    Wrong(Box<Failure>),
+}
+
+/// How the passes are wrong.
+#[derive(Debug)]
+pub struct Failure {
+    /// In a few words; failures of one kind have the same.
+    pub kind: &'static str,
+    /// All there is to know.
+    pub details: String,
+    /// The input that shows it, if one is needed.
+    pub inputs: Option<Inputs>,
+}
+
+impl Failure {
+    fn new(kind: &'static str, details: String) -> Box<Self> {
+        Box::new(Self {
+            kind,
+            details,
+            inputs: None,
+        })
+    }
+}
+
+/// The target of all tests: that of this machine, with the verifier on.
+///
+/// # Panics
+///
+/// If Cranelift has no back end for this machine.
+pub fn host_isa() -> OwnedTargetIsa {
+    let mut flags = settings::builder();
+    for (name, value) in [("opt_level", "speed"), ("enable_verifier", "true")] {
+        flags.set(name, value).expect("a setting of Cranelift");
+    }
+    let flags = settings::Flags::new(flags);
+    let isa = isa::lookup_by_name(std::env::consts::ARCH).expect("a back end for this machine");
+    isa.finish(flags).expect("a target")
+}
+
+/// Compares `module` with its optimized self, on each of `inputs`.
+pub fn compare(
+    module: &Module,
+    inputs: &[Inputs],
+    isa: &dyn TargetIsa,
+    options: &Options,
+    mode: Mode,
+) -> Verdict {
+    let policy = match module.policy() {
+        Ok(policy) => policy,
+        Err(error) => return Verdict::Wrong(Failure::new("policy", error.to_string())),
+    };
+    let optimized = optimize(&module.functions, isa, &policy, options, mode);
+    let (optimized, stats) = match optimized {
+        Ok(optimized) => optimized,
+        Err(failure) => return Verdict::Wrong(failure),
+    };
+    let slots = slot_regions(&module.functions);
+    let run = |functions: &[Function], inputs: &Inputs| {
+        machine::run(functions, &policy, &slots, inputs)
+    };
+    let mut runs = 0;
+    let mut discarded = Vec::new();
+    for inputs in inputs {
+        let before = run(&module.functions, inputs);
+        if !before.is_meaningful() {
+            discarded.push(format!("{:?}", before.end));
+            continue;
+        }
+        // Conversions of forwarded values take fuel that the loads did not.
+        let more = Inputs {
+            fuel: inputs.fuel * 4,
+            ..inputs.clone()
+        };
+        let after = run(&optimized, &more);
+        if let Some(difference) = before.difference(&after) {
+            if mode == Mode::BehindMidEnd && upstream_differs(module, isa, &before, &more, &run) {
+                return Verdict::Upstream;
+            }
+            let mut failure = Failure::new("trace", difference);
+            failure.inputs = Some(inputs.clone());
+            return Verdict::Wrong(failure);
+        }
+        runs += 1;
+    }
+    Verdict::Equal {
+        stats,
+        runs,
+        discarded,
+    }
+}
+
+/// The module as the passes leave it, and what they did.
+///
+/// # Errors
+///
+/// A panic, a complaint of the verifier, or passes that do not settle.
+pub fn optimize(
+    functions: &[Function],
+    isa: &dyn TargetIsa,
+    policy: &DeclaredPolicy,
+    options: &Options,
+    mode: Mode,
+) -> Result<(Vec<Function>, Vec<Stats>), Box<Failure>> {
+    let mut contexts: Vec<Context> = functions
+        .iter()
+        .map(|func| Context::for_function(func.clone()))
+        .collect();
+    let stats = pass(&mut contexts, isa, policy, options, mode)?;
+    if options.edit_limit.is_none() {
+        let again = pass(&mut contexts, isa, policy, options, Mode::Alone)?;
+        let settled = stats.iter().zip(&again);
+        let unsettled = settled
+            .enumerate()
+            .find(|(_, (first, again))| again.edits() > 0 && first.limits_hit == 0);
+        if let Some((index, (first, again))) = unsettled
+            && mode == Mode::Alone
+        {
+            let details = format!("function {index}\n  first: {first}\n  again: {again}");
+            return Err(Failure::new("a second run finds more", details));
+        }
+    }
+    let functions = contexts.into_iter().map(|ctx| ctx.func).collect();
+    Ok((functions, stats))
+}
+
+fn pass(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    mode: Mode,
+) -> Result<Vec<Stats>, Box<Failure>> {
+    let run = || match mode {
+        Mode::Alone => run_module(contexts, isa, &|_| policy, options),
+        Mode::BehindMidEnd => optimize_module(contexts, isa, &|_| policy, options),
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(stats)) => Ok(stats),
+        Ok(Err((index, error))) => Err(Failure::new(
+            "error",
+            format!("function {index}: {error:?}"),
+        )),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+            Err(Failure::new("panic", text.unwrap_or_default()))
+        }
+    }
+}
+
+/// Does upstream's mid-end change the trace without any help?
+fn upstream_differs(
+    module: &Module,
+    isa: &dyn TargetIsa,
+    before: &Trace,
+    inputs: &Inputs,
+    run: &dyn Fn(&[Function], &Inputs) -> Trace,
+) -> bool {
+    let mut functions = Vec::new();
+    for func in &module.functions {
+        let mut ctx = Context::for_function(func.clone());
+        if ctx.optimize(isa, &mut ControlPlane::default()).is_err() {
+            return true;
+        }
+        functions.push(ctx.func);
+    }
+    before.difference(&run(&functions, inputs)).is_some()
+}
