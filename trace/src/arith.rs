@@ -27,6 +27,8 @@ pub fn binary(opcode: Opcode, bits: u32, x: u128, y: u128) -> Option<Result<u128
         Opcode::Iadd => x.wrapping_add(y),
         Opcode::Isub => x.wrapping_sub(y),
         Opcode::Imul => x.wrapping_mul(y),
+        Opcode::Umulhi if bits <= 64 => x.wrapping_mul(y) >> bits,
+        Opcode::Smulhi if bits <= 64 => (sx.wrapping_mul(sy) >> bits) as u128,
         Opcode::Band => x & y,
         Opcode::Bor => x | y,
         Opcode::Bxor => x ^ y,

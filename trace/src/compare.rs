@@ -2,7 +2,7 @@
 
 use crate::generate::Module;
 use crate::machine::{self, Inputs};
-use crate::trace::Trace;
+use crate::trace::{End, Trace};
 use crate::world::slot_regions;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -92,7 +92,7 @@ pub fn compare(
         Ok(optimized) => optimized,
         Err(failure) => return Verdict::Wrong(failure),
     };
-    let slots = slot_regions(&module.functions);
+    let slots = slot_regions(&module.functions, &policy);
     let run = |functions: &[Function], inputs: &Inputs| {
         machine::run(functions, &policy, &slots, inputs)
     };
@@ -110,6 +110,10 @@ pub fn compare(
             ..inputs.clone()
         };
         let after = run(&optimized, &more);
+        if let End::Unsupported(what) = &after.end {
+            discarded.push(format!("unsupported after: {what}"));
+            continue;
+        }
         if let Some(difference) = before.difference(&after) {
             if mode == Mode::BehindMidEnd && upstream_differs(module, isa, &before, &more, &run) {
                 return Verdict::Upstream;
@@ -144,7 +148,7 @@ pub fn optimize(
         .map(|func| Context::for_function(func.clone()))
         .collect();
     let stats = pass(&mut contexts, isa, policy, options, mode)?;
-    if options.edit_limit.is_none() {
+    if options.edit_limit.is_none() && !is_recursive(functions) {
         let again = pass(&mut contexts, isa, policy, options, Mode::Alone)?;
         let settled = stats.iter().zip(&again);
         let unsettled = settled
@@ -159,6 +163,23 @@ pub fn optimize(
     }
     let functions = contexts.into_iter().map(|ctx| ctx.func).collect();
     Ok((functions, stats))
+}
+
+/// May a function call itself, or one before it? What is known about a call
+/// cycle comes from bodies that the passes have not seen yet, so that a second
+/// run may know more.
+fn is_recursive(functions: &[Function]) -> bool {
+    functions.iter().enumerate().any(|(index, func)| {
+        let mut blocks = func.layout.blocks();
+        blocks.any(|block| {
+            let mut insts = func.layout.block_insts(block);
+            insts.any(|inst| {
+                let callee = machine::callee_of(func, inst);
+                let callee = callee.and_then(|name| machine::position(functions, name));
+                callee.is_some_and(|callee| callee <= index)
+            })
+        })
+    })
 }
 
 fn pass(

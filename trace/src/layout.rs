@@ -9,9 +9,11 @@
 //! | [`JOINED`] | a second tag of region 1, where the policy joins them | home 1 |
 //! | [`READ_ONLY`] | memory that nobody writes, twice over | two copies |
 //!
-//! Stack slots lie behind all of that. The address of a slot is made of the
+//! Stack slots lie far away from that. The address of a slot is made of the
 //! ordinal of its frame and of its number, so that a function and its optimized
-//! self put it at the same place, and no two frames ever share one.
+//! self put it at the same place, and no two frames ever share one. The two are
+//! scattered over the whole address space: a program that mangles the address of
+//! one slot must not come upon another by accident.
 
 /// What `vmctx` points to.
 pub const VMCTX: u64 = 0x1_0000;
@@ -44,10 +46,16 @@ pub const LOADED_HOST: u32 = 4;
 
 /// Where functions lie: `FUNCTIONS + namespace * 0x1000 + index * 16`.
 const FUNCTIONS: u64 = 0x900_0000;
-/// Where the slots of the first frame lie.
-const FRAMES: u64 = 0x4000_0000;
-const FRAME_BYTES: u64 = 0x10_0000;
-const SLOT_BYTES: u64 = 0x1000;
+/// A slot has the low bits of an address for its bytes.
+const BYTE_BITS: u32 = 12;
+/// Slots of one frame.
+const SLOTS: u64 = 16;
+/// Frames of one run.
+const FRAMES: u64 = 1 << 14;
+/// Scatters slots; odd.
+const SCATTER: u64 = 0x9e3779b97f4a5;
+/// Gathers them again: the inverse of [`SCATTER`] modulo 2^52.
+const GATHER: u64 = 0xe09330a2ed32d;
 
 /// The distance from `vmctx` to a home.
 pub fn home(home: usize) -> u64 {
@@ -68,7 +76,8 @@ pub fn function_at(address: u64) -> Option<(u32, u32)> {
 
 /// The address of the first byte of a slot.
 pub fn slot_address(frame: u32, slot: u32) -> u64 {
-    FRAMES + u64::from(frame) * FRAME_BYTES + u64::from(slot) * SLOT_BYTES
+    let number = u64::from(frame) * SLOTS + u64::from(slot) + 1;
+    number.wrapping_mul(SCATTER) << BYTE_BITS
 }
 
 /// A place in memory.
@@ -86,11 +95,11 @@ pub enum Place {
 
 /// What lies at `address`. The caller checks that a slot is as large as that.
 pub fn place(address: u64) -> Option<Place> {
-    if let Some(distance) = address.checked_sub(FRAMES) {
-        let frame = u32::try_from(distance / FRAME_BYTES).ok()?;
-        let slot = (distance % FRAME_BYTES / SLOT_BYTES) as u32;
-        let byte = (distance % SLOT_BYTES) as usize;
-        return Some(Place::Slot(frame, slot, byte));
+    let number = (address >> BYTE_BITS).wrapping_mul(GATHER) % (1 << (64 - BYTE_BITS));
+    if number > 0 && number <= FRAMES * SLOTS {
+        let (frame, slot) = ((number - 1) / SLOTS, (number - 1) % SLOTS);
+        let byte = (address % (1 << BYTE_BITS)) as usize;
+        return Some(Place::Slot(frame as u32, slot as u32, byte));
     }
     let distance = address.checked_sub(VMCTX)?;
     let byte = (distance % STRIDE) as usize;
@@ -104,5 +113,26 @@ pub fn place(address: u64) -> Option<Place> {
         Some(Place::ReadOnly(byte))
     } else {
         (row == ASYNCHRONOUS_OFFSET).then_some(Place::Asynchronous)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lead_back_to_where_they_point() {
+        for (frame, slot) in [(0, 0), (0, 3), (7, 0), (1000, 15)] {
+            let address = slot_address(frame, slot);
+            assert_eq!(place(address + 5), Some(Place::Slot(frame, slot, 5)));
+        }
+        for at in 0..HOMES {
+            assert_eq!(place(VMCTX + home(at) + 7), Some(Place::Home(at, 7)));
+        }
+        let asynchronous = VMCTX + ASYNCHRONOUS_OFFSET;
+        assert_eq!(place(asynchronous), Some(Place::Asynchronous));
+        assert_eq!(place(VMCTX + READ_ONLY_OFFSETS[1]), Some(Place::ReadOnly(0)));
+        assert_eq!(place(VMCTX + HOME_BYTES as u64), None);
+        assert_eq!(function_at(function_address(1, 4)), Some((1, 4)));
     }
 }

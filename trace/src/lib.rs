@@ -14,3 +14,4 @@ pub mod trace;
 pub mod world;
 pub mod compare;
 pub mod generate;
+pub mod shrink;

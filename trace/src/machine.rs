@@ -13,7 +13,7 @@ use crate::world::{Reply, SlotRegions, World};
 use cranelift_codegen::ir::{
     AtomicRmwOp, Block, BlockArg, BlockCall, DebugTag, Endianness, ExceptionTableItem,
     ExternalName, FuncRef, Function, GlobalValue, GlobalValueData, Inst, InstructionData, MemFlags,
-    MemFlagsData, Opcode, TrapCode, Type, UserFuncName, Value, types,
+    MemFlagsData, Opcode, TrapCode, Type, UserFuncName, Value,
 };
 use cranelift_memopt::DeclaredPolicy;
 
@@ -222,7 +222,7 @@ impl<'a> Machine<'a> {
                 let base = self.global(func, base, vmctx)?;
                 let flags = func.dfg.mem_flags[flags];
                 let address = (base as u64).wrapping_add(i64::from(offset) as u64);
-                self.load(address, global_type.bytes() as usize, flags)
+                self.load(address, global_type.bytes() as usize, func, flags)
             }
             GlobalValueData::Symbol { .. } | GlobalValueData::DynScaleTargetConst { .. } => {
                 Err(End::Unsupported("global value".into()))
@@ -230,7 +230,38 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn load(&mut self, address: u64, bytes: usize, flags: MemFlagsData) -> Result<u128, End> {
+    /// Regions are disjoint: an access keeps to the memory of the region that
+    /// it is tagged with, and a byte of a slot belongs to one region.
+    fn check_region(
+        &mut self,
+        address: u64,
+        bytes: usize,
+        func: &Function,
+        flags: MemFlagsData,
+    ) -> Result<(), End> {
+        let Some(region) = flags.alias_region() else {
+            return Ok(());
+        };
+        let tag = func.dfg.alias_regions[region].user_id;
+        let claimed = self.world.representative(tag);
+        if self.world.owns(tag, layout::place(address))
+            && self.memory.claim(address, bytes, claimed)
+        {
+            Ok(())
+        } else {
+            let text = format!("region {tag} does not own {address:#x}");
+            Err(End::Undefined(text))
+        }
+    }
+
+    fn load(
+        &mut self,
+        address: u64,
+        bytes: usize,
+        func: &Function,
+        flags: MemFlagsData,
+    ) -> Result<u128, End> {
+        self.check_region(address, bytes, func, flags)?;
         match self.memory.reach(address, bytes) {
             Reach::Plain => Ok(self.memory.read(address, bytes, order(flags))),
             Reach::Asynchronous if self.world.is_asynchronous() => {
@@ -248,8 +279,10 @@ impl<'a> Machine<'a> {
         address: u64,
         bytes: usize,
         value: u128,
+        func: &Function,
         flags: MemFlagsData,
     ) -> Result<(), End> {
+        self.check_region(address, bytes, func, flags)?;
         match self.memory.reach(address, bytes) {
             Reach::Plain if self.memory.write(address, bytes, order(flags), value) => Ok(()),
             Reach::Plain => Err(End::Undefined("a store to read-only memory".into())),
@@ -285,7 +318,7 @@ impl<'a> Machine<'a> {
                 let address = (here.get(arg) as u64).wrapping_add(i64::from(offset) as u64);
                 let ty = dfg.value_type(dfg.first_result(inst));
                 let bytes = memory_bytes(opcode, ty)?;
-                let loaded = self.load(address, bytes, dfg.mem_flags[flags])?;
+                let loaded = self.load(address, bytes, func, dfg.mem_flags[flags])?;
                 let value = match opcode {
                     Opcode::Sload8 | Opcode::Sload16 | Opcode::Sload32 => {
                         arith::signed(loaded, 8 * bytes as u32) as u128
@@ -302,7 +335,7 @@ impl<'a> Machine<'a> {
             } => {
                 let address = (here.get(address) as u64).wrapping_add(i64::from(offset) as u64);
                 let bytes = memory_bytes(opcode, dfg.value_type(value))?;
-                self.store(address, bytes, here.get(value), dfg.mem_flags[flags])?;
+                self.store(address, bytes, here.get(value), func, dfg.mem_flags[flags])?;
             }
             // The flags of a bitcast are the order of the lanes, and the lanes of
             // the vectors here are not looked at one by one.
@@ -388,7 +421,8 @@ impl<'a> Machine<'a> {
     }
 
     fn atomic(&mut self, here: &mut Activation<'a>, inst: Inst) -> Result<(), End> {
-        let dfg = &here.func.dfg;
+        let func = here.func;
+        let dfg = &func.dfg;
         let data = &dfg.insts[inst];
         let flags = dfg.mem_flags[mem_flags(data).ok_or_else(|| unsupported(data.opcode()))?];
         let args = here.all(dfg.inst_args(inst));
@@ -407,23 +441,24 @@ impl<'a> Machine<'a> {
         let bytes = ty.bytes() as usize;
         match *data {
             InstructionData::StoreNoOffset { .. } => {
-                self.store(args[1] as u64, bytes, args[0], flags)
+                self.store(args[1] as u64, bytes, args[0], func, flags)
             }
             InstructionData::LoadNoOffset { .. } => {
-                let value = self.load(args[0] as u64, bytes, flags)?;
+                let value = self.load(args[0] as u64, bytes, func, flags)?;
                 here.set_result(inst, value);
                 Ok(())
             }
             InstructionData::AtomicRmw { op, .. } => {
-                let old = self.load(args[0] as u64, bytes, flags)?;
-                self.store(args[0] as u64, bytes, exchange(op, ty, old, args[1]), flags)?;
+                let old = self.load(args[0] as u64, bytes, func, flags)?;
+                let new = exchange(op, ty, old, args[1]);
+                self.store(args[0] as u64, bytes, new, func, flags)?;
                 here.set_result(inst, old);
                 Ok(())
             }
             _ => {
-                let old = self.load(args[0] as u64, bytes, flags)?;
+                let old = self.load(args[0] as u64, bytes, func, flags)?;
                 if old == args[1] {
-                    self.store(args[0] as u64, bytes, args[2], flags)?;
+                    self.store(args[0] as u64, bytes, args[2], func, flags)?;
                 }
                 here.set_result(inst, old);
                 Ok(())
@@ -520,10 +555,7 @@ impl<'a> Machine<'a> {
     }
 
     fn callee(&self, name: (u32, u32)) -> Callee {
-        let found = self.functions.iter().position(|func| {
-            matches!(&func.name, UserFuncName::User(own) if (own.namespace, own.index) == name)
-        });
-        match found {
+        match position(self.functions, name) {
             Some(index) => Callee::Function(index),
             None => Callee::Host(name.0, name.1),
         }
@@ -666,6 +698,23 @@ fn exchange(op: AtomicRmwOp, ty: Type, old: u128, operand: u128) -> u128 {
     }
 }
 
+/// Which of `functions` has this name?
+pub fn position(functions: &[Function], name: (u32, u32)) -> Option<usize> {
+    functions.iter().position(|func| {
+        matches!(&func.name, UserFuncName::User(own) if (own.namespace, own.index) == name)
+    })
+}
+
+/// The function that `inst` names: its callee, or the one whose address it takes.
+pub fn callee_of(func: &Function, inst: Inst) -> Option<(u32, u32)> {
+    match func.dfg.insts[inst] {
+        InstructionData::Call { func_ref, .. }
+        | InstructionData::TryCall { func_ref, .. }
+        | InstructionData::FuncAddr { func_ref, .. } => name_of(func, func_ref).ok(),
+        _ => None,
+    }
+}
+
 fn name_of(func: &Function, func_ref: FuncRef) -> Result<(u32, u32), End> {
     match &func.dfg.ext_funcs[func_ref].name {
         ExternalName::User(name) => {
@@ -675,6 +724,3 @@ fn name_of(func: &Function, func_ref: FuncRef) -> Result<(u32, u32), End> {
         other => Err(End::Unsupported(format!("{}", other.display(None)))),
     }
 }
-
-/// The type of an address.
-pub const POINTER: Type = types::I64;

@@ -12,6 +12,8 @@ pub struct Frame {
     pub function: usize,
     /// The bytes of each slot.
     pub slots: Vec<Vec<u8>>,
+    /// The region that each byte of each slot has been accessed under, or 0.
+    pub regions: Vec<Vec<u32>>,
     /// Slots that the outside can name: those with a key, and those that a
     /// debug tag names for the time of the tagged instruction.
     pub named: Vec<u32>,
@@ -66,14 +68,34 @@ impl Memory {
             let noise = |byte| mix(address, byte) as u8;
             (0..u64::from(data.size)).map(noise).collect()
         });
+        let slots: Vec<Vec<u8>> = slots.collect();
         let keyed = func.sized_stack_slots.iter();
         let keyed = keyed.filter(|(_, data)| data.key.is_some());
         self.frames.push(Frame {
             ordinal,
             function,
-            slots: slots.collect(),
+            regions: slots.iter().map(|slot| vec![0; slot.len()]).collect(),
+            slots,
             named: keyed.map(|(slot, _)| slot.as_u32()).collect(),
         });
+    }
+
+    /// Notes that bytes are accessed under a region; `false` if one of them has
+    /// been accessed under another. Only slots are looked at.
+    pub fn claim(&mut self, address: u64, bytes: usize, region: u32) -> bool {
+        let Some(Place::Slot(frame, slot, start)) = layout::place(address) else {
+            return true;
+        };
+        let Some(at) = self.frame_index(frame) else {
+            return true;
+        };
+        let owners = self.frames[at].regions.get_mut(slot as usize);
+        let owners = owners.and_then(|owners| owners.get_mut(start..start + bytes));
+        owners.is_none_or(|owners| {
+            let free = owners.iter().all(|owner| *owner == 0 || *owner == region);
+            owners.fill(region);
+            free
+        })
     }
 
     /// Where do all of `bytes` bytes at `address` lie?

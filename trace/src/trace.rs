@@ -95,7 +95,7 @@ impl Trace {
         let both = self.events.iter().zip(&other.events);
         for (at, (mine, theirs)) in both.enumerate() {
             if mine != theirs {
-                return Some(format!("event {at}:\n  {mine:?}\n  {theirs:?}"));
+                return Some(format!("event {at}:{}", two(mine, theirs)));
             }
         }
         if self.end == End::Cut {
@@ -109,7 +109,7 @@ impl Trace {
                 self.end, other.end
             ));
         }
-        (self.end != other.end).then(|| format!("end:\n  {:?}\n  {:?}", self.end, other.end))
+        (self.end != other.end).then(|| format!("end:{}", two(&self.end, &other.end)))
     }
 }
 
@@ -131,6 +131,26 @@ impl fmt::Debug for Snapshot {
         }
         f.write_str(" ]")
     }
+}
+
+/// Two things that differ, with `..` for the words that do not.
+fn two(mine: &impl fmt::Debug, theirs: &impl fmt::Debug) -> String {
+    let (mine, theirs) = (format!("{mine:?}"), format!("{theirs:?}"));
+    let words = |text: &str| -> Vec<String> {
+        text.split_inclusive([' ', '_']).map(str::to_string).collect()
+    };
+    let (a, b) = (words(&mine), words(&theirs));
+    if a.len() != b.len() {
+        return format!("\n  {mine}\n  {theirs}");
+    }
+    let abridge = |one: &[String], other: &[String]| -> String {
+        let pairs = one.iter().zip(other);
+        let keep = |word: &String| word.len() < 16 || !word.ends_with('_');
+        pairs
+            .map(|(word, other)| if word != other || keep(word) { word } else { "._" })
+            .collect()
+    };
+    format!("\n  {}\n  {}", abridge(&a, &b), abridge(&b, &a))
 }
 
 /// Bytes as little-endian words.

@@ -9,7 +9,7 @@ use crate::layout::{self, HOMES, Place, VMCTX};
 use crate::memory::Memory;
 use crate::noise::{mix, mix_bytes};
 use crate::trace::{Event, Snapshot};
-use cranelift_codegen::ir::{Endianness, Function, InstructionData, TrapCode};
+use cranelift_codegen::ir::{Endianness, Function, Inst, InstructionData, Opcode, TrapCode};
 use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy, RegionSet, Summary};
 use std::collections::HashMap;
 
@@ -17,46 +17,50 @@ use std::collections::HashMap;
 pub const HOST_TRAP: u8 = 99;
 
 /// Which region a slot belongs to, by function and slot: what its direct
-/// accesses are tagged with, if they agree. A host that is confined to some
-/// regions sees no other slots.
-pub type SlotRegions = HashMap<(usize, u32), u32>;
+/// accesses are tagged with; `None` if they do not agree. A host that is
+/// confined to some regions sees no other slots.
+pub type SlotRegions = HashMap<(usize, u32), Option<u32>>;
 
 /// Finds the regions of the slots of all functions.
-pub fn slot_regions(functions: &[Function]) -> SlotRegions {
-    let mut found: HashMap<(usize, u32), Option<u32>> = HashMap::new();
+pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegions {
+    let mut found = SlotRegions::new();
     for (index, func) in functions.iter().enumerate() {
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
                 if let Some((slot, region)) = tagged_slot_access(func, inst) {
-                    let entry = found.entry((index, slot)).or_insert(Some(region));
-                    if *entry != Some(region) {
+                    let region = Some(policy.representative(region));
+                    let entry = found.entry((index, slot)).or_insert(region);
+                    if *entry != region {
                         *entry = None;
                     }
                 }
             }
         }
     }
-    let agreed = found.into_iter();
-    agreed
-        .filter_map(|(slot, region)| Some((slot, region?)))
-        .collect()
+    found
 }
 
-fn tagged_slot_access(func: &Function, inst: cranelift_codegen::ir::Inst) -> Option<(u32, u32)> {
-    let (address, flags) = match func.dfg.insts[inst] {
+fn tagged_slot_access(func: &Function, inst: Inst) -> Option<(u32, u32)> {
+    let (mut address, flags) = match func.dfg.insts[inst] {
         InstructionData::Load { arg, flags, .. } => (arg, flags),
         InstructionData::Store { args, flags, .. } => (args[1], flags),
         _ => return None,
     };
     let region = func.dfg.mem_flags[flags].alias_region()?;
-    let address = func.dfg.resolve_aliases(address);
-    let definition = func.dfg.value_def(address).inst()?;
-    match func.dfg.insts[definition] {
-        InstructionData::StackAddr { stack_slot, .. } => Some((
-            stack_slot.as_u32(),
-            func.dfg.alias_regions[region].user_id,
-        )),
-        _ => None,
+    loop {
+        let definition = func.dfg.value_def(func.dfg.resolve_aliases(address)).inst()?;
+        match func.dfg.insts[definition] {
+            InstructionData::StackAddr { stack_slot, .. } => {
+                let region = func.dfg.alias_regions[region].user_id;
+                return Some((stack_slot.as_u32(), region));
+            }
+            InstructionData::Binary {
+                opcode: Opcode::Iadd | Opcode::Isub,
+                args,
+            } => address = args[0],
+            InstructionData::Ternary { args, .. } => address = args[1],
+            _ => return None,
+        }
     }
 }
 
@@ -98,6 +102,22 @@ impl<'a> World<'a> {
     /// Does the program lose the contents of some region when it traps?
     pub fn loses_regions(&self) -> bool {
         (1..HOMES as u32).any(|home| !self.home_survives(home))
+    }
+
+    /// The memory that a tag stands for.
+    pub fn representative(&self, tag: u32) -> u32 {
+        self.policy.representative(tag)
+    }
+
+    /// Does the memory at `place`, if in no slot, belong to this region?
+    pub fn owns(&self, tag: u32, place: Option<Place>) -> bool {
+        let home = match place {
+            Some(Place::Home(home, _)) => home as u32,
+            Some(Place::ReadOnly(_)) => layout::READ_ONLY,
+            Some(Place::Asynchronous) => layout::ASYNCHRONOUS,
+            Some(Place::Slot(..)) | None => return true,
+        };
+        self.policy.representative(tag) == self.policy.representative(home)
     }
 
     /// Is the asynchronous memory that, under this policy?
@@ -257,7 +277,7 @@ impl<'a> World<'a> {
             return false;
         };
         let region = self.slot_regions.get(&(frame.function, slot));
-        region.is_some_and(|region| self.contains(set, *region as usize))
+        matches!(region, Some(Some(region)) if self.contains(set, *region as usize))
     }
 
     /// What somebody sees who may look at the regions of `set`, and who has

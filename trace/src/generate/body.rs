@@ -21,7 +21,7 @@ use std::borrow::Cow;
 enum Home {
     /// A home of the layout, or a slot that counts as part of it.
     Shared(usize),
-    /// A slot that only this function knows, accessed under any tag.
+    /// A slot that only this function knows, each word in a region of its own.
     Secret(usize),
     Asynchronous,
     ReadOnly,
@@ -34,6 +34,8 @@ struct Pointer {
     home: Home,
     low: i64,
     high: i64,
+    /// Where in its slot it points to, if that is the same in all runs.
+    at: Option<i64>,
 }
 
 /// Bytes that have been accessed before.
@@ -196,7 +198,8 @@ impl Body<'_> {
             size: size.into(),
             home,
             mapped: self.rng.u8(..6) == 0,
-            tagged: self.rng.u8(..20) == 0,
+            // What the outside can name has to keep to one region.
+            tagged: matches!(home, Home::Shared(_)) && self.rng.u8(..12) == 0,
         });
     }
 
@@ -284,6 +287,7 @@ impl Body<'_> {
                     home,
                     low: 0,
                     high: self.param_high(home),
+                    at: None,
                 }),
             }
         }
@@ -306,6 +310,7 @@ impl Body<'_> {
             home: Home::Shared(0),
             low,
             high,
+            at: None,
         });
         for (value, home) in params[1..3].iter().zip(self.plan.pointers[self.index]) {
             self.pool.pointers.push(Pointer {
@@ -313,6 +318,7 @@ impl Body<'_> {
                 home: Home::Shared(home),
                 low: 0,
                 high: if self.index == 0 { REACH } else { PARAM_HIGH },
+                at: None,
             });
         }
         self.pool.data.push(params[3]);
@@ -617,6 +623,7 @@ impl Body<'_> {
             home,
             low: -by,
             high: size - by,
+            at: Some(by),
         }
     }
 
@@ -628,6 +635,7 @@ impl Body<'_> {
             home: Home::Shared(home),
             low: -start,
             high: HOME_BYTES as i64 - start,
+            at: None,
         }
     }
 
@@ -659,6 +667,7 @@ impl Body<'_> {
             home: base.home,
             low: base.low - by,
             high: base.high - by,
+            at: base.at.map(|at| at + by),
         }
     }
 
@@ -678,6 +687,7 @@ impl Body<'_> {
             home: base.home,
             low: base.low,
             high: base.high - mask,
+            at: None,
         }
     }
 
@@ -693,6 +703,7 @@ impl Body<'_> {
             home: x.home,
             low: x.low.max(y.low),
             high: x.high.min(y.high),
+            at: None,
         }
     }
 
@@ -705,6 +716,7 @@ impl Body<'_> {
             home: Home::Shared(home),
             low: -16,
             high: HOME_BYTES as i64 - 16,
+            at: None,
         }
     }
 
@@ -725,6 +737,7 @@ impl Body<'_> {
                 home: Home::ReadOnly,
                 low: 0,
                 high: 0,
+                at: None,
             });
             value
         };
@@ -742,6 +755,7 @@ impl Body<'_> {
             home: Home::Asynchronous,
             low: 0,
             high: 32,
+            at: None,
         }
     }
 
@@ -767,6 +781,7 @@ impl Body<'_> {
                     home,
                     low: -start,
                     high: HOME_BYTES as i64 - start,
+                    at: None,
                 }
             }
             _ => {
@@ -778,6 +793,7 @@ impl Body<'_> {
                     home,
                     low: -by,
                     high: size - by,
+                    at: Some(by),
                 }
             }
         };
@@ -872,6 +888,25 @@ impl Body<'_> {
         }
     }
 
+    /// The region of the word that a spot in a secret slot lies in.
+    fn region_of_word(&self, spot: &Spot) -> Option<u32> {
+        let Home::Secret(slot) = spot.pointer.home else {
+            return None;
+        };
+        let start = spot.pointer.at? + spot.offset;
+        let last = start + i64::from(spot.ty.bytes()) - 1;
+        (start / 8 == last / 8).then_some(1 + (start / 8 + slot as i64) as u32 % 3)
+    }
+
+    fn spot_flags(&mut self, spot: &Spot) -> MemFlagsData {
+        let flags = self.flags(spot.pointer.home);
+        let word = self.region_of_word(spot).filter(|_| self.rng.u8(..4) != 0);
+        match word.and_then(|id| self.region(id)) {
+            Some(region) => flags.with_alias_region(Some(region)),
+            None => flags,
+        }
+    }
+
     fn flags(&mut self, home: Home) -> MemFlagsData {
         let mut flags = MemFlagsData::new().with_notrap();
         if self.rng.u8(..8) == 0 {
@@ -884,11 +919,10 @@ impl Body<'_> {
         }
         let id = match home {
             Home::Asynchronous => Some(layout::ASYNCHRONOUS),
-            Home::Shared(0) => None,
-            Home::Shared(_) | Home::Secret(_) if self.rng.u8(..4) == 0 => None,
+            Home::Shared(0) | Home::Secret(_) => None,
+            Home::Shared(_) if self.rng.u8(..4) == 0 => None,
             Home::Shared(1) if self.plan.joined && self.rng.bool() => Some(layout::JOINED),
             Home::Shared(home) => Some(home as u32),
-            Home::Secret(_) => Some(self.rng.u32(1..4)),
             Home::ReadOnly => Some(layout::READ_ONLY),
         };
         let region = id.and_then(|id| self.region(id));
@@ -903,7 +937,7 @@ impl Body<'_> {
     }
 
     fn load_from(&mut self, spot: Spot) -> Value {
-        let flags = self.flags(spot.pointer.home);
+        let flags = self.spot_flags(&spot);
         let (address, offset) = (spot.pointer.value, spot.offset as i32);
         let narrow = self.rng.u8(..4) == 0;
         let sign = self.rng.bool();
@@ -934,7 +968,7 @@ impl Body<'_> {
 
     /// Stores `value`, or the low bits of it that `spot` has room for.
     fn store_to(&mut self, spot: Spot, value: Value) {
-        let flags = self.flags(spot.pointer.home);
+        let flags = self.spot_flags(&spot);
         let (address, offset) = (spot.pointer.value, spot.offset as i32);
         let ty = self.func.dfg.value_type(value);
         let mut cursor = self.ins();
