@@ -4,11 +4,11 @@ use crate::generate::Module;
 use crate::machine::{self, Inputs};
 use crate::trace::{End, Trace};
 use crate::world::slot_regions;
-use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CodegenError, Context};
 use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,7 +33,8 @@ pub enum Verdict {
         /// Inputs whose run meant nothing, and why.
         discarded: Vec<String>,
     },
-    /// Upstream's mid-end alone changes what can be observed.
+    /// Upstream changes what can be observed, by its mid-end alone or by the
+    /// egraph pass that runs once more behind the passes.
     Upstream,
     /// The passes are wrong.
     Wrong(Box<Failure>),
@@ -93,9 +94,8 @@ pub fn compare(
         Err(failure) => return Verdict::Wrong(failure),
     };
     let slots = slot_regions(&module.functions, &policy);
-    let run = |functions: &[Function], inputs: &Inputs| {
-        machine::run(functions, &policy, &slots, inputs)
-    };
+    let run =
+        |functions: &[Function], inputs: &Inputs| machine::run(functions, &policy, &slots, inputs);
     let mut runs = 0;
     let mut discarded = Vec::new();
     for inputs in inputs {
@@ -115,7 +115,14 @@ pub fn compare(
             continue;
         }
         if let Some(difference) = before.difference(&after) {
-            if mode == Mode::BehindMidEnd && upstream_differs(module, isa, &before, &more, &run) {
+            let blame = Blame {
+                module,
+                isa,
+                before: &before,
+                inputs: &more,
+                run: &run,
+            };
+            if blame.falls_on_mid_end(mode) || blame.falls_on_rerun(&policy, options, mode) {
                 return Verdict::Upstream;
             }
             let mut failure = Failure::new("trace", difference);
@@ -207,21 +214,44 @@ fn pass(
     }
 }
 
-/// Does upstream's mid-end change the trace without any help?
-fn upstream_differs(
-    module: &Module,
-    isa: &dyn TargetIsa,
-    before: &Trace,
-    inputs: &Inputs,
-    run: &dyn Fn(&[Function], &Inputs) -> Trace,
-) -> bool {
-    let mut functions = Vec::new();
-    for func in &module.functions {
-        let mut ctx = Context::for_function(func.clone());
-        if ctx.optimize(isa, &mut ControlPlane::default()).is_err() {
-            return true;
+/// Whose fault is a difference?
+struct Blame<'a> {
+    module: &'a Module,
+    isa: &'a dyn TargetIsa,
+    before: &'a Trace,
+    inputs: &'a Inputs,
+    run: &'a dyn Fn(&[Function], &Inputs) -> Trace,
+}
+
+impl Blame<'_> {
+    /// Does upstream's mid-end change the trace without any help?
+    fn falls_on_mid_end(&self, mode: Mode) -> bool {
+        mode == Mode::BehindMidEnd && {
+            let functions = self.module.functions.iter();
+            let functions: Result<Vec<Function>, _> = functions.map(|f| self.mid_end(f)).collect();
+            functions.is_err() || functions.is_ok_and(|functions| self.differs(&functions))
         }
-        functions.push(ctx.func);
     }
-    before.difference(&run(&functions, inputs)).is_some()
+
+    fn mid_end(&self, func: &Function) -> Result<Function, CodegenError> {
+        let mut ctx = Context::for_function(func.clone());
+        ctx.optimize(self.isa, &mut ControlPlane::default())?;
+        Ok(ctx.func)
+    }
+
+    /// Is all well if the egraph pass does not run behind the passes?
+    fn falls_on_rerun(&self, policy: &DeclaredPolicy, options: &Options, mode: Mode) -> bool {
+        let without = Options {
+            rerun_egraph: false,
+            ..options.clone()
+        };
+        options.rerun_egraph
+            && optimize(&self.module.functions, self.isa, policy, &without, mode)
+                .is_ok_and(|(functions, _)| !self.differs(&functions))
+    }
+
+    fn differs(&self, functions: &[Function]) -> bool {
+        let after = (self.run)(functions, self.inputs);
+        self.before.difference(&after).is_some()
+    }
 }

@@ -52,6 +52,8 @@ const BYTE_BITS: u32 = 12;
 const SLOTS: u64 = 16;
 /// Frames of one run.
 const FRAMES: u64 = 1 << 14;
+/// Keeps sums and multiples of addresses from being addresses.
+const SALT: u64 = 0xa_5f3c_91d2_7e64;
 /// Scatters slots; odd.
 const SCATTER: u64 = 0x9e3779b97f4a5;
 /// Gathers them again: the inverse of [`SCATTER`] modulo 2^52.
@@ -77,7 +79,7 @@ pub fn function_at(address: u64) -> Option<(u32, u32)> {
 /// The address of the first byte of a slot.
 pub fn slot_address(frame: u32, slot: u32) -> u64 {
     let number = u64::from(frame) * SLOTS + u64::from(slot) + 1;
-    number.wrapping_mul(SCATTER) << BYTE_BITS
+    (number ^ SALT).wrapping_mul(SCATTER) << BYTE_BITS
 }
 
 /// A place in memory.
@@ -95,7 +97,8 @@ pub enum Place {
 
 /// What lies at `address`. The caller checks that a slot is as large as that.
 pub fn place(address: u64) -> Option<Place> {
-    let number = (address >> BYTE_BITS).wrapping_mul(GATHER) % (1 << (64 - BYTE_BITS));
+    let gathered = (address >> BYTE_BITS).wrapping_mul(GATHER) % (1 << (64 - BYTE_BITS));
+    let number = gathered ^ SALT;
     if number > 0 && number <= FRAMES * SLOTS {
         let (frame, slot) = ((number - 1) / SLOTS, (number - 1) % SLOTS);
         let byte = (address % (1 << BYTE_BITS)) as usize;
@@ -131,7 +134,10 @@ mod tests {
         }
         let asynchronous = VMCTX + ASYNCHRONOUS_OFFSET;
         assert_eq!(place(asynchronous), Some(Place::Asynchronous));
-        assert_eq!(place(VMCTX + READ_ONLY_OFFSETS[1]), Some(Place::ReadOnly(0)));
+        assert_eq!(
+            place(VMCTX + READ_ONLY_OFFSETS[1]),
+            Some(Place::ReadOnly(0))
+        );
         assert_eq!(place(VMCTX + HOME_BYTES as u64), None);
         assert_eq!(function_at(function_address(1, 4)), Some((1, 4)));
     }

@@ -173,9 +173,10 @@ impl<'a> Machine<'a> {
         if let Some(limit) = func.stack_limit {
             self.check_stack(func, limit, args[0])?;
         }
-        let mut block = func.layout.entry_block().ok_or_else(|| {
-            End::Undefined("a function without blocks".into())
-        })?;
+        let mut block = func
+            .layout
+            .entry_block()
+            .ok_or_else(|| End::Undefined("a function without blocks".into()))?;
         let mut args = args;
         loop {
             let params = func.dfg.block_params(block);
@@ -266,7 +267,9 @@ impl<'a> Machine<'a> {
             Reach::Plain => Ok(self.memory.read(address, bytes, order(flags))),
             Reach::Asynchronous if self.world.is_asynchronous() => {
                 if flags.alias_region().is_none() {
-                    return Err(End::Undefined("untagged access to asynchronous memory".into()));
+                    return Err(End::Undefined(
+                        "untagged access to asynchronous memory".into(),
+                    ));
                 }
                 Ok(self.world.asynchronous_load(address, bytes))
             }
@@ -288,7 +291,9 @@ impl<'a> Machine<'a> {
             Reach::Plain => Err(End::Undefined("a store to read-only memory".into())),
             Reach::Asynchronous if self.world.is_asynchronous() => {
                 if flags.alias_region().is_none() {
-                    return Err(End::Undefined("untagged access to asynchronous memory".into()));
+                    return Err(End::Undefined(
+                        "untagged access to asynchronous memory".into(),
+                    ));
                 }
                 let stored = value.to_le_bytes()[..bytes].to_vec();
                 self.world.asynchronous_store(address, stored);
@@ -700,9 +705,9 @@ fn exchange(op: AtomicRmwOp, ty: Type, old: u128, operand: u128) -> u128 {
 
 /// Which of `functions` has this name?
 pub fn position(functions: &[Function], name: (u32, u32)) -> Option<usize> {
-    functions.iter().position(|func| {
-        matches!(&func.name, UserFuncName::User(own) if (own.namespace, own.index) == name)
-    })
+    functions.iter().position(
+        |func| matches!(&func.name, UserFuncName::User(own) if (own.namespace, own.index) == name),
+    )
 }
 
 /// The function that `inst` names: its callee, or the one whose address it takes.

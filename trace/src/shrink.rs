@@ -14,11 +14,7 @@ use cranelift_codegen::{Context, verify_function};
 
 /// The smallest module found that `fails`, as `module` does.
 pub fn shrink(module: Module, isa: &dyn TargetIsa, fails: &dyn Fn(&Module) -> bool) -> Module {
-    let mut shrinker = Shrinker {
-        module,
-        isa,
-        fails,
-    };
+    let mut shrinker = Shrinker { module, isa, fails };
     while shrinker.round() {}
     shrinker.module
 }
@@ -106,9 +102,9 @@ impl Shrinker<'_> {
                 helped = true;
                 continue;
             }
-            helped |= ways.iter().any(|way| {
-                self.keep_function(index, |func| jump_instead(func, last, way))
-            });
+            helped |= ways
+                .iter()
+                .any(|way| self.keep_function(index, |func| jump_instead(func, last, way)));
         }
         helped
     }
@@ -136,9 +132,9 @@ impl Shrinker<'_> {
                     break;
                 }
                 let run = insts[at..(at + length).min(insts.len())].to_vec();
-                let changes = run.iter().any(|inst| {
-                    !is_constant(&self.module.functions[index], *inst)
-                });
+                let changes = run
+                    .iter()
+                    .any(|inst| !is_constant(&self.module.functions[index], *inst));
                 if changes
                     && self.keep_function(index, |func| {
                         for inst in &run {
@@ -342,14 +338,21 @@ fn remove_unused(func: &mut Function) {
     loop {
         let mut used = std::collections::HashSet::new();
         for inst in instructions_and_constants(func) {
-            used.extend(func.dfg.inst_values(inst).map(|v| func.dfg.resolve_aliases(v)));
+            used.extend(
+                func.dfg
+                    .inst_values(inst)
+                    .map(|v| func.dfg.resolve_aliases(v)),
+            );
         }
         let unused: Vec<Inst> = instructions_and_constants(func)
             .into_iter()
             .filter(|inst| {
                 let opcode = func.dfg.insts[*inst].opcode();
-                let pure = !opcode.can_load() && !opcode.can_store() && !opcode.can_trap()
-                    && !opcode.other_side_effects() && !opcode.is_call()
+                let pure = !opcode.can_load()
+                    && !opcode.can_store()
+                    && !opcode.can_trap()
+                    && !opcode.other_side_effects()
+                    && !opcode.is_call()
                     && !opcode.is_terminator();
                 let results = func.dfg.inst_results(*inst);
                 pure && !results.is_empty() && results.iter().all(|result| !used.contains(result))

@@ -137,7 +137,9 @@ impl fmt::Debug for Snapshot {
 fn two(mine: &impl fmt::Debug, theirs: &impl fmt::Debug) -> String {
     let (mine, theirs) = (format!("{mine:?}"), format!("{theirs:?}"));
     let words = |text: &str| -> Vec<String> {
-        text.split_inclusive([' ', '_']).map(str::to_string).collect()
+        text.split_inclusive([' ', '_'])
+            .map(str::to_string)
+            .collect()
     };
     let (a, b) = (words(&mine), words(&theirs));
     if a.len() != b.len() {
@@ -147,7 +149,13 @@ fn two(mine: &impl fmt::Debug, theirs: &impl fmt::Debug) -> String {
         let pairs = one.iter().zip(other);
         let keep = |word: &String| word.len() < 16 || !word.ends_with('_');
         pairs
-            .map(|(word, other)| if word != other || keep(word) { word } else { "._" })
+            .map(|(word, other)| {
+                if word != other || keep(word) {
+                    word
+                } else {
+                    "._"
+                }
+            })
             .collect()
     };
     format!("\n  {}\n  {}", abridge(&a, &b), abridge(&b, &a))

@@ -48,7 +48,10 @@ fn tagged_slot_access(func: &Function, inst: Inst) -> Option<(u32, u32)> {
     };
     let region = func.dfg.mem_flags[flags].alias_region()?;
     loop {
-        let definition = func.dfg.value_def(func.dfg.resolve_aliases(address)).inst()?;
+        let definition = func
+            .dfg
+            .value_def(func.dfg.resolve_aliases(address))
+            .inst()?;
         match func.dfg.insts[definition] {
             InstructionData::StackAddr { stack_slot, .. } => {
                 let region = func.dfg.alias_regions[region].user_id;
@@ -201,8 +204,7 @@ impl<'a> World<'a> {
 
     /// A load from asynchronous memory, and what it finds there this time.
     pub fn asynchronous_load(&mut self, address: u64, bytes: usize) -> u128 {
-        self.events
-            .push(Event::AsynchronousLoad { address, bytes });
+        self.events.push(Event::AsynchronousLoad { address, bytes });
         let noise = self.next_noise();
         u128::from(noise) << 64 | u128::from(mix(noise, 1))
     }
@@ -220,20 +222,13 @@ impl<'a> World<'a> {
 
     /// The memory that is seen after a trap or an uncaught exception.
     pub fn at_trap(&mut self, memory: &Memory) -> Snapshot {
-        let mut seen = self.look(memory, &RegionSet::All, &[]);
-        for home in 1..HOMES {
-            if !self.home_survives(home as u32) {
-                seen.homes[home] = None;
-            }
-        }
-        seen
+        let survives = |world: &Self, home: usize| home == 0 || world.home_survives(home as u32);
+        self.look_at(memory, &RegionSet::All, &[], &survives)
     }
 
     fn home_survives(&self, home: u32) -> bool {
         let mut tags = [home, layout::JOINED].into_iter();
-        let same = |tag: &u32| {
-            self.policy.representative(*tag) == self.policy.representative(home)
-        };
+        let same = |tag: &u32| self.policy.representative(*tag) == self.policy.representative(home);
         tags.any(|tag| same(&tag) && self.policy.survives_trap(tag))
     }
 
@@ -283,6 +278,17 @@ impl<'a> World<'a> {
     /// What somebody sees who may look at the regions of `set`, and who has
     /// been given `args`. The world remembers the slots that come to light.
     fn look(&mut self, memory: &Memory, set: &RegionSet, args: &[u128]) -> Snapshot {
+        self.look_at(memory, set, args, &|world, home| world.contains(set, home))
+    }
+
+    /// The same, for the homes that `visible` names.
+    fn look_at(
+        &mut self,
+        memory: &Memory,
+        set: &RegionSet,
+        args: &[u128],
+        visible: &dyn Fn(&Self, usize) -> bool,
+    ) -> Snapshot {
         self.known
             .retain(|(frame, slot)| memory.slot(*frame, *slot).is_some());
         for frame in &memory.frames {
@@ -295,7 +301,7 @@ impl<'a> World<'a> {
         }
         let mut homes = [None; HOMES];
         for (home, bytes) in homes.iter_mut().enumerate() {
-            if self.contains(set, home) {
+            if visible(self, home) {
                 *bytes = Some(memory.homes[home]);
                 self.learn_from(memory, &memory.homes[home]);
             }

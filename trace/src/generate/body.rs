@@ -235,7 +235,9 @@ impl Body<'_> {
             });
         }
         for _ in &params {
-            self.func.dfg.append_block_param(self.blocks[at], types::I64);
+            self.func
+                .dfg
+                .append_block_param(self.blocks[at], types::I64);
         }
         self.params[at] = params;
     }
@@ -866,7 +868,11 @@ impl Body<'_> {
             return None;
         }
         let offset = self.rng.i64(pointer.low..=room);
-        let offset = if self.rng.u8(..6) == 0 { offset } else { offset & !7 };
+        let offset = if self.rng.u8(..6) == 0 {
+            offset
+        } else {
+            offset & !7
+        };
         let spot = Spot {
             pointer,
             offset: offset.clamp(pointer.low, room),
@@ -1203,6 +1209,5 @@ impl Body<'_> {
 }
 
 fn fits(spot: &Spot) -> bool {
-    spot.offset >= spot.pointer.low
-        && spot.offset + i64::from(spot.ty.bytes()) <= spot.pointer.high
+    spot.offset >= spot.pointer.low && spot.offset + i64::from(spot.ty.bytes()) <= spot.pointer.high
 }
