@@ -1,0 +1,257 @@
+//! Optimizes a module and compares what can be observed before and after.
+
+use crate::generate::Module;
+use crate::machine::{self, Inputs};
+use crate::trace::{End, Trace};
+use crate::world::slot_regions;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CodegenError, Context};
+use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What surrounds the passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The passes alone.
+    Alone,
+    /// Behind upstream's mid-end.
+    BehindMidEnd,
+}
+
+/// What came of one module.
+#[derive(Debug)]
+pub enum Verdict {
+    /// No input tells the two apart.
+    Equal {
+        /// What the passes did to each function.
+        stats: Vec<Stats>,
+        /// Inputs whose run meant something.
+        runs: usize,
+        /// Inputs whose run meant nothing, and why.
+        discarded: Vec<String>,
+    },
+    /// Upstream changes what can be observed, by its mid-end alone or by the
+    /// egraph pass that runs once more behind the passes.
+    Upstream,
+    /// The passes are wrong.
+    Wrong(Box<Failure>),
+}
+
+/// How the passes are wrong.
+#[derive(Debug)]
+pub struct Failure {
+    /// In a few words; failures of one kind have the same.
+    pub kind: &'static str,
+    /// All there is to know.
+    pub details: String,
+    /// The input that shows it, if one is needed.
+    pub inputs: Option<Inputs>,
+}
+
+impl Failure {
+    fn new(kind: &'static str, details: String) -> Box<Self> {
+        Box::new(Self {
+            kind,
+            details,
+            inputs: None,
+        })
+    }
+}
+
+/// The target of all tests: that of this machine, with the verifier on.
+///
+/// # Panics
+///
+/// If Cranelift has no back end for this machine.
+pub fn host_isa() -> OwnedTargetIsa {
+    let mut flags = settings::builder();
+    for (name, value) in [("opt_level", "speed"), ("enable_verifier", "true")] {
+        flags.set(name, value).expect("a setting of Cranelift");
+    }
+    let flags = settings::Flags::new(flags);
+    let isa = isa::lookup_by_name(std::env::consts::ARCH).expect("a back end for this machine");
+    isa.finish(flags).expect("a target")
+}
+
+/// Compares `module` with its optimized self, on each of `inputs`.
+pub fn compare(
+    module: &Module,
+    inputs: &[Inputs],
+    isa: &dyn TargetIsa,
+    options: &Options,
+    mode: Mode,
+) -> Verdict {
+    let policy = match module.policy() {
+        Ok(policy) => policy,
+        Err(error) => return Verdict::Wrong(Failure::new("policy", error.to_string())),
+    };
+    let optimized = optimize(&module.functions, isa, &policy, options, mode);
+    let (optimized, stats) = match optimized {
+        Ok(optimized) => optimized,
+        Err(failure) => return Verdict::Wrong(failure),
+    };
+    let slots = slot_regions(&module.functions, &policy);
+    let run =
+        |functions: &[Function], inputs: &Inputs| machine::run(functions, &policy, &slots, inputs);
+    let mut runs = 0;
+    let mut discarded = Vec::new();
+    for inputs in inputs {
+        let before = run(&module.functions, inputs);
+        if !before.is_meaningful() {
+            discarded.push(format!("{:?}", before.end));
+            continue;
+        }
+        // Conversions of forwarded values take fuel that the loads did not.
+        let more = Inputs {
+            fuel: inputs.fuel * 4,
+            ..inputs.clone()
+        };
+        let after = run(&optimized, &more);
+        if let End::Unsupported(what) = &after.end {
+            discarded.push(format!("unsupported after: {what}"));
+            continue;
+        }
+        if let Some(difference) = before.difference(&after) {
+            let blame = Blame {
+                module,
+                isa,
+                before: &before,
+                inputs: &more,
+                run: &run,
+            };
+            if blame.falls_on_mid_end(mode) || blame.falls_on_rerun(&policy, options, mode) {
+                return Verdict::Upstream;
+            }
+            let mut failure = Failure::new("trace", difference);
+            failure.inputs = Some(inputs.clone());
+            return Verdict::Wrong(failure);
+        }
+        runs += 1;
+    }
+    Verdict::Equal {
+        stats,
+        runs,
+        discarded,
+    }
+}
+
+/// The module as the passes leave it, and what they did.
+///
+/// # Errors
+///
+/// A panic, a complaint of the verifier, or passes that do not settle.
+pub fn optimize(
+    functions: &[Function],
+    isa: &dyn TargetIsa,
+    policy: &DeclaredPolicy,
+    options: &Options,
+    mode: Mode,
+) -> Result<(Vec<Function>, Vec<Stats>), Box<Failure>> {
+    let mut contexts: Vec<Context> = functions
+        .iter()
+        .map(|func| Context::for_function(func.clone()))
+        .collect();
+    let stats = pass(&mut contexts, isa, policy, options, mode)?;
+    if options.edit_limit.is_none() && !is_recursive(functions) {
+        let again = pass(&mut contexts, isa, policy, options, Mode::Alone)?;
+        let settled = stats.iter().zip(&again);
+        let unsettled = settled
+            .enumerate()
+            .find(|(_, (first, again))| again.edits() > 0 && first.limits_hit == 0);
+        if let Some((index, (first, again))) = unsettled
+            && mode == Mode::Alone
+        {
+            let details = format!("function {index}\n  first: {first}\n  again: {again}");
+            return Err(Failure::new("a second run finds more", details));
+        }
+    }
+    let functions = contexts.into_iter().map(|ctx| ctx.func).collect();
+    Ok((functions, stats))
+}
+
+/// May a function call itself, or one before it? What is known about a call
+/// cycle comes from bodies that the passes have not seen yet, so that a second
+/// run may know more.
+fn is_recursive(functions: &[Function]) -> bool {
+    functions.iter().enumerate().any(|(index, func)| {
+        let mut blocks = func.layout.blocks();
+        blocks.any(|block| {
+            let mut insts = func.layout.block_insts(block);
+            insts.any(|inst| {
+                let callee = machine::callee_of(func, inst);
+                let callee = callee.and_then(|name| machine::position(functions, name));
+                callee.is_some_and(|callee| callee <= index)
+            })
+        })
+    })
+}
+
+fn pass(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    mode: Mode,
+) -> Result<Vec<Stats>, Box<Failure>> {
+    let run = || match mode {
+        Mode::Alone => run_module(contexts, isa, &|_| policy, options),
+        Mode::BehindMidEnd => optimize_module(contexts, isa, &|_| policy, options),
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(stats)) => Ok(stats),
+        Ok(Err((index, error))) => Err(Failure::new(
+            "error",
+            format!("function {index}: {error:?}"),
+        )),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+            Err(Failure::new("panic", text.unwrap_or_default()))
+        }
+    }
+}
+
+/// Whose fault is a difference?
+struct Blame<'a> {
+    module: &'a Module,
+    isa: &'a dyn TargetIsa,
+    before: &'a Trace,
+    inputs: &'a Inputs,
+    run: &'a dyn Fn(&[Function], &Inputs) -> Trace,
+}
+
+impl Blame<'_> {
+    /// Does upstream's mid-end change the trace without any help?
+    fn falls_on_mid_end(&self, mode: Mode) -> bool {
+        mode == Mode::BehindMidEnd && {
+            let functions = self.module.functions.iter();
+            let functions: Result<Vec<Function>, _> = functions.map(|f| self.mid_end(f)).collect();
+            functions.is_err() || functions.is_ok_and(|functions| self.differs(&functions))
+        }
+    }
+
+    fn mid_end(&self, func: &Function) -> Result<Function, CodegenError> {
+        let mut ctx = Context::for_function(func.clone());
+        ctx.optimize(self.isa, &mut ControlPlane::default())?;
+        Ok(ctx.func)
+    }
+
+    /// Is all well if the egraph pass does not run behind the passes?
+    fn falls_on_rerun(&self, policy: &DeclaredPolicy, options: &Options, mode: Mode) -> bool {
+        let without = Options {
+            rerun_egraph: false,
+            ..options.clone()
+        };
+        options.rerun_egraph
+            && optimize(&self.module.functions, self.isa, policy, &without, mode)
+                .is_ok_and(|(functions, _)| !self.differs(&functions))
+    }
+
+    fn differs(&self, functions: &[Function]) -> bool {
+        let after = (self.run)(functions, self.inputs);
+        self.before.difference(&after).is_some()
+    }
+}

@@ -1,0 +1,159 @@
+//! Random modules.
+//!
+//! Everything that a module does is defined: an access that cannot trap stays
+//! inside its object, each region is accessed through its own pointers, and the
+//! policy is true of the host. What looks like waste is there on purpose.
+
+mod body;
+mod graph;
+
+use crate::layout::{self, HOMES, VMCTX};
+use crate::machine::Inputs;
+use cranelift_codegen::ir::Function;
+use cranelift_memopt::{DeclaredPolicy, PolicyError};
+use fastrand::Rng;
+
+/// Functions that call each other, and what holds for the world around them.
+#[derive(Clone)]
+pub struct Module {
+    /// The functions; the first one is run.
+    pub functions: Vec<Function>,
+    /// The clauses of the policy.
+    pub clauses: Vec<String>,
+}
+
+impl Module {
+    /// The policy that the clauses declare.
+    ///
+    /// # Errors
+    ///
+    /// The first clause that is none.
+    pub fn policy(&self) -> Result<DeclaredPolicy, PolicyError> {
+        self.clauses.join("\n").parse()
+    }
+}
+
+/// What all functions of a module agree on.
+pub(crate) struct Plan {
+    /// The number of functions.
+    pub functions: usize,
+    /// The homes of the pointers that each function takes.
+    pub pointers: Vec<[usize; 2]>,
+    /// Is there memory that the world accesses at any time?
+    pub asynchronous: bool,
+    /// Does region 1 have a second tag?
+    pub joined: bool,
+    /// Is the pointer in the read-only memory declared as shared?
+    pub clauses: Vec<String>,
+}
+
+/// The bytes of a home that a pointer parameter may point to begin at most so
+/// far from the home's first byte.
+pub(crate) const MAX_START: u64 = 32;
+/// How far behind a pointer parameter its memory certainly reaches.
+pub(crate) const REACH: i64 = 48;
+
+impl Plan {
+    fn new(rng: &mut Rng) -> Self {
+        let functions = rng.usize(1..5);
+        let pointers = (0..functions).map(|_| [rng.usize(..HOMES), rng.usize(..HOMES)]);
+        let mut plan = Self {
+            functions,
+            pointers: pointers.collect(),
+            asynchronous: rng.u8(..4) == 0,
+            joined: rng.u8(..4) == 0,
+            clauses: Vec::new(),
+        };
+        if plan.asynchronous {
+            plan.clause(format!("asynchronous {}", layout::ASYNCHRONOUS));
+        }
+        if plan.joined {
+            plan.clause(format!("join 1 {}", layout::JOINED));
+        }
+        for region in [2, 3] {
+            if rng.u8(..5) == 0 {
+                plan.clause(format!("lost-at-trap {region}"));
+            }
+        }
+        if rng.u8(..4) == 0 {
+            let (offset, _) = layout::POINTER_CELLS[rng.usize(..2)];
+            plan.clause(format!("shared-pointer {} {offset}", layout::READ_ONLY));
+        }
+        for host in 2..4 {
+            if rng.u8(..3) != 0 {
+                let effects = effects(rng);
+                plan.clause(format!("callee u{}:{host}{effects}", layout::HOST));
+            }
+        }
+        if rng.bool() {
+            let effects = effects(rng);
+            let (region, offset) = (layout::READ_ONLY, layout::FUNCTION_CELL);
+            plan.clause(format!("loaded-callee {region} {offset}{effects}"));
+        }
+        plan
+    }
+
+    fn clause(&mut self, clause: String) {
+        self.clauses.push(clause);
+    }
+}
+
+/// Random effects of a callee.
+fn effects(rng: &mut Rng) -> String {
+    let mut text = String::new();
+    for set in ["reads", "writes", "touches"] {
+        if rng.bool() {
+            text.push_str(&format!(" {set}"));
+            if rng.u8(..12) == 0 {
+                text.push_str(" all");
+            } else {
+                for _ in 0..rng.usize(1..3) {
+                    text.push_str(&format!(" {}", rng.u32(1..4)));
+                }
+            }
+        }
+    }
+    for word in [" traps", " unwinds"] {
+        if rng.u8(..4) == 0 {
+            text.push_str(word);
+        }
+    }
+    text
+}
+
+/// The module of this seed.
+pub fn module(seed: u64) -> Module {
+    let mut rng = Rng::with_seed(seed);
+    let plan = Plan::new(&mut rng);
+    let functions = (0..plan.functions).map(|index| body::function(&mut rng, &plan, index));
+    Module {
+        functions: functions.collect(),
+        clauses: plan.clauses.clone(),
+    }
+}
+
+/// A few inputs for the module of this seed. In some of them pointers of one
+/// home are equal, in others they overlap or lie apart.
+pub fn inputs(seed: u64, count: usize) -> Vec<Inputs> {
+    let plan = Plan::new(&mut Rng::with_seed(seed));
+    let mut rng = Rng::with_seed(seed ^ 0x1234_5678);
+    let one = |_| {
+        let common = 8 * rng.u64(..=MAX_START / 8);
+        let mut pointer = |home: usize| {
+            let start = match rng.u8(..5) {
+                0 | 1 => common,
+                2 => common / 2,
+                3 => rng.u64(..=MAX_START),
+                _ => 8 * rng.u64(..=MAX_START / 8),
+            };
+            u128::from(VMCTX + layout::home(home) + start)
+        };
+        let [p, q] = plan.pointers[0].map(&mut pointer);
+        Inputs {
+            seed: rng.u64(..),
+            args: vec![VMCTX.into(), p, q, rng.u64(..6).into()],
+            fuel: 1500,
+        }
+    };
+    (0..count).map(one).collect()
+}

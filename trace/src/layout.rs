@@ -1,0 +1,144 @@
+//! The memory that generated functions share with the world: which addresses
+//! exist, and which region owns each.
+//!
+//! | user id | what | where |
+//! |---|---|---|
+//! | none | memory that no region names | [`home`] 0 |
+//! | 1, 2, 3 | ordinary regions | [`home`] 1, 2, 3 |
+//! | [`ASYNCHRONOUS`] | memory that the world reads and writes at any time | far from the rest |
+//! | [`JOINED`] | a second tag of region 1, where the policy joins them | home 1 |
+//! | [`READ_ONLY`] | memory that nobody writes, twice over | two copies |
+//!
+//! Stack slots lie far away from that. The address of a slot is made of the
+//! ordinal of its frame and of its number, so that a function and its optimized
+//! self put it at the same place, and no two frames ever share one. The two are
+//! scattered over the whole address space: a program that mangles the address of
+//! one slot must not come upon another by accident.
+
+/// What `vmctx` points to.
+pub const VMCTX: u64 = 0x1_0000;
+/// Bytes of a home.
+pub const HOME_BYTES: usize = 96;
+/// The number of homes.
+pub const HOMES: usize = 4;
+/// From one home to the next.
+const STRIDE: u64 = 0x100;
+
+/// The region that the world accesses at any time, if the policy says so.
+pub const ASYNCHRONOUS: u32 = 4;
+/// The tag that a policy may join with region 1.
+pub const JOINED: u32 = 5;
+/// The region of memory that nobody writes.
+pub const READ_ONLY: u32 = 6;
+
+/// The distance from `vmctx` to the asynchronous memory.
+pub const ASYNCHRONOUS_OFFSET: u64 = 0x1_0000;
+/// The distances from `vmctx` to the two copies of the read-only memory.
+pub const READ_ONLY_OFFSETS: [u64; 2] = [0x400, 0x500];
+/// Where in the read-only memory there is a pointer to home 1 and one to home 2.
+pub const POINTER_CELLS: [(i32, usize); 2] = [(0, 1), (8, 2)];
+/// Where in the read-only memory there is a pointer to a function of the host.
+pub const FUNCTION_CELL: i32 = 16;
+/// The namespace of the host's functions.
+pub const HOST: u32 = 1;
+/// The index of the host function that [`FUNCTION_CELL`] points to.
+pub const LOADED_HOST: u32 = 4;
+
+/// Where functions lie: `FUNCTIONS + namespace * 0x1000 + index * 16`.
+const FUNCTIONS: u64 = 0x900_0000;
+/// A slot has the low bits of an address for its bytes.
+const BYTE_BITS: u32 = 12;
+/// Slots of one frame.
+const SLOTS: u64 = 16;
+/// Frames of one run.
+const FRAMES: u64 = 1 << 14;
+/// Keeps sums and multiples of addresses from being addresses.
+const SALT: u64 = 0xa_5f3c_91d2_7e64;
+/// Scatters slots; odd.
+const SCATTER: u64 = 0x9e3779b97f4a5;
+/// Gathers them again: the inverse of [`SCATTER`] modulo 2^52.
+const GATHER: u64 = 0xe09330a2ed32d;
+
+/// The distance from `vmctx` to a home.
+pub fn home(home: usize) -> u64 {
+    STRIDE * home as u64
+}
+
+/// The address of a function.
+pub fn function_address(namespace: u32, index: u32) -> u64 {
+    FUNCTIONS + u64::from(namespace) * 0x1000 + u64::from(index) * 16
+}
+
+/// The name of the function at `address`.
+pub fn function_at(address: u64) -> Option<(u32, u32)> {
+    let distance = address.checked_sub(FUNCTIONS)?;
+    let (namespace, index) = (distance / 0x1000, distance % 0x1000);
+    (namespace < 8 && index % 16 == 0).then_some((namespace as u32, (index / 16) as u32))
+}
+
+/// The address of the first byte of a slot.
+pub fn slot_address(frame: u32, slot: u32) -> u64 {
+    let number = u64::from(frame) * SLOTS + u64::from(slot) + 1;
+    (number ^ SALT).wrapping_mul(SCATTER) << BYTE_BITS
+}
+
+/// A place in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A byte of a home.
+    Home(usize, usize),
+    /// A byte of the read-only memory, in either copy.
+    ReadOnly(usize),
+    /// A byte of the asynchronous memory.
+    Asynchronous,
+    /// A byte of a slot: frame, slot, byte.
+    Slot(u32, u32, usize),
+}
+
+/// What lies at `address`. The caller checks that a slot is as large as that.
+pub fn place(address: u64) -> Option<Place> {
+    let gathered = (address >> BYTE_BITS).wrapping_mul(GATHER) % (1 << (64 - BYTE_BITS));
+    let number = gathered ^ SALT;
+    if number > 0 && number <= FRAMES * SLOTS {
+        let (frame, slot) = ((number - 1) / SLOTS, (number - 1) % SLOTS);
+        let byte = (address % (1 << BYTE_BITS)) as usize;
+        return Some(Place::Slot(frame as u32, slot as u32, byte));
+    }
+    let distance = address.checked_sub(VMCTX)?;
+    let byte = (distance % STRIDE) as usize;
+    if byte >= HOME_BYTES {
+        return None;
+    }
+    let row = distance - distance % STRIDE;
+    if row / STRIDE < HOMES as u64 {
+        Some(Place::Home((row / STRIDE) as usize, byte))
+    } else if READ_ONLY_OFFSETS.contains(&row) {
+        Some(Place::ReadOnly(byte))
+    } else {
+        (row == ASYNCHRONOUS_OFFSET).then_some(Place::Asynchronous)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lead_back_to_where_they_point() {
+        for (frame, slot) in [(0, 0), (0, 3), (7, 0), (1000, 15)] {
+            let address = slot_address(frame, slot);
+            assert_eq!(place(address + 5), Some(Place::Slot(frame, slot, 5)));
+        }
+        for at in 0..HOMES {
+            assert_eq!(place(VMCTX + home(at) + 7), Some(Place::Home(at, 7)));
+        }
+        let asynchronous = VMCTX + ASYNCHRONOUS_OFFSET;
+        assert_eq!(place(asynchronous), Some(Place::Asynchronous));
+        assert_eq!(
+            place(VMCTX + READ_ONLY_OFFSETS[1]),
+            Some(Place::ReadOnly(0))
+        );
+        assert_eq!(place(VMCTX + HOME_BYTES as u64), None);
+        assert_eq!(function_at(function_address(1, 4)), Some((1, 4)));
+    }
+}

@@ -1,0 +1,175 @@
+//! Observation traces: what the outside can see of a run.
+
+use crate::layout::{HOME_BYTES, HOMES};
+use cranelift_codegen::ir::TrapCode;
+use std::fmt;
+
+/// The memory that somebody sees at some moment. What is hidden from them is 0.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The homes; `None` for those that the observer does not look at.
+    pub homes: [Option<[u8; HOME_BYTES]>; HOMES],
+    /// Stack slots, by address.
+    pub slots: Vec<(u64, Vec<u8>)>,
+}
+
+/// Something that the outside takes part in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The host is called.
+    Host {
+        /// The name of the function.
+        name: (u32, u32),
+        /// Its arguments.
+        args: Vec<u128>,
+        /// What it may look at.
+        memory: Snapshot,
+    },
+    /// A fence, an atomic access, a debug or sequence point.
+    Point {
+        /// The name of the opcode.
+        what: &'static str,
+        /// All memory.
+        memory: Snapshot,
+    },
+    /// A garbage collector visits one cell of a frame.
+    Collect {
+        /// The address of the cell.
+        address: u64,
+        /// What it finds there.
+        bytes: Vec<u8>,
+    },
+    /// A load from memory that the world writes at any time.
+    AsynchronousLoad {
+        /// The address.
+        address: u64,
+        /// How many bytes.
+        bytes: usize,
+    },
+    /// A store to memory that the world reads at any time.
+    AsynchronousStore {
+        /// The address.
+        address: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+}
+
+/// How a run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The outermost function returns.
+    Return(Vec<u128>, Snapshot),
+    /// A trap, in the program or in the host.
+    Trap(TrapCode, Snapshot),
+    /// An exception that nobody catches: its tag and payload.
+    Exception(u32, u64, Snapshot),
+    /// The run was cut: out of fuel, too deep, or at a point behind which
+    /// memory holds anything.
+    Cut,
+    /// The program did what CLIF does not define. The run means nothing.
+    Undefined(String),
+    /// An instruction that the machine does not know. The run means nothing.
+    Unsupported(String),
+}
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// What happened on the way.
+    pub events: Vec<Event>,
+    /// How it ended.
+    pub end: End,
+}
+
+impl Trace {
+    /// Does the run say anything about the program?
+    pub fn is_meaningful(&self) -> bool {
+        !matches!(self.end, End::Undefined(_) | End::Unsupported(_))
+    }
+
+    /// The first difference between this trace and `other`, in words; `None`
+    /// if an observer cannot tell them apart. If this one was cut, they are
+    /// compared as far as it goes.
+    pub fn difference(&self, other: &Trace) -> Option<String> {
+        let both = self.events.iter().zip(&other.events);
+        for (at, (mine, theirs)) in both.enumerate() {
+            if mine != theirs {
+                return Some(format!("event {at}:{}", two(mine, theirs)));
+            }
+        }
+        if self.end == End::Cut {
+            let ended_early = other.events.len() < self.events.len() && other.end != End::Cut;
+            return ended_early.then(|| format!("ends early: {:?}", other.end));
+        }
+        if self.events.len() != other.events.len() {
+            let (n, m) = (self.events.len(), other.events.len());
+            return Some(format!(
+                "{n} events, then {:?}\n  {m} events, then {:?}",
+                self.end, other.end
+            ));
+        }
+        (self.end != other.end).then(|| format!("end:{}", two(&self.end, &other.end)))
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (home, bytes) in self.homes.iter().enumerate() {
+            match bytes {
+                Some(bytes) => {
+                    write!(f, " {home}:")?;
+                    words(f, bytes)?;
+                }
+                None => write!(f, " {home}:hidden")?,
+            }
+        }
+        for (address, bytes) in &self.slots {
+            write!(f, " slot {address:#x}:")?;
+            words(f, bytes)?;
+        }
+        f.write_str(" ]")
+    }
+}
+
+/// Two things that differ, with `..` for the words that do not.
+fn two(mine: &impl fmt::Debug, theirs: &impl fmt::Debug) -> String {
+    let (mine, theirs) = (format!("{mine:?}"), format!("{theirs:?}"));
+    let words = |text: &str| -> Vec<String> {
+        text.split_inclusive([' ', '_'])
+            .map(str::to_string)
+            .collect()
+    };
+    let (a, b) = (words(&mine), words(&theirs));
+    if a.len() != b.len() {
+        return format!("\n  {mine}\n  {theirs}");
+    }
+    let abridge = |one: &[String], other: &[String]| -> String {
+        let pairs = one.iter().zip(other);
+        let keep = |word: &String| word.len() < 16 || !word.ends_with('_');
+        pairs
+            .map(|(word, other)| {
+                if word != other || keep(word) {
+                    word
+                } else {
+                    "._"
+                }
+            })
+            .collect()
+    };
+    format!("\n  {}\n  {}", abridge(&a, &b), abridge(&b, &a))
+}
+
+/// Bytes as little-endian words.
+fn words(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    for (at, word) in bytes.chunks(8).enumerate() {
+        if at > 0 {
+            f.write_str("_")?;
+        }
+        for byte in word.iter().rev() {
+            write!(f, "{byte:02x}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,396 @@
+//! Everybody but the program: the host, the collector, other threads.
+//!
+//! The world is as curious and as destructive as the contract lets it be. At
+//! each event it looks at all memory that it can reach, and then fills it with
+//! noise. What it does depends on the event's ordinal and on what it may look
+//! at, so that two runs with equal traces meet the same world.
+
+use crate::layout::{self, HOMES, Place, VMCTX};
+use crate::memory::Memory;
+use crate::noise::{mix, mix_bytes};
+use crate::trace::{Event, Snapshot};
+use cranelift_codegen::ir::{Endianness, Function, Inst, InstructionData, Opcode, TrapCode};
+use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy, RegionSet, Summary};
+use std::collections::HashMap;
+
+/// The trap with which the host ends a program.
+pub const HOST_TRAP: u8 = 99;
+
+/// Which region a slot belongs to, by function and slot: what its direct
+/// accesses are tagged with; `None` if they do not agree. A host that is
+/// confined to some regions sees no other slots.
+pub type SlotRegions = HashMap<(usize, u32), Option<u32>>;
+
+/// Finds the regions of the slots of all functions.
+pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegions {
+    let mut found = SlotRegions::new();
+    for (index, func) in functions.iter().enumerate() {
+        for block in func.layout.blocks() {
+            for inst in func.layout.block_insts(block) {
+                if let Some((slot, region)) = tagged_slot_access(func, inst) {
+                    let region = Some(policy.representative(region));
+                    let entry = found.entry((index, slot)).or_insert(region);
+                    if *entry != region {
+                        *entry = None;
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+fn tagged_slot_access(func: &Function, inst: Inst) -> Option<(u32, u32)> {
+    let (mut address, flags) = match func.dfg.insts[inst] {
+        InstructionData::Load { arg, flags, .. } => (arg, flags),
+        InstructionData::Store { args, flags, .. } => (args[1], flags),
+        _ => return None,
+    };
+    let region = func.dfg.mem_flags[flags].alias_region()?;
+    loop {
+        let definition = func
+            .dfg
+            .value_def(func.dfg.resolve_aliases(address))
+            .inst()?;
+        match func.dfg.insts[definition] {
+            InstructionData::StackAddr { stack_slot, .. } => {
+                let region = func.dfg.alias_regions[region].user_id;
+                return Some((stack_slot.as_u32(), region));
+            }
+            InstructionData::Binary {
+                opcode: Opcode::Iadd | Opcode::Isub,
+                args,
+            } => address = args[0],
+            InstructionData::Ternary { args, .. } => address = args[1],
+            _ => return None,
+        }
+    }
+}
+
+/// What a call of the host comes to.
+pub enum Reply {
+    /// It returns.
+    Return(u64),
+    /// It throws: tag and payload.
+    Throw(u32, u64),
+    /// It ends the program.
+    Trap(TrapCode),
+}
+
+/// The world, and what it has seen.
+pub struct World<'a> {
+    policy: &'a DeclaredPolicy,
+    slot_regions: &'a SlotRegions,
+    seed: u64,
+    ordinal: u64,
+    /// Slots whose address the world has seen.
+    known: Vec<(u32, u32)>,
+    /// What has happened.
+    pub events: Vec<Event>,
+}
+
+impl<'a> World<'a> {
+    /// A world that has seen nothing yet.
+    pub fn new(policy: &'a DeclaredPolicy, slot_regions: &'a SlotRegions, seed: u64) -> Self {
+        Self {
+            policy,
+            slot_regions,
+            seed,
+            ordinal: 0,
+            known: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Does the program lose the contents of some region when it traps?
+    pub fn loses_regions(&self) -> bool {
+        (1..HOMES as u32).any(|home| !self.home_survives(home))
+    }
+
+    /// The memory that a tag stands for.
+    pub fn representative(&self, tag: u32) -> u32 {
+        self.policy.representative(tag)
+    }
+
+    /// Does the memory at `place`, if in no slot, belong to this region?
+    pub fn owns(&self, tag: u32, place: Option<Place>) -> bool {
+        let home = match place {
+            Some(Place::Home(home, _)) => home as u32,
+            Some(Place::ReadOnly(_)) => layout::READ_ONLY,
+            Some(Place::Asynchronous) => layout::ASYNCHRONOUS,
+            Some(Place::Slot(..)) | None => return true,
+        };
+        self.policy.representative(tag) == self.policy.representative(home)
+    }
+
+    /// Is the asynchronous memory that, under this policy?
+    pub fn is_asynchronous(&self) -> bool {
+        self.policy.is_asynchronous(layout::ASYNCHRONOUS)
+    }
+
+    /// The host function `name` is called.
+    pub fn host(&mut self, memory: &mut Memory, name: (u32, u32), args: &[u128]) -> Reply {
+        let declared = self.policy.callee(&CalleeName::User(name.0, name.1));
+        self.host_as(memory, name, args, declared)
+    }
+
+    /// The host function `name` is called, of which the policy says `declared`.
+    fn host_as(
+        &mut self,
+        memory: &mut Memory,
+        name: (u32, u32),
+        args: &[u128],
+        declared: Option<Summary>,
+    ) -> Reply {
+        let confined = declared.is_some() || name == (layout::HOST, layout::LOADED_HOST);
+        let summary = declared
+            .or_else(|| self.loaded(name))
+            .unwrap_or_else(Summary::opaque);
+        let seen = self.look(memory, &summary.reads, args);
+        let noise = if confined {
+            // What a confined function does is a function of what it sees.
+            self.hash(name, args, &seen)
+        } else {
+            self.next_noise()
+        };
+        self.events.push(Event::Host {
+            name,
+            args: args.to_vec(),
+            memory: seen,
+        });
+        if summary.may_trap && noise % 29 == 1 {
+            self.scribble(memory, &summary.touches, noise);
+            return Reply::Trap(TrapCode::unwrap_user(HOST_TRAP));
+        }
+        if summary.may_unwind && noise % 7 == 2 {
+            self.scribble(memory, &summary.touches, noise);
+            return Reply::Throw((noise >> 8) as u32 % 3, noise >> 16);
+        }
+        self.scribble(memory, &summary.writes, noise);
+        Reply::Return(self.word(mix(noise, 77)))
+    }
+
+    /// What the policy says of a function that is reached through
+    /// [`layout::FUNCTION_CELL`] alone.
+    fn loaded(&self, name: (u32, u32)) -> Option<Summary> {
+        if name != (layout::HOST, layout::LOADED_HOST) {
+            return None;
+        }
+        self.policy.indirect_callee(&cranelift_memopt::Origin {
+            loads: vec![(layout::READ_ONLY, layout::FUNCTION_CELL.into())],
+            function: None,
+        })
+    }
+
+    /// The program executes an instruction at which the world may do anything.
+    pub fn point(&mut self, memory: &mut Memory, what: &'static str) {
+        let seen = self.look(memory, &RegionSet::All, &[]);
+        self.events.push(Event::Point { what, memory: seen });
+        let noise = self.next_noise();
+        self.scribble(memory, &RegionSet::All, noise);
+    }
+
+    /// The collector visits a cell, and moves what it refers to.
+    pub fn collect(&mut self, memory: &mut Memory, address: u64, bytes: usize) {
+        let found = memory.read(address, bytes, Endianness::Little);
+        self.events.push(Event::Collect {
+            address,
+            bytes: found.to_le_bytes()[..bytes].to_vec(),
+        });
+        let noise = self.next_noise();
+        let moved = found ^ u128::from(noise);
+        memory.write(address, bytes, Endianness::Little, moved);
+    }
+
+    /// A load from asynchronous memory, and what it finds there this time.
+    pub fn asynchronous_load(&mut self, address: u64, bytes: usize) -> u128 {
+        self.events.push(Event::AsynchronousLoad { address, bytes });
+        let noise = self.next_noise();
+        u128::from(noise) << 64 | u128::from(mix(noise, 1))
+    }
+
+    /// A store to asynchronous memory.
+    pub fn asynchronous_store(&mut self, address: u64, bytes: Vec<u8>) {
+        self.events
+            .push(Event::AsynchronousStore { address, bytes });
+    }
+
+    /// The memory that a caller finds after a normal return.
+    pub fn at_return(&mut self, memory: &Memory) -> Snapshot {
+        self.look(memory, &RegionSet::All, &[])
+    }
+
+    /// The memory that is seen after a trap or an uncaught exception.
+    pub fn at_trap(&mut self, memory: &Memory) -> Snapshot {
+        let survives = |world: &Self, home: usize| home == 0 || world.home_survives(home as u32);
+        self.look_at(memory, &RegionSet::All, &[], &survives)
+    }
+
+    fn home_survives(&self, home: u32) -> bool {
+        let mut tags = [home, layout::JOINED].into_iter();
+        let same = |tag: &u32| self.policy.representative(*tag) == self.policy.representative(home);
+        tags.any(|tag| same(&tag) && self.policy.survives_trap(tag))
+    }
+
+    fn next_noise(&mut self) -> u64 {
+        self.ordinal += 1;
+        mix(self.seed, self.ordinal)
+    }
+
+    fn hash(&self, name: (u32, u32), args: &[u128], seen: &Snapshot) -> u64 {
+        let mut hash = mix(self.seed, u64::from(name.1));
+        for arg in args {
+            hash = mix(hash, *arg as u64);
+        }
+        for home in seen.homes.iter().flatten() {
+            hash = mix_bytes(hash, home);
+        }
+        for (address, bytes) in &seen.slots {
+            hash = mix_bytes(mix(hash, *address), bytes);
+        }
+        hash
+    }
+
+    /// Is this home in the set?
+    fn contains(&self, set: &RegionSet, home: usize) -> bool {
+        match set {
+            RegionSet::All => true,
+            RegionSet::These(ids) => {
+                let home = self.policy.representative(home as u32);
+                ids.iter()
+                    .any(|id| self.policy.representative(*id) == home && home != 0)
+            }
+        }
+    }
+
+    fn contains_slot(&self, memory: &Memory, set: &RegionSet, (frame, slot): (u32, u32)) -> bool {
+        if *set == RegionSet::All {
+            return true;
+        }
+        let mut frames = memory.frames.iter();
+        let Some(frame) = frames.find(|f| f.ordinal == frame) else {
+            return false;
+        };
+        let region = self.slot_regions.get(&(frame.function, slot));
+        matches!(region, Some(Some(region)) if self.contains(set, *region as usize))
+    }
+
+    /// What somebody sees who may look at the regions of `set`, and who has
+    /// been given `args`. The world remembers the slots that come to light.
+    fn look(&mut self, memory: &Memory, set: &RegionSet, args: &[u128]) -> Snapshot {
+        self.look_at(memory, set, args, &|world, home| world.contains(set, home))
+    }
+
+    /// The same, for the homes that `visible` names.
+    fn look_at(
+        &mut self,
+        memory: &Memory,
+        set: &RegionSet,
+        args: &[u128],
+        visible: &dyn Fn(&Self, usize) -> bool,
+    ) -> Snapshot {
+        self.known
+            .retain(|(frame, slot)| memory.slot(*frame, *slot).is_some());
+        for frame in &memory.frames {
+            for slot in &frame.named {
+                self.learn(memory, layout::slot_address(frame.ordinal, *slot));
+            }
+        }
+        for arg in args {
+            self.learn(memory, *arg as u64);
+        }
+        let mut homes = [None; HOMES];
+        for (home, bytes) in homes.iter_mut().enumerate() {
+            if visible(self, home) {
+                *bytes = Some(memory.homes[home]);
+                self.learn_from(memory, &memory.homes[home]);
+            }
+        }
+        let mut slots = Vec::new();
+        let mut at = 0;
+        while let Some((frame, slot)) = self.known.get(at).copied() {
+            at += 1;
+            if !self.contains_slot(memory, set, (frame, slot)) {
+                continue;
+            }
+            if let Some(bytes) = memory.slot(frame, slot) {
+                self.learn_from(memory, bytes);
+                slots.push((layout::slot_address(frame, slot), bytes.clone()));
+            }
+        }
+        slots.sort_unstable();
+        // One order, whichever way they came to light.
+        self.known.sort_unstable();
+        Snapshot { homes, slots }
+    }
+
+    fn learn_from(&mut self, memory: &Memory, bytes: &[u8]) {
+        for window in bytes.windows(8) {
+            let word = u64::from_le_bytes([
+                window[0], window[1], window[2], window[3], window[4], window[5], window[6],
+                window[7],
+            ]);
+            self.learn(memory, word);
+        }
+    }
+
+    fn learn(&mut self, memory: &Memory, address: u64) {
+        if let Some(Place::Slot(frame, slot, byte)) = layout::place(address)
+            && !self.known.contains(&(frame, slot))
+            && let Some(bytes) = memory.slot(frame, slot)
+            && byte <= bytes.len()
+        {
+            self.known.push((frame, slot));
+        }
+    }
+
+    /// Fills what the world may write with noise.
+    fn scribble(&mut self, memory: &mut Memory, set: &RegionSet, noise: u64) {
+        for home in 0..HOMES {
+            if self.contains(set, home) {
+                let mut bytes = memory.homes[home];
+                self.scribble_on(&mut bytes, mix(noise, home as u64));
+                memory.homes[home] = bytes;
+            }
+        }
+        for at in 0..self.known.len() {
+            let (frame, slot) = self.known[at];
+            if !self.contains_slot(memory, set, (frame, slot)) {
+                continue;
+            }
+            let found = memory.frames.iter_mut().find(|f| f.ordinal == frame);
+            if let Some(frame) = found {
+                let mut bytes = core::mem::take(&mut frame.slots[slot as usize]);
+                let address = layout::slot_address(frame.ordinal, slot);
+                self.scribble_on(&mut bytes, mix(noise, address));
+                frame.slots[slot as usize] = bytes;
+            }
+        }
+    }
+
+    fn scribble_on(&self, bytes: &mut [u8], noise: u64) {
+        for (cell, bytes) in bytes.chunks_mut(8).enumerate() {
+            let noise = mix(noise, cell as u64);
+            if noise & 1 == 0 {
+                let word = self.word(noise >> 1).to_le_bytes();
+                bytes.copy_from_slice(&word[..bytes.len()]);
+            }
+        }
+    }
+
+    /// A word that the world may come up with: small, large, or a pointer to
+    /// something that it knows.
+    fn word(&self, noise: u64) -> u64 {
+        let pick = noise >> 8;
+        match noise % 8 {
+            0..3 => pick % 8,
+            3 | 4 => mix(noise, 3),
+            5 => VMCTX + layout::home(pick as usize % HOMES) + 8 * (pick >> 8 & 3),
+            _ if self.known.is_empty() => 0,
+            _ => {
+                let (frame, slot) = self.known[pick as usize % self.known.len()];
+                layout::slot_address(frame, slot) + 8 * (pick >> 32 & 1)
+            }
+        }
+    }
+}

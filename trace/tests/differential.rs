@@ -1,0 +1,21 @@
+//! Optimized modules are observed to do what they did before.
+
+use memopt_trace::campaign::Tally;
+use memopt_trace::compare::host_isa;
+
+/// Modules of the test; a few seconds without optimization.
+const MODULES: u64 = 3000;
+
+#[test]
+fn optimized_modules_have_the_traces_they_had() {
+    let isa = host_isa();
+    let mut tally = Tally::default();
+    for seed in 0..MODULES {
+        if let Some(report) = tally.test(seed, &*isa) {
+            panic!("{report}");
+        }
+    }
+    println!("{tally}");
+    assert!(tally.edited * 2 >= tally.functions, "{tally}");
+    assert!(tally.runs >= 3 * MODULES, "{tally}");
+}
