@@ -1,7 +1,7 @@
 //! Removes memory traffic that nobody observes.
 
 use crate::control::ControlPlane;
-use crate::ir::{Function, Opcode};
+use crate::ir::{Function, Inst, InstructionData, Opcode};
 use crate::isa::TargetIsa;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
@@ -205,6 +205,7 @@ pub fn run(
     let changes = run.rounds()?;
     if changes.values && options.rerun_egraph {
         run.ctx.egraph_pass(isa, &mut ControlPlane::default())?;
+        forget_removed_branches(&mut run.ctx.func);
         run.rounds()?;
     }
     if changes.any {
@@ -244,6 +245,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Brings aliases, graph and dominator tree up to date.
     fn prepare(&mut self) -> CodegenResult<()> {
+        forget_removed_branches(&mut self.ctx.func);
         self.ctx.func.dfg.resolve_all_aliases();
         self.ctx.flowgraph();
         self.ctx.verify_if(self.isa)?;
@@ -431,6 +433,23 @@ fn dead_store_edits(
     });
     stats.limits_hit += upcoming.limits_hit;
     edits
+}
+
+/// Empties the branches that are no longer in the layout.
+///
+/// The egraph pass replaces a branch by a copy, and both have one list of
+/// arguments. Whoever adds an argument to the one in the layout may free that
+/// list, and `resolve_all_aliases`, which visits every instruction there ever
+/// was, would trip over the other.
+fn forget_removed_branches(func: &mut Function) {
+    for index in 0..func.dfg.num_insts() {
+        let inst = Inst::from_u32(index as u32);
+        if func.dfg.insts[inst].opcode().is_branch() && func.layout.inst_block(inst).is_none() {
+            func.dfg.insts[inst] = InstructionData::NullAry {
+                opcode: Opcode::Nop,
+            };
+        }
+    }
 }
 
 /// Does `func` take the address of an exception handler's block?
