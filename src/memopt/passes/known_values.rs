@@ -200,25 +200,17 @@ impl Pass<'_, '_, '_> {
         join: Node,
         key: Key,
     ) -> Option<Vec<(Block, Option<Value>)>> {
-        let func = self.memory.func;
-        let block = self.order.block(join);
         let access = self.memory.access(event)?;
         let inputs = self.reaching.sources_at_join(event, join)?;
         let mut args = Vec::new();
         for (pred, source) in inputs {
             let pred_block = self.order.block(pred);
-            let branch = func.layout.last_inst(pred_block)?;
-            // What a handler is given is between it and its `try_call`.
-            if func.dfg.insts[branch].opcode().is_call() {
-                return None;
-            }
             let value = match source {
                 None => None,
                 Some(source) => Some(self.value_at_end(pred, source, access, key)?),
             };
             args.push((pred_block, value));
         }
-        debug_assert_ne!(Some(block), func.layout.entry_block());
         Some(args)
     }
 
