@@ -59,11 +59,11 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The outermost function returns.
-    Return(Vec<u128>, Snapshot),
+    Return(Vec<u128>, Box<Snapshot>),
     /// A trap, in the program or in the host.
-    Trap(TrapCode, Snapshot),
+    Trap(TrapCode, Box<Snapshot>),
     /// An exception that nobody catches: its tag and payload.
-    Exception(u32, u64, Snapshot),
+    Exception(u32, u64, Box<Snapshot>),
     /// The run was cut: out of fuel, too deep, or at a point behind which
     /// memory holds anything.
     Cut,

@@ -216,14 +216,14 @@ impl<'a> World<'a> {
     }
 
     /// The memory that a caller finds after a normal return.
-    pub fn at_return(&mut self, memory: &Memory) -> Snapshot {
-        self.look(memory, &RegionSet::All, &[])
+    pub fn at_return(&mut self, memory: &Memory) -> Box<Snapshot> {
+        Box::new(self.look(memory, &RegionSet::All, &[]))
     }
 
     /// The memory that is seen after a trap or an uncaught exception.
-    pub fn at_trap(&mut self, memory: &Memory) -> Snapshot {
+    pub fn at_trap(&mut self, memory: &Memory) -> Box<Snapshot> {
         let survives = |world: &Self, home: usize| home == 0 || world.home_survives(home as u32);
-        self.look_at(memory, &RegionSet::All, &[], &survives)
+        Box::new(self.look_at(memory, &RegionSet::All, &[], &survives))
     }
 
     fn home_survives(&self, home: u32) -> bool {

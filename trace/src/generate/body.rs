@@ -631,7 +631,7 @@ impl Body<'_> {
 
     fn home_pointer(&mut self, home: usize) -> Pointer {
         let start = 8 * self.rng.i64(0..=6);
-        let value = self.from_vmctx(layout::home(home) as i64 + start);
+        let value = self.past_vmctx(layout::home(home) as i64 + start);
         Pointer {
             value,
             home: Home::Shared(home),
@@ -641,7 +641,7 @@ impl Body<'_> {
         }
     }
 
-    fn from_vmctx(&mut self, by: i64) -> Value {
+    fn past_vmctx(&mut self, by: i64) -> Value {
         let vmctx = self.vmctx();
         self.plus(vmctx, by)
     }
@@ -733,7 +733,7 @@ impl Body<'_> {
         let pointer = if !known.is_empty() && self.rng.bool() {
             known[self.rng.usize(..known.len())].value
         } else {
-            let value = self.from_vmctx(base);
+            let value = self.past_vmctx(base);
             self.pool.pointers.push(Pointer {
                 value,
                 home: Home::ReadOnly,
@@ -753,7 +753,7 @@ impl Body<'_> {
 
     fn asynchronous(&mut self) -> Pointer {
         Pointer {
-            value: self.from_vmctx(layout::ASYNCHRONOUS_OFFSET as i64),
+            value: self.past_vmctx(layout::ASYNCHRONOUS_OFFSET as i64),
             home: Home::Asynchronous,
             low: 0,
             high: 32,
@@ -779,7 +779,7 @@ impl Body<'_> {
                 let start = 8 * self.rng.u64(..=MAX_START / 8);
                 let start = start as i64;
                 Pointer {
-                    value: self.from_vmctx(layout::home(shared) as i64 + start),
+                    value: self.past_vmctx(layout::home(shared) as i64 + start),
                     home,
                     low: -start,
                     high: HOME_BYTES as i64 - start,
@@ -1151,7 +1151,7 @@ impl Body<'_> {
                 Some(homes) if tail => {
                     // The frame is gone when the callee runs.
                     let start = 8 * self.rng.i64(0..5);
-                    self.from_vmctx(layout::home(homes[at]) as i64 + start)
+                    self.past_vmctx(layout::home(homes[at]) as i64 + start)
                 }
                 Some(homes) => self.pointer_to(Home::Shared(homes[at]), PARAM_HIGH).value,
                 None if self.rng.u8(..3) == 0 && !tail => self.public_pointer(),
