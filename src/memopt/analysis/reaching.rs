@@ -263,7 +263,9 @@ struct Query<'q, 'a> {
     private: bool,
     /// Where the root gets its meaning; `None` if it means one thing always.
     root_node: Option<Node>,
-    /// Joins that have been entered, and what they came to.
+    /// Joins that have been entered, and what they came to if the ones that are
+    /// still open come to the same. If one does not, then neither does what
+    /// asked, and so the answer to the whole query is right.
     joins: FxHashMap<Node, Option<Source>>,
     steps: u32,
     /// The join whose inputs are to be [`Self::collected`], one by one.
@@ -376,13 +378,17 @@ impl Query<'_, '_> {
         self.joins.insert(node, None);
         if self.collect_at == Some(node) {
             for (pred, state) in inputs {
+                // Each is a question of its own. What a join came to on the
+                // way to one answer holds under the assumption that the joins
+                // around it come to the same.
+                self.joins.clear();
+                self.joins.insert(node, None);
                 let source = match self.walk(state) {
-                    // Only reached from itself: the edge is never taken.
-                    Found::Cycle => None,
-                    Found::Source(source) => Some(source),
+                    Found::Cycle => Source::Unknown,
+                    Found::Source(source) => source,
                 };
-                let source = source.filter(|source| *source != here);
-                self.collected.push((pred, source));
+                self.collected
+                    .push((pred, (source != here).then_some(source)));
             }
             return Found::Source(here);
         }
