@@ -19,6 +19,13 @@ use alloc::vec::Vec;
 /// each function needs few; past the limit the whole cycle is opaque.
 const MAX_FIXPOINT_ROUNDS: usize = 16;
 
+/// Visits of a call cycle.
+///
+/// Most cycles are done after the first, and the rest after two. What is given
+/// up beyond it is what only a still better summary would allow; each function
+/// of the cycle counts one hit.
+const MAX_CYCLE_VISITS: usize = 4;
+
 /// Groups of functions that call each other, by index; callees come before
 /// their callers. A function that only calls others is a group of its own.
 pub struct CallGraph {
@@ -64,7 +71,11 @@ impl CallGraph {
 
     /// Visits every function, callees first. `visit` may change the function;
     /// it is given a policy that knows the summaries of all functions that
-    /// have been visited, and of the function's own call cycle.
+    /// have been visited, and of the function's own call cycle. The functions
+    /// of a cycle are visited again, as `Turn::Again`, while their summaries
+    /// get better.
+    ///
+    /// Returns the functions whose cycle was left by its limit.
     ///
     /// # Errors
     ///
@@ -74,43 +85,36 @@ impl CallGraph {
         contexts: &mut [Context],
         policy_of: &dyn Fn(usize) -> &'p dyn Policy,
         target: TargetFacts,
-        mut visit: impl FnMut(usize, &mut Context, &dyn Policy) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut visit: impl FnMut(usize, Turn, &mut Context, &dyn Policy) -> Result<(), E>,
+    ) -> Result<Vec<usize>, E> {
         let mut summaries = Summaries::default();
+        let mut left = Vec::new();
         for (group, recursive) in self.groups.iter().zip(&self.recursive) {
-            let mut cycle = Cycle {
+            let mut work = Group {
                 graph: self,
                 contexts: &mut *contexts,
                 policy_of,
                 target,
                 summaries: &mut summaries,
             };
-            if *recursive {
-                cycle.settle(group);
-            }
-            for index in group {
-                let policy = WithSummaries {
-                    policy: policy_of(*index),
-                    summaries: &summaries,
-                };
-                visit(*index, &mut contexts[*index], &policy)?;
-            }
-            let mut cycle = Cycle {
-                graph: self,
-                contexts: &mut *contexts,
-                policy_of,
-                target,
-                summaries: &mut summaries,
-            };
-            // What the passes have removed is not done any more.
-            if *recursive {
-                cycle.settle(group);
-            } else {
-                cycle.update(group[0]);
+            if !recursive {
+                work.visit(group, Turn::First, &mut visit)?;
+                work.update(group[0]);
+            } else if !work.visit_cycle(group, &mut visit)? {
+                left.extend_from_slice(group);
             }
         }
-        Ok(())
+        Ok(left)
     }
+}
+
+/// Whether a function is visited for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is.
+    First,
+    /// It has been, and now more is known about its callees.
+    Again,
 }
 
 /// The functions with bodies that `func` calls or takes the address of.
@@ -135,8 +139,8 @@ fn callees(func: &Function, by_name: &FxHashMap<CalleeName, Option<usize>>) -> V
     callees
 }
 
-/// The summaries of one group, while they are computed.
-struct Cycle<'c, 'p> {
+/// One group of functions, while it is worked on.
+struct Group<'c, 'p> {
     graph: &'c CallGraph,
     contexts: &'c mut [Context],
     policy_of: &'c dyn Fn(usize) -> &'p dyn Policy,
@@ -144,7 +148,53 @@ struct Cycle<'c, 'p> {
     summaries: &'c mut Summaries,
 }
 
-impl Cycle<'_, '_> {
+impl Group<'_, '_> {
+    /// Visits each function once.
+    fn visit<E>(
+        &mut self,
+        group: &[usize],
+        turn: Turn,
+        visit: &mut impl FnMut(usize, Turn, &mut Context, &dyn Policy) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for index in group {
+            let policy = WithSummaries {
+                policy: (self.policy_of)(*index),
+                summaries: self.summaries,
+            };
+            visit(*index, turn, &mut self.contexts[*index], &policy)?;
+        }
+        Ok(())
+    }
+
+    /// Visits a call cycle until its summaries stay; `false` if they did not.
+    ///
+    /// What the passes have removed is not done any more, and that may be what
+    /// kept something else of the cycle.
+    fn visit_cycle<E>(
+        &mut self,
+        group: &[usize],
+        visit: &mut impl FnMut(usize, Turn, &mut Context, &dyn Policy) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        self.settle(group);
+        let mut turn = Turn::First;
+        for _ in 0..MAX_CYCLE_VISITS {
+            let before = self.summaries_of(group);
+            self.visit(group, turn, visit)?;
+            self.settle(group);
+            if self.summaries_of(group) == before {
+                return Ok(true);
+            }
+            turn = Turn::Again;
+        }
+        Ok(false)
+    }
+
+    fn summaries_of(&self, group: &[usize]) -> Vec<Option<Summary>> {
+        let names = group.iter().map(|index| self.name(*index));
+        let summaries = names.map(|name| self.summaries.get(&name?).cloned());
+        summaries.collect()
+    }
+
     /// Computes the least summaries of a call cycle that agree with each other.
     fn settle(&mut self, group: &[usize]) {
         for index in group {

@@ -21,7 +21,7 @@ pub use module::{Cause, DefineError, Defined, Handover, define_functions};
 
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
-use crate::memopt::callgraph::CallGraph;
+use crate::memopt::callgraph::{CallGraph, Turn};
 use crate::memopt::facts::calls::Policy;
 use crate::memopt::{self, Options, Stats, TargetFacts};
 use crate::{CodegenError, CodegenResult, Context};
@@ -64,8 +64,9 @@ pub fn optimize_module<'p>(
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
 ) -> Result<Vec<Stats>, (usize, CodegenError)> {
-    bottom_up(contexts, isa, policy_of, |ctx, policy| {
-        optimize(ctx, isa, policy, options)
+    bottom_up(contexts, isa, policy_of, |turn, ctx, policy| match turn {
+        Turn::First => optimize(ctx, isa, policy, options),
+        Turn::Again => memopt::run(ctx, isa, policy, options),
     })
 }
 
@@ -81,7 +82,7 @@ pub fn run_module<'p>(
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
 ) -> Result<Vec<Stats>, (usize, CodegenError)> {
-    bottom_up(contexts, isa, policy_of, |ctx, policy| {
+    bottom_up(contexts, isa, policy_of, |_, ctx, policy| {
         // Lowering wants both, also where there is nothing to optimize.
         ctx.flowgraph();
         memopt::run(ctx, isa, policy, options)
@@ -92,18 +93,18 @@ fn bottom_up<'p>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
-    mut one: impl FnMut(&mut Context, &dyn Policy) -> CodegenResult<Stats>,
+    mut one: impl FnMut(Turn, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
 ) -> Result<Vec<Stats>, (usize, CodegenError)> {
     let graph = CallGraph::new(contexts.iter().map(|ctx| &ctx.func));
     let mut stats = vec![Stats::default(); contexts.len()];
-    graph.bottom_up(
-        contexts,
-        policy_of,
-        TargetFacts::of(isa),
-        |index, ctx, policy| {
-            stats[index] = one(ctx, policy).map_err(|error| (index, error))?;
-            Ok(())
-        },
-    )?;
+    let target = TargetFacts::of(isa);
+    let left = graph.bottom_up(contexts, policy_of, target, |index, turn, ctx, policy| {
+        let more = one(turn, ctx, policy).map_err(|error| (index, error))?;
+        stats[index].add(&more);
+        Ok(())
+    })?;
+    for index in left {
+        stats[index].limits_hit += 1;
+    }
     Ok(stats)
 }
