@@ -23,6 +23,7 @@ use analysis::reaching::Reaching;
 use analysis::slots::{Privacy, Slots};
 use analysis::upcoming::Upcoming;
 use facts::calls::Policy;
+use facts::effect::{Effect, effect};
 use passes::apply::{Applier, Changes, Edit};
 use passes::{branches, compares, dead_code, dead_stores, known_values, unused_slots};
 
@@ -177,7 +178,8 @@ const MAX_ROUNDS: u32 = 12;
 ///
 /// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled;
 /// its graph and dominator tree are valid afterwards. Upstream's egraph pass
-/// runs once more if an edit gave it something new and `options` allow it.
+/// runs once more if an edit gave it something new, if `options` allow it, and
+/// if every access that is left carries a region.
 /// With `opt_level=none` nothing is changed.
 ///
 /// # Errors
@@ -203,7 +205,7 @@ pub fn run(
     }
     run.prepare()?;
     let changes = run.rounds()?;
-    if changes.values && options.rerun_egraph {
+    if changes.values && options.rerun_egraph && !has_untagged_access(&run.ctx.func) {
         run.ctx.egraph_pass(isa, &mut ControlPlane::default())?;
         forget_removed_branches(&mut run.ctx.func);
         run.rounds()?;
@@ -433,6 +435,23 @@ fn dead_store_edits(
     });
     stats.limits_hit += upcoming.limits_hit;
     edits
+}
+
+/// Is there a plain access without a region, to anything?
+///
+/// Upstream's egraph pass takes such accesses for a region of their own in
+/// places, and so can serve a stale value where memory is accessed both ways.
+/// What it makes of the source is upstream's; it does not get a second chance
+/// at a function that our edits have opened up.
+fn has_untagged_access(func: &Function) -> bool {
+    let mut blocks = func.layout.blocks();
+    blocks.any(|block| {
+        let mut insts = func.layout.block_insts(block);
+        insts.any(|inst| match effect(func, inst) {
+            Effect::Access(access) => access.region().is_none(),
+            Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
+        })
+    })
 }
 
 /// Empties the branches that are no longer in the layout.

@@ -46,7 +46,7 @@ use crate::ir::{Block, Endianness, Inst, Opcode, Type, Value};
 use crate::memopt::Options;
 use crate::memopt::analysis::dominance::Dominance;
 use crate::memopt::analysis::graph::{Graph, Node, Order};
-use crate::memopt::analysis::memory::{Access, EventIndex, Memory};
+use crate::memopt::analysis::memory::{Access, EventIndex, Memory, defining_node};
 use crate::memopt::analysis::reaching::{Reaching, Source};
 use crate::memopt::facts::coercion::Recipe;
 use crate::memopt::facts::location::{Location, Overlap};
@@ -177,6 +177,15 @@ impl Pass<'_, '_, '_> {
             && let Source::Join(join) = source
             && let Some(args) = self.join_args(event, join, key)
         {
+            if let Some(value) = self.same_value(join, &args) {
+                self.replaced.insert(result, value);
+                self.edits.push(Edit::ReplaceLoad {
+                    load: inst,
+                    value,
+                    recipe: Recipe::new(),
+                });
+                return;
+            }
             let block = self.order.block(join);
             self.edits.push(Edit::ReplaceLoadByParam {
                 load: inst,
@@ -191,6 +200,15 @@ impl Pass<'_, '_, '_> {
         if loaded.len() < MAX_LOADED {
             loaded.push(known);
         }
+    }
+
+    /// The one value that all predecessors of `join` pass, if it is there.
+    fn same_value(&self, join: Node, args: &[(Block, Option<Value>)]) -> Option<Value> {
+        let (_, first) = args.first()?;
+        let value = (*first)?;
+        let same = args.iter().all(|(_, arg)| *arg == Some(value));
+        let node = defining_node(self.memory.func, self.order, value)?;
+        (same && self.dominance.strictly_dominates(node, join)).then_some(value)
     }
 
     /// The value that each predecessor of `join` knows, if each knows one.
@@ -268,7 +286,9 @@ impl Pass<'_, '_, '_> {
     fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
         let source = self.reaching.source(event);
         let stored = self.canonical(stored);
-        if self.was_stored(source, access, stored) || self.was_loaded(source, access, stored, node)
+        if self.was_stored(source, access, stored)
+            || self.was_loaded(source, access, stored, node)
+            || self.was_stored_on_all_ways(event, source, access, stored)
         {
             self.reaching.set_noop(event);
             self.edits.push(Edit::RemoveNoopStore(inst));
@@ -289,6 +309,33 @@ impl Pass<'_, '_, '_> {
                 .is_some_and(|value| self.canonical(value) == stored)
             && self.overlap(before, access) == Overlap::Same
             && (before.endianness == access.endianness || access.location.bytes == Some(1))
+    }
+
+    /// Has a store of the same value to the same bytes come before, another one
+    /// on each way?
+    fn was_stored_on_all_ways(
+        &mut self,
+        event: EventIndex,
+        source: Source,
+        access: &Access,
+        stored: Value,
+    ) -> bool {
+        let Source::Join(join) = source else {
+            return false;
+        };
+        // The value of an outer loop's iteration, and not of an earlier one.
+        let func = self.memory.func;
+        let there = defining_node(func, self.order, stored)
+            .is_some_and(|node| self.dominance.strictly_dominates(node, join));
+        if !there {
+            return false;
+        }
+        let inputs = self.reaching.sources_at_join(event, join);
+        inputs.is_some_and(|inputs| {
+            inputs
+                .into_iter()
+                .all(|(_, input)| input.is_some_and(|input| self.was_stored(input, access, stored)))
+        })
     }
 
     /// Has the value been loaded from the same bytes, and are they unchanged?
