@@ -108,73 +108,64 @@ impl Applier<'_> {
         changes
     }
 
-    /// Makes one edit, unless the limit is reached.
+    /// Makes one edit, unless the limit is reached, and counts it.
     fn make(&mut self, edit: &Edit) -> bool {
-        if *self.room == Some(0) {
+        if *self.room == Some(0) || !self.change(edit) {
             return false;
         }
-        let Stats {
-            forwarded_loads,
-            joined_loads,
-            noop_stores,
-            unused_loads,
-            dead_stores,
-            folded_branches,
-            folded_compares,
-            freed_slots,
-            rounds: _,
-            limits_hit: _,
-        } = self.stats;
-        let counter = match edit {
-            Edit::ReplaceLoad { .. } => forwarded_loads,
-            Edit::ReplaceLoadByParam { .. } => joined_loads,
-            Edit::RemoveNoopStore(_) => noop_stores,
-            Edit::RemoveUnusedLoad(_) => unused_loads,
-            Edit::RemoveDeadStore(_) => dead_stores,
-            Edit::FoldBranch(..) => folded_branches,
-            Edit::FoldCompare(..) => folded_compares,
-            Edit::FreeSlot(_) => freed_slots,
-        };
-        *counter += 1;
-        let made = match edit {
+        *self.counter(edit) += 1;
+        if let Some(room) = self.room {
+            *room -= 1;
+        }
+        true
+    }
+
+    fn counter(&mut self, edit: &Edit) -> &mut u32 {
+        let stats = &mut *self.stats;
+        match edit {
+            Edit::ReplaceLoad { .. } => &mut stats.forwarded_loads,
+            Edit::ReplaceLoadByParam { .. } => &mut stats.joined_loads,
+            Edit::RemoveNoopStore(_) => &mut stats.noop_stores,
+            Edit::RemoveUnusedLoad(_) => &mut stats.unused_loads,
+            Edit::RemoveDeadStore(_) => &mut stats.dead_stores,
+            Edit::FoldBranch(..) => &mut stats.folded_branches,
+            Edit::FoldCompare(..) => &mut stats.folded_compares,
+            Edit::FreeSlot(_) => &mut stats.freed_slots,
+        }
+    }
+
+    /// Changes the function; `false` if that cannot be written down.
+    fn change(&mut self, edit: &Edit) -> bool {
+        match edit {
             Edit::ReplaceLoad {
                 load,
                 value,
                 recipe,
-            } => self.replace_load(*load, *value, recipe),
+            } => return self.replace_load(*load, *value, recipe),
             Edit::ReplaceLoadByParam { load, block, args } => {
-                self.replace_load_by_param(*load, *block, args)
+                self.replace_load_by_param(*load, *block, args);
             }
             Edit::RemoveNoopStore(inst)
             | Edit::RemoveDeadStore(inst)
-            | Edit::RemoveUnusedLoad(inst) => {
-                self.func.layout.remove_inst(*inst);
-                true
-            }
+            | Edit::RemoveUnusedLoad(inst) => self.func.layout.remove_inst(*inst),
             Edit::FoldCompare(inst, result) => {
                 let ty = self.func.dfg.value_type(self.func.dfg.first_result(*inst));
                 self.func.replace(*inst).iconst(ty, i64::from(*result));
-                true
             }
             Edit::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
             Edit::FreeSlot(slot) => {
                 let data = &mut self.func.sized_stack_slots[*slot];
                 data.size = 0;
                 data.align_shift = 0;
-                true
             }
-        };
-        if made && let Some(room) = self.room {
-            *room -= 1;
         }
-        made
+        true
     }
 
     fn replace_load(&mut self, load: Inst, value: Value, recipe: &Recipe) -> bool {
         // A `bitcast` carries flags, of which there can be too many.
-        let flags = self.func.dfg.mem_flags.insert(MemFlagsData::new());
-        if flags.is_err() {
-            self.stats.forwarded_loads -= 1;
+        let flags = &mut self.func.dfg.mem_flags;
+        if !recipe.is_empty() && flags.insert(MemFlagsData::new()).is_err() {
             self.stats.limits_hit += 1;
             return false;
         }
@@ -185,12 +176,7 @@ impl Applier<'_> {
         true
     }
 
-    fn replace_load_by_param(
-        &mut self,
-        load: Inst,
-        block: Block,
-        args: &[(Block, Option<Value>)],
-    ) -> bool {
+    fn replace_load_by_param(&mut self, load: Inst, block: Block, args: &[(Block, Option<Value>)]) {
         // Borrows of two fields, which `Function`'s `DerefMut` would hide.
         let stencil = &mut self.func.stencil;
         let dfg = &mut stencil.dfg;
@@ -210,7 +196,6 @@ impl Applier<'_> {
             }
         }
         self.alias_and_remove(load, param);
-        true
     }
 
     fn alias_and_remove(&mut self, load: Inst, value: Value) {
@@ -222,14 +207,13 @@ impl Applier<'_> {
         self.func.layout.remove_inst(load);
     }
 
-    fn fold_branch(&mut self, branch: Inst, taken: usize) -> bool {
+    fn fold_branch(&mut self, branch: Inst, taken: usize) {
         let dfg = &self.func.dfg;
         let data = dfg.insts[branch];
         let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[taken];
         let block = call.block(&dfg.value_lists);
         let args: Vec<BlockArg> = call.args(&dfg.value_lists).collect();
         self.func.replace(branch).jump(block, &args);
-        true
     }
 
     /// Does a value that has become an alias feed anything but an access?

@@ -1,0 +1,333 @@
+//! One run of the passes over one function: rounds until nothing changes.
+
+use super::analysis::dominance::Dominance;
+use super::analysis::graph::{Graph, Order};
+use super::analysis::memory::{Memory, TargetFacts};
+use super::analysis::reaching::Reaching;
+use super::analysis::slots::{Privacy, Slots};
+use super::analysis::upcoming::Upcoming;
+use super::facts::calls::Policy;
+use super::facts::effect::{Effect, effect};
+use super::options::Options;
+use super::passes::apply::{Applier, Changes, Edit};
+use super::passes::{branches, compares, dead_code, dead_stores, known_values, unused_slots};
+use super::stats::Stats;
+use crate::control::ControlPlane;
+use crate::ir::{Function, Inst, InstructionData, Opcode};
+use crate::isa::TargetIsa;
+use crate::settings::OptLevel;
+use crate::{CodegenResult, Context};
+use alloc::vec::Vec;
+
+/// Rounds of all passes.
+///
+/// What one round removes lets the next see more; an adapter needs two, one
+/// inside another three. What is given up beyond it is the rest of a longer
+/// chain, and the run counts one hit.
+const MAX_ROUNDS: u32 = 12;
+
+/// Runs the passes on `ctx.func` until nothing changes, or [`MAX_ROUNDS`].
+///
+/// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled;
+/// its graph and dominator tree are valid afterwards. Upstream's egraph pass
+/// runs once more if an edit gave it something new, if `options` allow it, and
+/// if every access that is left carries a region.
+/// With `opt_level=none` nothing is changed.
+///
+/// # Errors
+///
+/// Only what the verifier says, if `isa` has it enabled.
+pub fn run(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+) -> CodegenResult<Stats> {
+    let mut run = Run {
+        ctx,
+        isa,
+        policy,
+        options,
+        stats: Stats::default(),
+        room: options.edit_limit,
+        target: TargetFacts::of(isa),
+    };
+    if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&run.ctx.func) {
+        return Ok(run.stats);
+    }
+    run.prepare()?;
+    let changes = run.rounds()?;
+    if changes.values && options.rerun_egraph && !has_untagged_access(&run.ctx.func) {
+        run.ctx.egraph_pass(isa, &mut ControlPlane::default())?;
+        forget_removed_branches(&mut run.ctx.func);
+        run.rounds()?;
+    }
+    if changes.any {
+        run.ctx.verify_if(isa)?;
+    }
+    Ok(run.stats)
+}
+
+/// Is there anything that a pass could remove? One scan, so that a function
+/// without memory costs next to nothing.
+fn has_memory_traffic(func: &Function) -> bool {
+    let mut slots = func.sized_stack_slots.values();
+    if slots.any(|slot| slot.size != 0) {
+        return true;
+    }
+    let mut blocks = func.layout.blocks();
+    blocks.any(|block| {
+        let mut insts = func.layout.block_insts(block);
+        insts.any(|inst| {
+            let opcode = func.dfg.insts[inst].opcode();
+            opcode.can_load() || opcode.can_store()
+        })
+    })
+}
+
+/// One run over one function.
+struct Run<'a> {
+    ctx: &'a mut Context,
+    isa: &'a dyn TargetIsa,
+    policy: &'a dyn Policy,
+    options: &'a Options,
+    stats: Stats,
+    room: Option<u32>,
+    target: TargetFacts,
+}
+
+impl Run<'_> {
+    /// Brings aliases, graph and dominator tree up to date.
+    fn prepare(&mut self) -> CodegenResult<()> {
+        forget_removed_branches(&mut self.ctx.func);
+        self.ctx.func.dfg.resolve_all_aliases();
+        self.ctx.flowgraph();
+        self.ctx.verify_if(self.isa)?;
+        if !names_handler(&self.ctx.func) {
+            self.remove_unreachable_blocks()?;
+        }
+        Ok(())
+    }
+
+    fn remove_unreachable_blocks(&mut self) -> CodegenResult<()> {
+        let domtree = &self.ctx.domtree;
+        let mut blocks = self.ctx.func.layout.blocks();
+        if blocks.any(|block| !domtree.is_reachable(block)) {
+            self.ctx.eliminate_unreachable_code(self.isa)?;
+            self.ctx.flowgraph();
+        }
+        Ok(())
+    }
+
+    fn rounds(&mut self) -> CodegenResult<Changes> {
+        let mut changes = self.dead_code();
+        for _ in 0..MAX_ROUNDS {
+            let round = self.round()?;
+            changes = changes.and(round);
+            if !round.any {
+                return Ok(changes);
+            }
+            self.stats.rounds += 1;
+        }
+        self.stats.limits_hit += 1;
+        Ok(changes)
+    }
+
+    /// Every pass once.
+    ///
+    /// While a pass has found nothing, the next one looks at the same facts;
+    /// in most functions no pass finds anything.
+    fn round(&mut self) -> CodegenResult<Changes> {
+        let (edits, dead_stores) = self.look();
+        let mut changes = self.apply(&edits);
+        changes = changes.and(self.branches()?);
+        if changes.any {
+            changes = changes.and(self.dead_code());
+        }
+        let dead_stores = match dead_stores {
+            Some(edits) if !changes.any => edits,
+            Some(_) | None => self.look_for_dead_stores(),
+        };
+        let removed = self.apply(&dead_stores);
+        if removed.any {
+            changes = changes.and(removed).and(self.dead_code());
+        }
+        Ok(changes.and(self.unused_slots()))
+    }
+
+    /// What memory holds where: forwarded loads, no-op stores, comparisons.
+    /// And if there are none of those, dead stores.
+    fn look(&mut self) -> (Vec<Edit>, Option<Vec<Edit>>) {
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let Some(dominance) = Dominance::new(&graph) else {
+            self.stats.limits_hit += 1;
+            return (Vec::new(), None);
+        };
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        let mut reaching = Reaching::new(&memory, &order, &graph, &dominance);
+        let mut edits = Vec::new();
+        if self.options.fold_branches {
+            edits.extend(compares::edits(&memory, &order, &reaching));
+        }
+        if self.options.forward_loads || self.options.noop_stores {
+            edits.extend(known_values::edits(
+                &memory,
+                &order,
+                &graph,
+                &dominance,
+                &mut reaching,
+                self.options,
+            ));
+        }
+        self.stats.limits_hit += reaching.limits_hit + u32::from(memory.slots.limit_hit);
+        let dead_stores = (edits.is_empty() && self.options.dead_stores)
+            .then(|| dead_store_edits(&memory, &order, &graph, Some(&reaching), &mut self.stats));
+        (edits, dead_stores)
+    }
+
+    fn look_for_dead_stores(&mut self) -> Vec<Edit> {
+        if !self.options.dead_stores {
+            return Vec::new();
+        }
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        dead_store_edits(&memory, &order, &graph, None, &mut self.stats)
+    }
+
+    fn branches(&mut self) -> CodegenResult<Changes> {
+        if !self.options.fold_branches {
+            return Ok(Changes::default());
+        }
+        let edits = branches::edits(&self.ctx.func);
+        let changes = self.apply(&edits);
+        if changes.graph {
+            self.ctx.flowgraph();
+            self.remove_unreachable_blocks()?;
+            self.ctx.remove_constant_phis(self.isa)?;
+            self.ctx.func.dfg.resolve_all_aliases();
+        }
+        Ok(changes)
+    }
+
+    fn dead_code(&mut self) -> Changes {
+        let dead = dead_code::find(&self.ctx.func, self.policy, self.options.unused_loads);
+        let changes = self.apply(&dead.loads);
+        // At the edit limit some of those loads have stayed, with their feed.
+        if self.room != Some(0) {
+            for inst in dead.pure {
+                self.ctx.func.layout.remove_inst(inst);
+            }
+        }
+        changes
+    }
+
+    fn unused_slots(&mut self) -> Changes {
+        if !self.options.unused_slots {
+            return Changes::default();
+        }
+        let edits = unused_slots::edits(&self.ctx.func);
+        // An access outside of its slot may be to one that nothing names.
+        if edits.is_empty() || self.slots_are_left() {
+            return Changes::default();
+        }
+        self.apply(&edits)
+    }
+
+    fn slots_are_left(&self) -> bool {
+        let order = Order::new(&self.ctx.domtree);
+        Slots::new(&self.ctx.func, &order, self.policy).are_left
+    }
+
+    fn apply(&mut self, edits: &[Edit]) -> Changes {
+        let applier = Applier {
+            func: &mut self.ctx.func,
+            stats: &mut self.stats,
+            room: &mut self.room,
+        };
+        applier.apply(edits)
+    }
+}
+
+fn dead_store_edits(
+    memory: &Memory<'_>,
+    order: &Order,
+    graph: &Graph,
+    reaching: Option<&Reaching<'_>>,
+    stats: &mut Stats,
+) -> Vec<Edit> {
+    let stores = |index| {
+        memory
+            .access(index)
+            .is_some_and(|access| access.stored.is_some())
+    };
+    if !(0..memory.events.len() as u32).any(stores) {
+        return Vec::new();
+    }
+    let reversed = Graph::reversed(graph);
+    let repeating = graph.repeating_nodes();
+    let Some(mut upcoming) = Upcoming::new(memory, order, &reversed, &repeating) else {
+        stats.limits_hit += 1;
+        return Vec::new();
+    };
+    let slots = memory.slots.used().iter();
+    let mut privacy = slots.map(|slot| memory.slots.privacy(*slot));
+    // Where an escape lies decides only for slots that have one.
+    let asks = reaching.is_none() && privacy.any(|privacy| privacy == Privacy::UntilEscape);
+    let dominance = asks.then(|| Dominance::new(graph)).flatten();
+    let own = dominance
+        .as_ref()
+        .map(|dominance| Reaching::new(memory, order, graph, dominance));
+    let reaching = reaching.or(own.as_ref());
+    let edits = dead_stores::edits(memory, &mut upcoming, |event| {
+        let access = memory.access(event);
+        access.is_some_and(|access| access.is_always_private(&memory.slots))
+            || reaching.is_some_and(|reaching| reaching.slot_is_private(event))
+    });
+    stats.limits_hit += upcoming.limits_hit;
+    edits
+}
+
+/// Is there a plain access without a region, to anything?
+///
+/// Upstream's egraph pass takes such accesses for a region of their own in
+/// places, and so can serve a stale value where memory is accessed both ways.
+/// What it makes of the source is upstream's; it does not get a second chance
+/// at a function that our edits have opened up.
+fn has_untagged_access(func: &Function) -> bool {
+    let mut blocks = func.layout.blocks();
+    blocks.any(|block| {
+        let mut insts = func.layout.block_insts(block);
+        insts.any(|inst| match effect(func, inst) {
+            Effect::Access(access) => access.region().is_none(),
+            Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
+        })
+    })
+}
+
+/// Empties the branches that are no longer in the layout.
+///
+/// The egraph pass replaces a branch by a copy, and both have one list of
+/// arguments. Whoever adds an argument to the one in the layout may free that
+/// list, and `resolve_all_aliases`, which visits every instruction there ever
+/// was, would trip over the other.
+fn forget_removed_branches(func: &mut Function) {
+    for index in 0..func.dfg.num_insts() {
+        let inst = Inst::from_u32(index as u32);
+        if func.dfg.insts[inst].opcode().is_branch() && func.layout.inst_block(inst).is_none() {
+            func.dfg.insts[inst] = InstructionData::NullAry {
+                opcode: Opcode::Nop,
+            };
+        }
+    }
+}
+
+/// Does `func` take the address of an exception handler's block?
+fn names_handler(func: &Function) -> bool {
+    let mut blocks = func.layout.blocks();
+    blocks.any(|block| {
+        let mut insts = func.layout.block_insts(block);
+        insts.any(|inst| func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress)
+    })
+}
