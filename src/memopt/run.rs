@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 /// chain, and the run counts one hit.
 const MAX_ROUNDS: u32 = 12;
 
-/// Runs the passes on `ctx.func` until nothing changes, or [`MAX_ROUNDS`].
+/// Runs the passes on `ctx.func` until nothing changes, within a limit.
 ///
 /// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled;
 /// its graph and dominator tree are valid afterwards. Upstream's egraph pass
@@ -71,6 +71,9 @@ pub fn run(
 /// Is there anything that a pass could remove? One scan, so that a function
 /// without memory costs next to nothing.
 fn has_memory_traffic(func: &Function) -> bool {
+    if func.layout.entry_block().is_none() {
+        return false;
+    }
     let mut slots = func.sized_stack_slots.values();
     if slots.any(|slot| slot.size != 0) {
         return true;
