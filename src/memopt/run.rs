@@ -260,12 +260,7 @@ fn dead_store_edits(
     reaching: Option<&Reaching<'_>>,
     stats: &mut Stats,
 ) -> Vec<Edit> {
-    let stores = |index| {
-        memory
-            .access(index)
-            .is_some_and(|access| access.stored.is_some())
-    };
-    if !(0..memory.events.len() as u32).any(stores) {
+    if !dead_stores::any_candidate(memory) {
         return Vec::new();
     }
     let reversed = Graph::reversed(graph);

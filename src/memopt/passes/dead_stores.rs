@@ -56,6 +56,13 @@ pub fn edits(
     edits
 }
 
+/// Is there any store that could go? Most functions have none, and need not
+/// know what happens next.
+pub fn any_candidate(memory: &Memory<'_>) -> bool {
+    let mut accesses = (0..memory.events.len() as EventIndex).filter_map(|i| memory.access(i));
+    accesses.any(|access| is_candidate(memory, access))
+}
+
 /// May the store go if nobody observes it?
 fn is_candidate(memory: &Memory<'_>, access: &Access) -> bool {
     let public = access
