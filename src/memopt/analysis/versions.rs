@@ -93,7 +93,7 @@ struct Phi {
 /// A join of p predecessors at which c classes meet costs c·p. Real functions
 /// stay below 2; a class that would go beyond is not tracked, and its queries
 /// say so.
-const PHI_ARGS_PER_ITEM: usize = 8;
+const PHI_ARGS_PER_ITEM: usize = 16;
 
 /// The versions of all classes of a function.
 pub struct Versions {
