@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 /// The distance to the write is a handful in real code; a thousand stores to
 /// other fields of one region in between are the exception. Beyond it the
 /// location counts as overwritten, and the run counts one hit.
-const MAX_STEPS: u32 = 256;
+const MAX_STEPS: u32 = 128;
 
 /// Where the bytes of a location come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,32 +184,40 @@ impl<'a> Reaching<'a> {
         self.search(access.location, class, op, private)
     }
 
-    /// Where the bytes of the access `event` come from at the end of each
-    /// predecessor of the node `join`; `None` stands for the join itself, from
-    /// which nothing has written them on the way round.
+    /// Is it known, at the end of each predecessor of the node `join`, what the
+    /// access `event` would find?
     ///
-    /// Only for an access whose [`Self::source`] is that join. Nothing, if the
-    /// address means something else there, or if the search is given up.
-    pub fn sources_at_join(
+    /// Only for an access whose [`Self::source`] is that join. `is_known` is
+    /// asked about each predecessor and where the bytes come from there; `None`
+    /// stands for the join itself, from which nothing has written them on the
+    /// way round. One refusal is the answer; so it is if the address means
+    /// something else there, or if the search is given up.
+    pub fn is_known_on_all_ways(
         &mut self,
         event: EventIndex,
         join: Node,
-    ) -> Option<Vec<(Node, Option<Source>)>> {
-        let access = self.memory.access(event)?;
+        is_known: &mut dyn FnMut(Node, Option<Source>) -> bool,
+    ) -> bool {
+        let Some(access) = self.memory.access(event) else {
+            return false;
+        };
         let private = self.slot_is_private(event);
         let ops = self.ops[event as usize];
         let op = if private { ops.slot } else { ops.region };
         let state = self.versions.before(op);
-        let mut query = self.query(access.location, private)?;
-        query.collect_at = Some(join);
+        let Some(mut query) = self.query(access.location, private) else {
+            return false;
+        };
+        query.question = Some(Question {
+            join,
+            is_known,
+            answer: false,
+        });
         query.walk(state);
         let exhausted = query.steps == 0;
-        let collected = core::mem::take(&mut query.collected);
-        if exhausted {
-            self.limits_hit += 1;
-            return None;
-        }
-        (!collected.is_empty()).then_some(collected)
+        let answer = query.question.is_some_and(|question| question.answer);
+        self.limits_hit += u32::from(exhausted);
+        answer && !exhausted
     }
 
     fn search(&mut self, location: Location, class: Class, op: OpIndex, private: bool) -> Source {
@@ -232,7 +240,7 @@ impl<'a> Reaching<'a> {
         }
     }
 
-    fn query(&self, location: Location, private: bool) -> Option<Query<'_, 'a>> {
+    fn query<'q>(&'q self, location: Location, private: bool) -> Option<Query<'q, 'a>> {
         let root_node = match location.address.root {
             Root::Value(value) => Some(defining_node(self.memory.func, self.order, value)?),
             Root::Slot(_) | Root::Shared(..) => None,
@@ -244,8 +252,7 @@ impl<'a> Reaching<'a> {
             root_node,
             joins: FxHashMap::default(),
             steps: MAX_STEPS,
-            collect_at: None,
-            collected: Vec::new(),
+            question: None,
         })
     }
 }
@@ -268,9 +275,15 @@ struct Query<'q, 'a> {
     /// asked, and so the answer to the whole query is right.
     joins: FxHashMap<Node, Option<Source>>,
     steps: u32,
-    /// The join whose inputs are to be [`Self::collected`], one by one.
-    collect_at: Option<Node>,
-    collected: Vec<(Node, Option<Source>)>,
+    /// What is to be asked at a join.
+    question: Option<Question<'q>>,
+}
+
+/// Something to be asked about each input of a join.
+struct Question<'q> {
+    join: Node,
+    is_known: &'q mut dyn FnMut(Node, Option<Source>) -> bool,
+    answer: bool,
 }
 
 impl Query<'_, '_> {
@@ -358,6 +371,32 @@ impl Query<'_, '_> {
         self.join(versions.phi_node(phi), versions.phi_inputs(graph, phi))
     }
 
+    fn asks_at(&self, node: Node) -> bool {
+        let question = self.question.as_ref();
+        question.is_some_and(|question| question.join == node)
+    }
+
+    /// Asks about each input of the join `node`.
+    fn ask(&mut self, node: Node, mut inputs: impl Iterator<Item = (Node, State)>) -> bool {
+        let here = Source::Join(node);
+        inputs.all(|(pred, state)| {
+            // Each is a question of its own. What a join came to on the way to
+            // one answer holds under the assumption that the joins around it
+            // come to the same.
+            self.joins.clear();
+            self.joins.insert(node, None);
+            let source = match self.walk(state) {
+                Found::Cycle => Source::Unknown,
+                Found::Source(source) => source,
+            };
+            let source = (source != here).then_some(source);
+            match &mut self.question {
+                Some(question) => (question.is_known)(pred, source),
+                None => false,
+            }
+        })
+    }
+
     /// Follows all predecessors of `node`, unless the address means something
     /// else there. One answer from all of them is the answer.
     fn join(&mut self, node: Node, inputs: impl Iterator<Item = (Node, State)>) -> Found {
@@ -371,24 +410,15 @@ impl Query<'_, '_> {
         match self.joins.get(&node) {
             Some(Some(source)) => return Found::Source(*source),
             // It is known to be a mixture, and has a name of its own.
-            Some(None) if self.collect_at == Some(node) => return Found::Source(here),
+            Some(None) if self.asks_at(node) => return Found::Source(here),
             Some(None) => return Found::Cycle,
             None => {}
         }
         self.joins.insert(node, None);
-        if self.collect_at == Some(node) {
-            for (pred, state) in inputs {
-                // Each is a question of its own. What a join came to on the
-                // way to one answer holds under the assumption that the joins
-                // around it come to the same.
-                self.joins.clear();
-                self.joins.insert(node, None);
-                let source = match self.walk(state) {
-                    Found::Cycle => Source::Unknown,
-                    Found::Source(source) => source,
-                };
-                self.collected
-                    .push((pred, (source != here).then_some(source)));
+        if self.asks_at(node) {
+            let answer = self.ask(node, inputs);
+            if let Some(question) = &mut self.question {
+                question.answer = answer;
             }
             return Found::Source(here);
         }

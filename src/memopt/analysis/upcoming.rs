@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 
 /// Versions that one query may look at. As for loads, see
 /// [`super::reaching`]; beyond it the store counts as observed.
-const MAX_STEPS: u32 = 256;
+const MAX_STEPS: u32 = 128;
 
 const NONE: OpIndex = OpIndex::MAX;
 

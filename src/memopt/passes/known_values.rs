@@ -70,14 +70,16 @@ pub fn edits(
     options: &Options,
 ) -> Vec<Edit> {
     let mut pass = Pass {
-        memory,
-        order,
-        dominance,
+        facts: Facts {
+            memory,
+            order,
+            dominance,
+            known: FxHashMap::default(),
+            loaded: FxHashMap::default(),
+            replaced: FxHashMap::default(),
+        },
         reaching,
         options,
-        known: FxHashMap::default(),
-        loaded: FxHashMap::default(),
-        replaced: FxHashMap::default(),
         edits: Vec::new(),
     };
     dominance.walk(graph.entry, |node, enter| {
@@ -109,24 +111,29 @@ struct Known {
     readonly: bool,
 }
 
-struct Pass<'p, 'a, 'r> {
+/// What has been found so far.
+struct Facts<'p, 'a> {
     memory: &'p Memory<'a>,
     order: &'p Order,
     dominance: &'p Dominance,
-    reaching: &'p mut Reaching<'r>,
-    options: &'p Options,
     known: FxHashMap<Key, SmallVec<[Known; 1]>>,
     /// Everything that was ever put into `known`, for joins: their
     /// predecessors lie in other parts of the dominator tree.
     loaded: FxHashMap<Key, SmallVec<[Known; 2]>>,
     /// Loaded values that are another value, of the same type.
     replaced: FxHashMap<Value, Value>,
+}
+
+struct Pass<'p, 'a, 'r> {
+    facts: Facts<'p, 'a>,
+    reaching: &'p mut Reaching<'r>,
+    options: &'p Options,
     edits: Vec<Edit>,
 }
 
 impl Pass<'_, '_, '_> {
     fn visit(&mut self, node: Node, event: EventIndex) {
-        let memory = self.memory;
+        let memory = self.facts.memory;
         let Some(access) = memory.access(event) else {
             return;
         };
@@ -148,18 +155,20 @@ impl Pass<'_, '_, '_> {
         if source == Source::Unknown {
             return;
         }
-        let result = self.memory.func.dfg.first_result(inst);
-        let key = self.key(source, access, access.opcode, self.type_of(result));
-        let answer = match self.look_up(key, node) {
+        let result = self.facts.memory.func.dfg.first_result(inst);
+        let key = self
+            .facts
+            .key(source, access, access.opcode, self.facts.type_of(result));
+        let answer = match self.facts.look_up(key, node) {
             Some(known) => Some((known.value, Recipe::new())),
-            None => self.seen_through(source, access),
+            None => self.facts.seen_through(source, access),
         };
         if let Some((value, recipe)) = answer
             && self.options.forward_loads
         {
-            let value = self.canonical(value);
+            let value = self.facts.canonical(value);
             if recipe.is_empty() {
-                self.replaced.insert(result, value);
+                self.facts.replaced.insert(result, value);
             }
             self.edits.push(Edit::ReplaceLoad {
                 load: inst,
@@ -177,8 +186,8 @@ impl Pass<'_, '_, '_> {
             && let Source::Join(join) = source
             && let Some(args) = self.join_args(event, join, key)
         {
-            if let Some(value) = self.same_value(join, &args) {
-                self.replaced.insert(result, value);
+            if let Some(value) = self.facts.same_value(join, &args) {
+                self.facts.replaced.insert(result, value);
                 self.edits.push(Edit::ReplaceLoad {
                     load: inst,
                     value,
@@ -186,7 +195,7 @@ impl Pass<'_, '_, '_> {
                 });
                 return;
             }
-            let block = self.order.block(join);
+            let block = self.facts.order.block(join);
             self.edits.push(Edit::ReplaceLoadByParam {
                 load: inst,
                 block,
@@ -195,20 +204,11 @@ impl Pass<'_, '_, '_> {
             // The result becomes the parameter, which is there for all of them.
             known.node = join;
         }
-        self.known.entry(key).or_default().push(known);
-        let loaded = self.loaded.entry(key).or_default();
+        self.facts.known.entry(key).or_default().push(known);
+        let loaded = self.facts.loaded.entry(key).or_default();
         if loaded.len() < MAX_LOADED {
             loaded.push(known);
         }
-    }
-
-    /// The one value that all predecessors of `join` pass, if it is there.
-    fn same_value(&self, join: Node, args: &[(Block, Option<Value>)]) -> Option<Value> {
-        let (_, first) = args.first()?;
-        let value = (*first)?;
-        let same = args.iter().all(|(_, arg)| *arg == Some(value));
-        let node = defining_node(self.memory.func, self.order, value)?;
-        (same && self.dominance.strictly_dominates(node, join)).then_some(value)
     }
 
     /// The value that each predecessor of `join` knows, if each knows one.
@@ -218,29 +218,95 @@ impl Pass<'_, '_, '_> {
         join: Node,
         key: Key,
     ) -> Option<Vec<(Block, Option<Value>)>> {
-        let access = self.memory.access(event)?;
-        let inputs = self.reaching.sources_at_join(event, join)?;
-        let mut args = Vec::new();
-        for (pred, source) in inputs {
-            let pred_block = self.order.block(pred);
-            let value = match source {
-                None => None,
-                Some(source) => Some(self.value_at_end(pred, source, access, key)?),
-            };
-            args.push((pred_block, value));
+        let access = self.facts.memory.access(event)?;
+        let mut values = Vec::new();
+        let facts = &self.facts;
+        let all = self
+            .reaching
+            .is_known_on_all_ways(event, join, &mut |pred, source| {
+                let value = match source {
+                    None => None,
+                    Some(source) => match facts.value_at_end(pred, source, access, key) {
+                        Some(value) => Some(value),
+                        None => return false,
+                    },
+                };
+                values.push((facts.order.block(pred), value));
+                true
+            });
+        all.then_some(values)
+    }
+
+    fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
+        let source = self.reaching.source(event);
+        let stored = self.facts.canonical(stored);
+        if self.facts.was_stored(source, access, stored)
+            || self.was_loaded(source, access, stored, node)
+            || self.was_stored_on_all_ways(event, source, access, stored)
+        {
+            self.reaching.set_noop(event);
+            self.edits.push(Edit::RemoveNoopStore(inst));
         }
-        Some(args)
+    }
+
+    /// Has a store of the same value to the same bytes come before, another one
+    /// on each way?
+    fn was_stored_on_all_ways(
+        &mut self,
+        event: EventIndex,
+        source: Source,
+        access: &Access,
+        stored: Value,
+    ) -> bool {
+        let Source::Join(join) = source else {
+            return false;
+        };
+        // The value of an outer loop's iteration, and not of an earlier one.
+        let func = self.facts.memory.func;
+        let there = defining_node(func, self.facts.order, stored)
+            .is_some_and(|node| self.facts.dominance.strictly_dominates(node, join));
+        if !there {
+            return false;
+        }
+        let facts = &self.facts;
+        let mut puts_it = |_, input: Option<Source>| {
+            input.is_some_and(|input| facts.was_stored(input, access, stored))
+        };
+        self.reaching
+            .is_known_on_all_ways(event, join, &mut puts_it)
+    }
+
+    /// Has the value been loaded from the same bytes, and are they unchanged?
+    ///
+    /// That a load came through does not prove that a store would. And what a
+    /// `readonly` load found proves nothing about stores.
+    fn was_loaded(&mut self, source: Source, access: &Access, stored: Value, node: Node) -> bool {
+        if source == Source::Unknown || access.trap.is_some() {
+            return false;
+        }
+        let ty = self.facts.type_of(stored);
+        loads_that_undo(access.opcode).iter().any(|opcode| {
+            let key = self.facts.key(source, access, *opcode, ty);
+            self.facts
+                .look_up(key, node)
+                .is_some_and(|known| !known.readonly && self.facts.canonical(known.value) == stored)
+        })
+    }
+}
+
+impl Facts<'_, '_> {
+    /// The one value that all predecessors of `join` pass, if it is there.
+    fn same_value(&self, join: Node, args: &[(Block, Option<Value>)]) -> Option<Value> {
+        let (_, first) = args.first()?;
+        let value = (*first)?;
+        let same = args.iter().all(|(_, arg)| *arg == Some(value));
+        let node = defining_node(self.memory.func, self.order, value)?;
+        (same && self.dominance.strictly_dominates(node, join)).then_some(value)
     }
 
     /// What `access` would load at the end of `node`, where its bytes come from
     /// `source`, if that has a name there.
-    fn value_at_end(
-        &mut self,
-        node: Node,
-        source: Source,
-        access: &Access,
-        key: Key,
-    ) -> Option<Value> {
+    fn value_at_end(&self, node: Node, source: Source, access: &Access, key: Key) -> Option<Value> {
         if let Some((value, recipe)) = self.seen_through(source, access) {
             return recipe.is_empty().then(|| self.canonical(value));
         }
@@ -283,18 +349,6 @@ impl Pass<'_, '_, '_> {
         Some((value, recipe))
     }
 
-    fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
-        let source = self.reaching.source(event);
-        let stored = self.canonical(stored);
-        if self.was_stored(source, access, stored)
-            || self.was_loaded(source, access, stored, node)
-            || self.was_stored_on_all_ways(event, source, access, stored)
-        {
-            self.reaching.set_noop(event);
-            self.edits.push(Edit::RemoveNoopStore(inst));
-        }
-    }
-
     /// Has a store of the same value to the same bytes come before?
     fn was_stored(&self, source: Source, access: &Access, stored: Value) -> bool {
         let Source::Store(event) = source else {
@@ -309,49 +363,6 @@ impl Pass<'_, '_, '_> {
                 .is_some_and(|value| self.canonical(value) == stored)
             && self.overlap(before, access) == Overlap::Same
             && (before.endianness == access.endianness || access.location.bytes == Some(1))
-    }
-
-    /// Has a store of the same value to the same bytes come before, another one
-    /// on each way?
-    fn was_stored_on_all_ways(
-        &mut self,
-        event: EventIndex,
-        source: Source,
-        access: &Access,
-        stored: Value,
-    ) -> bool {
-        let Source::Join(join) = source else {
-            return false;
-        };
-        // The value of an outer loop's iteration, and not of an earlier one.
-        let func = self.memory.func;
-        let there = defining_node(func, self.order, stored)
-            .is_some_and(|node| self.dominance.strictly_dominates(node, join));
-        if !there {
-            return false;
-        }
-        let inputs = self.reaching.sources_at_join(event, join);
-        inputs.is_some_and(|inputs| {
-            inputs
-                .into_iter()
-                .all(|(_, input)| input.is_some_and(|input| self.was_stored(input, access, stored)))
-        })
-    }
-
-    /// Has the value been loaded from the same bytes, and are they unchanged?
-    ///
-    /// That a load came through does not prove that a store would. And what a
-    /// `readonly` load found proves nothing about stores.
-    fn was_loaded(&mut self, source: Source, access: &Access, stored: Value, node: Node) -> bool {
-        if source == Source::Unknown || access.trap.is_some() {
-            return false;
-        }
-        let ty = self.type_of(stored);
-        loads_that_undo(access.opcode).iter().any(|opcode| {
-            let key = self.key(source, access, *opcode, ty);
-            self.look_up(key, node)
-                .is_some_and(|known| !known.readonly && self.canonical(known.value) == stored)
-        })
     }
 
     fn overlap(&self, a: &Access, b: &Access) -> Overlap {
