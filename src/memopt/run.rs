@@ -26,6 +26,13 @@ use alloc::vec::Vec;
 /// chain, and the run counts one hit.
 const MAX_ROUNDS: u32 = 12;
 
+/// Rounds after which a function that hits other limits gets no further one.
+///
+/// Every removed store leaves room for another class to be tracked, so that
+/// each round of a very large function could find a little more, at full price.
+/// What is given up is that little; the limits that were hit tell.
+const MAX_LIMITED_ROUNDS: u32 = 3;
+
 /// Runs the passes on `ctx.func` until nothing changes, within a limit.
 ///
 /// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled;
@@ -124,13 +131,17 @@ impl Run<'_> {
 
     fn rounds(&mut self) -> CodegenResult<Changes> {
         let mut changes = self.dead_code();
-        for _ in 0..MAX_ROUNDS {
+        for number in 1..=MAX_ROUNDS {
+            let hits = self.stats.limits_hit;
             let round = self.round()?;
             changes = changes.and(round);
             if !round.any {
                 return Ok(changes);
             }
             self.stats.rounds += 1;
+            if number >= MAX_LIMITED_ROUNDS && self.stats.limits_hit > hits {
+                return Ok(changes);
+            }
         }
         self.stats.limits_hit += 1;
         Ok(changes)
