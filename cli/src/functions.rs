@@ -5,7 +5,7 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
-use cranelift_codegen::{Context, verify_function};
+use cranelift_codegen::{CodegenError, Context, verify_function};
 use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats};
 
 /// Checks every function with the verifier.
@@ -48,8 +48,8 @@ pub fn optimize_module(
     options: &Options,
 ) -> Result<Vec<Stats>> {
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
-    cranelift_memopt::optimize_module(contexts, isa, &policy_of, options)
-        .map_err(|(index, error)| anyhow!("{}", pretty_error(&contexts[index].func, error)))
+    let result = cranelift_memopt::optimize_module(contexts, isa, &policy_of, options);
+    result.map_err(|error| of_function(contexts, error))
 }
 
 /// The passes alone, on functions that the mid-end has been over already.
@@ -64,6 +64,11 @@ pub fn optimize_lowered_module(
     options: &Options,
 ) -> Result<Vec<Stats>> {
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
-    cranelift_memopt::pipeline::run_module(contexts, isa, &policy_of, options)
-        .map_err(|(index, error)| anyhow!("{}", pretty_error(&contexts[index].func, error)))
+    let result = cranelift_memopt::run_module(contexts, isa, &policy_of, options);
+    result.map_err(|error| of_function(contexts, error))
+}
+
+/// The error in words, with the function that it is about.
+fn of_function(contexts: &[Context], (index, error): (usize, CodegenError)) -> anyhow::Error {
+    anyhow!("{}", pretty_error(&contexts[index].func, error))
 }

@@ -7,7 +7,7 @@ use super::analysis::reaching::Reaching;
 use super::analysis::slots::{Privacy, Slots};
 use super::analysis::upcoming::Upcoming;
 use super::facts::calls::Policy;
-use super::facts::effect::{Effect, effect};
+use super::facts::effect::{Effect, any_inst, effect};
 use super::options::Options;
 use super::passes::apply::{Applier, Changes, Edit};
 use super::passes::{branches, compares, dead_code, dead_stores, known_values, unused_slots};
@@ -58,6 +58,7 @@ pub fn run(
         stats: Stats::default(),
         room: options.edit_limit,
         target: TargetFacts::of(isa),
+        names_handler: false,
     };
     if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&run.ctx.func) {
         return Ok(run.stats);
@@ -85,13 +86,9 @@ fn has_memory_traffic(func: &Function) -> bool {
     if slots.any(|slot| slot.size != 0) {
         return true;
     }
-    let mut blocks = func.layout.blocks();
-    blocks.any(|block| {
-        let mut insts = func.layout.block_insts(block);
-        insts.any(|inst| {
-            let opcode = func.dfg.insts[inst].opcode();
-            opcode.can_load() || opcode.can_store()
-        })
+    any_inst(func, |inst| {
+        let opcode = func.dfg.insts[inst].opcode();
+        opcode.can_load() || opcode.can_store()
     })
 }
 
@@ -104,6 +101,10 @@ struct Run<'a> {
     stats: Stats,
     room: Option<u32>,
     target: TargetFacts,
+    /// The address of a handler's block is taken: that block has to stay with
+    /// its `try_call`, even if nothing leads to it, so that the graph is left
+    /// as it is.
+    names_handler: bool,
 }
 
 impl Run<'_> {
@@ -113,7 +114,8 @@ impl Run<'_> {
         self.ctx.func.dfg.resolve_all_aliases();
         self.ctx.flowgraph();
         self.ctx.verify_if(self.isa)?;
-        if !names_handler(&self.ctx.func) {
+        self.names_handler = names_handler(&self.ctx.func);
+        if !self.names_handler {
             self.remove_unreachable_blocks()?;
         }
         Ok(())
@@ -211,7 +213,7 @@ impl Run<'_> {
     }
 
     fn branches(&mut self) -> CodegenResult<Changes> {
-        if !self.options.fold_branches {
+        if !self.options.fold_branches || self.names_handler {
             return Ok(Changes::default());
         }
         let edits = branches::edits(&self.ctx.func);
@@ -305,13 +307,9 @@ fn dead_store_edits(
 /// What it makes of the source is upstream's; it does not get a second chance
 /// at a function that our edits have opened up.
 fn has_untagged_access(func: &Function) -> bool {
-    let mut blocks = func.layout.blocks();
-    blocks.any(|block| {
-        let mut insts = func.layout.block_insts(block);
-        insts.any(|inst| match effect(func, inst) {
-            Effect::Access(access) => access.region().is_none(),
-            Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
-        })
+    any_inst(func, |inst| match effect(func, inst) {
+        Effect::Access(access) => access.region().is_none(),
+        Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
     })
 }
 
@@ -334,9 +332,7 @@ fn forget_removed_branches(func: &mut Function) {
 
 /// Does `func` take the address of an exception handler's block?
 fn names_handler(func: &Function) -> bool {
-    let mut blocks = func.layout.blocks();
-    blocks.any(|block| {
-        let mut insts = func.layout.block_insts(block);
-        insts.any(|inst| func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress)
+    any_inst(func, |inst| {
+        func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress
     })
 }

@@ -16,7 +16,7 @@ use crate::ir::{
 use crate::ir::{Endianness, ExceptionTableItem};
 use crate::isa::TargetIsa;
 use crate::memopt::facts::address::{Addresses, origin};
-use crate::memopt::facts::calls::{CalleeName, Policy, RegionSet, Summary};
+use crate::memopt::facts::calls::{CalleeName, Policy, RegionSet, Summary, is_asynchronous};
 use crate::memopt::facts::coercion::Load;
 use crate::memopt::facts::effect::{self, Effect};
 use crate::memopt::facts::location::{Location, Overlap, Root};
@@ -92,6 +92,29 @@ impl Access {
             Root::Slot(slot) => Some(slot),
             Root::Value(_) | Root::Shared(..) => None,
         }
+    }
+
+    /// Does this store, of what `load` loaded from the same bytes, leave them
+    /// as `load` found them?
+    pub fn puts_back(&self, load: &Access) -> bool {
+        self.undone_loads().contains(&load.opcode)
+    }
+
+    /// The loads whose result this store puts back as the same bytes.
+    pub fn undone_loads(&self) -> &'static [Opcode] {
+        match self.opcode {
+            Opcode::Store => &[Opcode::Load],
+            Opcode::Istore8 => &[Opcode::Uload8, Opcode::Sload8],
+            Opcode::Istore16 => &[Opcode::Uload16, Opcode::Sload16],
+            Opcode::Istore32 => &[Opcode::Uload32, Opcode::Sload32],
+            _ => &[],
+        }
+    }
+
+    /// Does `slots` know the slot of this access, and nobody else ever?
+    pub fn is_always_private(&self, slots: &Slots) -> bool {
+        self.slot()
+            .is_some_and(|slot| slots.privacy(slot) == Privacy::Always)
     }
 }
 
@@ -415,7 +438,7 @@ impl<'a> Memory<'a> {
         placed.asynchronous &= !placed.is_always_private(&self.slots);
         if placed.stored.is_some() {
             match class {
-                Some(class) => self.regions.data[(class - ANY - 1) as usize].stored = true,
+                Some(class) => self.regions.of_mut(class).stored = true,
                 None => self.untagged_stores |= !placed.is_always_private(&self.slots),
             }
         }
@@ -514,14 +537,14 @@ impl Regions {
             let class = *this.by_id.entry(id).or_insert(next);
             if class == next {
                 this.data.push(RegionFacts {
-                    asynchronous: policy.is_asynchronous(id),
+                    asynchronous: false,
                     survives_trap: policy.survives_trap(id),
                     stored: false,
                 });
             }
             // What holds for one tag of a memory holds for the memory.
-            let facts = &mut this.data[(class - ANY - 1) as usize];
-            facts.asynchronous |= policy.is_asynchronous(data.user_id);
+            let facts = this.of_mut(class);
+            facts.asynchronous |= is_asynchronous(policy, Some(data.user_id));
             facts.survives_trap |= policy.survives_trap(data.user_id);
             this.classes[region] = Some(class);
         }
@@ -532,6 +555,12 @@ impl Regions {
         self.classes[region].expect("every region of the function has a class")
     }
 
+    /// The facts of the class of a region.
+    fn of_mut(&mut self, class: Class) -> &mut RegionFacts {
+        &mut self.data[(class - ANY - 1) as usize]
+    }
+
+    /// The facts of `class`, if it is that of a region.
     fn of(&self, class: Class) -> Option<RegionFacts> {
         let index = class.checked_sub(ANY + 1)?;
         self.data.get(index as usize).copied()
@@ -558,28 +587,8 @@ impl Regions {
     }
 }
 
-impl Access {
-    /// Does this store, of what `load` loaded from the same bytes, leave them
-    /// as `load` found them?
-    pub fn puts_back(&self, load: &Access) -> bool {
-        match self.opcode {
-            Opcode::Store => load.opcode == Opcode::Load,
-            Opcode::Istore8 => matches!(load.opcode, Opcode::Uload8 | Opcode::Sload8),
-            Opcode::Istore16 => matches!(load.opcode, Opcode::Uload16 | Opcode::Sload16),
-            Opcode::Istore32 => matches!(load.opcode, Opcode::Uload32 | Opcode::Sload32),
-            _ => false,
-        }
-    }
-
-    /// Does `slots` know the slot of this access, and nobody else ever?
-    pub fn is_always_private(&self, slots: &Slots) -> bool {
-        self.slot()
-            .is_some_and(|slot| slots.privacy(slot) == Privacy::Always)
-    }
-}
-
-/// The value that defines `value`'s block, for values that are block
-/// parameters or results of an instruction in the layout.
+/// The node in which `value` is defined; `None` if its definition is not in
+/// the layout, or cannot be reached.
 pub fn defining_node(func: &Function, order: &Order, value: Value) -> Option<Node> {
     let block = match func.dfg.value_def(value) {
         ValueDef::Result(inst, _) => func.layout.inst_block(inst)?,

@@ -273,6 +273,15 @@ pub trait Policy {
     }
 }
 
+/// Is the memory of an access that carries `region`, by its user id,
+/// asynchronous under any of the names that the access knows for it?
+pub fn is_asynchronous(policy: &dyn Policy, region: Option<u32>) -> bool {
+    match region {
+        Some(id) => policy.is_asynchronous(id) || policy.is_asynchronous(policy.representative(id)),
+        None => policy.has_asynchronous_memory(),
+    }
+}
+
 /// The policy that grants nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoPolicy;

@@ -56,6 +56,12 @@ impl Access {
     }
 }
 
+/// Is `wanted` true of any instruction in the layout of `func`?
+pub fn any_inst(func: &Function, wanted: impl Fn(Inst) -> bool) -> bool {
+    let mut blocks = func.layout.blocks();
+    blocks.any(|block| func.layout.block_insts(block).any(&wanted))
+}
+
 /// What `inst` does to memory.
 pub fn effect(func: &Function, inst: Inst) -> Effect {
     let data = &func.dfg.insts[inst];

@@ -9,6 +9,7 @@ use crate::entity::SecondaryMap;
 use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
 use crate::memopt::Stats;
 use crate::memopt::facts::coercion::{self, Recipe};
+use crate::memopt::facts::effect::any_inst;
 use alloc::vec::Vec;
 
 /// One change.
@@ -84,7 +85,7 @@ impl Applier<'_> {
     /// Makes the edits in their order.
     pub fn apply(mut self, edits: &[Edit]) -> Changes {
         let mut changes = Changes::default();
-        let mut replaced = Vec::new();
+        let mut has_aliases = false;
         for edit in edits {
             if !self.make(edit) {
                 continue;
@@ -92,16 +93,15 @@ impl Applier<'_> {
             changes.any = true;
             match edit {
                 Edit::FoldBranch(..) => changes.graph = true,
-                Edit::ReplaceLoad { .. }
-                | Edit::ReplaceLoadByParam { .. }
-                | Edit::FoldCompare(..) => replaced.push(edit),
-                Edit::RemoveNoopStore(_)
+                Edit::ReplaceLoad { .. } | Edit::ReplaceLoadByParam { .. } => has_aliases = true,
+                Edit::FoldCompare(..)
+                | Edit::RemoveNoopStore(_)
                 | Edit::RemoveDeadStore(_)
                 | Edit::RemoveUnusedLoad(_)
                 | Edit::FreeSlot(_) => {}
             }
         }
-        if !replaced.is_empty() {
+        if has_aliases {
             changes.values = self.reached_arithmetic();
             self.func.dfg.resolve_all_aliases();
         }
@@ -219,18 +219,11 @@ impl Applier<'_> {
     /// Does a value that has become an alias feed anything but an access?
     fn reached_arithmetic(&self) -> bool {
         let dfg = &self.func.dfg;
-        let mut blocks = self.func.layout.blocks();
-        blocks.any(|block| {
-            self.func.layout.block_insts(block).any(|inst| {
-                let opcode = dfg.insts[inst].opcode();
-                let is_access = opcode.can_load() || opcode.can_store() || opcode.is_return();
-                !is_access
-                    && !opcode.is_call()
-                    && dfg
-                        .inst_args(inst)
-                        .iter()
-                        .any(|arg| dfg.value_is_alias(*arg))
-            })
+        any_inst(self.func, |inst| {
+            let opcode = dfg.insts[inst].opcode();
+            let is_access = opcode.can_load() || opcode.can_store() || opcode.is_return();
+            let mut args = dfg.inst_args(inst).iter();
+            !is_access && !opcode.is_call() && args.any(|arg| dfg.value_is_alias(*arg))
         })
     }
 }

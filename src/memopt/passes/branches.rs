@@ -5,21 +5,13 @@
 //! mid-end folds branches too, but runs before our passes and only once.
 
 use super::apply::Edit;
-use crate::ir::{Function, Inst, InstructionData, Opcode, Value};
+use crate::ir::{Function, Inst, InstructionData, Value};
 use alloc::vec::Vec;
 
-/// Finds the branches that always go one way.
-///
-/// None where a handler's address is taken: the block of that handler has to
-/// stay with its `try_call`, even if nothing leads to it.
+/// Finds the branches that always go one way. Cost: O(blocks).
 pub fn edits(func: &Function) -> Vec<Edit> {
     let mut edits = Vec::new();
     for block in func.layout.blocks() {
-        for inst in func.layout.block_insts(block) {
-            if func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress {
-                return Vec::new();
-            }
-        }
         if let Some(inst) = func.layout.last_inst(block)
             && let Some(taken) = taken(func, inst)
         {

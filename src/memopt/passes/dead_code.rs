@@ -10,7 +10,7 @@
 use super::apply::{Edit, Uses};
 use crate::entity::EntitySet;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
-use crate::memopt::facts::calls::Policy;
+use crate::memopt::facts::calls::{Policy, is_asynchronous};
 use crate::memopt::facts::effect::{self, Effect};
 use alloc::vec::Vec;
 
@@ -85,17 +85,9 @@ fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable {
             _ => Removable::Pure,
         },
         Effect::Access(access) if access.stored.is_none() && access.flags.notrap() => {
-            let region = access
-                .region()
-                .map(|region| &func.dfg.alias_regions[region]);
-            let asynchronous = match region {
-                Some(region) => {
-                    policy.is_asynchronous(region.user_id)
-                        || policy.is_asynchronous(policy.representative(region.user_id))
-                }
-                None => policy.has_asynchronous_memory(),
-            };
-            if asynchronous {
+            let region = access.region();
+            let region = region.map(|region| func.dfg.alias_regions[region].user_id);
+            if is_asynchronous(policy, region) {
                 Removable::No
             } else {
                 Removable::Load

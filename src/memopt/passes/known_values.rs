@@ -166,15 +166,7 @@ impl Pass<'_, '_, '_> {
         if let Some((value, recipe)) = answer
             && self.options.forward_loads
         {
-            let value = self.facts.canonical(value);
-            if recipe.is_empty() {
-                self.facts.replaced.insert(result, value);
-            }
-            self.edits.push(Edit::ReplaceLoad {
-                load: inst,
-                value,
-                recipe,
-            });
+            self.replace(inst, value, recipe);
             return;
         }
         let mut known = Known {
@@ -187,12 +179,7 @@ impl Pass<'_, '_, '_> {
             && let Some(args) = self.join_args(event, join, key)
         {
             if let Some(value) = self.facts.same_value(join, &args) {
-                self.facts.replaced.insert(result, value);
-                self.edits.push(Edit::ReplaceLoad {
-                    load: inst,
-                    value,
-                    recipe: Recipe::new(),
-                });
+                self.replace(inst, value, Recipe::new());
                 return;
             }
             let block = self.facts.order.block(join);
@@ -209,6 +196,19 @@ impl Pass<'_, '_, '_> {
         if loaded.len() < MAX_LOADED {
             loaded.push(known);
         }
+    }
+
+    fn replace(&mut self, load: Inst, value: Value, recipe: Recipe) {
+        let value = self.facts.canonical(value);
+        if recipe.is_empty() {
+            let result = self.facts.memory.func.dfg.first_result(load);
+            self.facts.replaced.insert(result, value);
+        }
+        self.edits.push(Edit::ReplaceLoad {
+            load,
+            value,
+            recipe,
+        });
     }
 
     /// The value that each predecessor of `join` knows, if each knows one.
@@ -285,7 +285,7 @@ impl Pass<'_, '_, '_> {
             return false;
         }
         let ty = self.facts.type_of(stored);
-        loads_that_undo(access.opcode).iter().any(|opcode| {
+        access.undone_loads().iter().any(|opcode| {
             let key = self.facts.key(source, access, *opcode, ty);
             self.facts
                 .look_up(key, node)
@@ -407,16 +407,5 @@ impl Facts<'_, '_> {
 
     fn type_of(&self, value: Value) -> Type {
         self.memory.func.dfg.value_type(value)
-    }
-}
-
-/// Loads whose result, stored by `opcode`, puts back the same bytes.
-fn loads_that_undo(opcode: Opcode) -> &'static [Opcode] {
-    match opcode {
-        Opcode::Store => &[Opcode::Load],
-        Opcode::Istore8 => &[Opcode::Uload8, Opcode::Sload8],
-        Opcode::Istore16 => &[Opcode::Uload16, Opcode::Sload16],
-        Opcode::Istore32 => &[Opcode::Uload32, Opcode::Sload32],
-        _ => &[],
     }
 }
