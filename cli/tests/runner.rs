@@ -67,6 +67,17 @@ fn a_counter_that_does_not_exist_is_refused() {
 }
 
 #[test]
+fn what_is_executed_is_counted() {
+    let kept = test("test memopt", KEPT, "; dyn: %f(a, b) stores=1 loads=0\n");
+    kept.ends_with(0);
+    let dead = test("test memopt", DEAD, "; dyn: %f(a) stores=1\n");
+    dead.ends_with(1)
+        .prints("executed stores=0 loads=0 calls=0; before the passes stores=1");
+    let unread = test("test optimize", DEAD, "; dyn: %f(a) stores=1\n");
+    unread.ends_with(2).complains("`dyn:` without a command");
+}
+
+#[test]
 fn a_test_that_checks_nothing_is_refused() {
     let outcome = test("test memopt", KEPT, "; just prose\n");
     outcome

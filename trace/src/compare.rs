@@ -1,9 +1,9 @@
 //! Optimizes a module and compares what can be observed before and after.
 
 use crate::generate::Module;
-use crate::machine::{self, Inputs};
+use crate::machine::{self, Inputs, Program};
 use crate::trace::{End, Trace};
-use crate::world::slot_regions;
+use crate::world::{Temper, slot_regions};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
@@ -94,8 +94,16 @@ pub fn compare(
         Err(failure) => return Verdict::Wrong(failure),
     };
     let slots = slot_regions(&module.functions, &policy);
-    let run =
-        |functions: &[Function], inputs: &Inputs| machine::run(functions, &policy, &slots, inputs);
+    let run = |functions: &[Function], inputs: &Inputs| {
+        let program = Program {
+            functions,
+            entry: 0,
+            policy: &policy,
+            slot_regions: &slots,
+            temper: Temper::Destructive,
+        };
+        machine::run(&program, inputs).trace
+    };
     let mut runs = 0;
     let mut discarded = Vec::new();
     for inputs in inputs {
@@ -182,7 +190,7 @@ fn is_recursive(functions: &[Function]) -> bool {
             let mut insts = func.layout.block_insts(block);
             insts.any(|inst| {
                 let callee = machine::callee_of(func, inst);
-                let callee = callee.and_then(|name| machine::position(functions, name));
+                let callee = callee.and_then(|name| machine::position(functions, &name));
                 callee.is_some_and(|callee| callee <= index)
             })
         })

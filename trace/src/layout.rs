@@ -9,11 +9,17 @@
 //! | [`JOINED`] | a second tag of region 1, where the policy joins them | home 1 |
 //! | [`READ_ONLY`] | memory that nobody writes, twice over | two copies |
 //!
+//! Functions that nobody generated get a [`Heap`](crate::heap::Heap) instead,
+//! whose objects lie apart from all that.
+//!
 //! Stack slots lie far away from that. The address of a slot is made of the
 //! ordinal of its frame and of its number, so that a function and its optimized
 //! self put it at the same place, and no two frames ever share one. The two are
 //! scattered over the whole address space: a program that mangles the address of
 //! one slot must not come upon another by accident.
+
+use crate::noise::mix_bytes;
+use cranelift_memopt::CalleeName;
 
 /// What `vmctx` points to.
 pub const VMCTX: u64 = 0x1_0000;
@@ -44,8 +50,23 @@ pub const HOST: u32 = 1;
 /// The index of the host function that [`FUNCTION_CELL`] points to.
 pub const LOADED_HOST: u32 = 4;
 
+/// The name of that function.
+pub fn loaded_host() -> CalleeName {
+    CalleeName::User(HOST, LOADED_HOST)
+}
+
 /// Where functions lie: `FUNCTIONS + namespace * 0x1000 + index * 16`.
 const FUNCTIONS: u64 = 0x900_0000;
+/// Where functions with a name in letters lie, and how many bits of a hash of
+/// their name tell them apart.
+const NAMED_FUNCTIONS: u64 = 0x5000_0000_0000;
+const NAME_BITS: u32 = 32;
+/// Where the objects of the heap lie.
+const HEAP: u64 = 0x4000_0000;
+/// From one object of the heap to the next.
+const OBJECT_STRIDE: u64 = 0x10_0000;
+/// Objects of the heap.
+const OBJECTS: u64 = 64;
 /// A slot has the low bits of an address for its bytes.
 const BYTE_BITS: u32 = 12;
 /// Slots of one frame.
@@ -65,15 +86,29 @@ pub fn home(home: usize) -> u64 {
 }
 
 /// The address of a function.
-pub fn function_address(namespace: u32, index: u32) -> u64 {
-    FUNCTIONS + u64::from(namespace) * 0x1000 + u64::from(index) * 16
+pub fn function_address(name: &CalleeName) -> u64 {
+    match name {
+        CalleeName::User(namespace, index) => {
+            FUNCTIONS + u64::from(*namespace) * 0x1000 + u64::from(*index) * 16
+        }
+        CalleeName::Named(name) => {
+            let hash = mix_bytes(0, name) >> (64 - NAME_BITS);
+            NAMED_FUNCTIONS + hash * 16
+        }
+    }
 }
 
-/// The name of the function at `address`.
-pub fn function_at(address: u64) -> Option<(u32, u32)> {
+/// The name of the function at `address`, if it is one of numbers.
+pub fn function_at(address: u64) -> Option<CalleeName> {
     let distance = address.checked_sub(FUNCTIONS)?;
     let (namespace, index) = (distance / 0x1000, distance % 0x1000);
-    (namespace < 8 && index % 16 == 0).then_some((namespace as u32, (index / 16) as u32))
+    (namespace < 8 && index % 16 == 0)
+        .then_some(CalleeName::User(namespace as u32, (index / 16) as u32))
+}
+
+/// The address of the first byte of an object of the heap.
+pub fn object_address(object: usize) -> u64 {
+    HEAP + OBJECT_STRIDE * object as u64
 }
 
 /// The address of the first byte of a slot.
@@ -91,6 +126,8 @@ pub enum Place {
     ReadOnly(usize),
     /// A byte of the asynchronous memory.
     Asynchronous,
+    /// A byte of an object of the heap.
+    Heap(usize, usize),
     /// A byte of a slot: frame, slot, byte.
     Slot(u32, u32, usize),
 }
@@ -103,6 +140,12 @@ pub fn place(address: u64) -> Option<Place> {
         let (frame, slot) = ((number - 1) / SLOTS, (number - 1) % SLOTS);
         let byte = (address % (1 << BYTE_BITS)) as usize;
         return Some(Place::Slot(frame as u32, slot as u32, byte));
+    }
+    if let Some(distance) = address.checked_sub(HEAP)
+        && distance < OBJECTS * OBJECT_STRIDE
+    {
+        let (object, byte) = (distance / OBJECT_STRIDE, distance % OBJECT_STRIDE);
+        return Some(Place::Heap(object as usize, byte as usize));
     }
     let distance = address.checked_sub(VMCTX)?;
     let byte = (distance % STRIDE) as usize;
@@ -129,6 +172,7 @@ mod tests {
             let address = slot_address(frame, slot);
             assert_eq!(place(address + 5), Some(Place::Slot(frame, slot, 5)));
         }
+        assert_eq!(place(object_address(3) + 9), Some(Place::Heap(3, 9)));
         for at in 0..HOMES {
             assert_eq!(place(VMCTX + home(at) + 7), Some(Place::Home(at, 7)));
         }
@@ -139,6 +183,7 @@ mod tests {
             Some(Place::ReadOnly(0))
         );
         assert_eq!(place(VMCTX + HOME_BYTES as u64), None);
-        assert_eq!(function_at(function_address(1, 4)), Some((1, 4)));
+        let name = CalleeName::User(1, 4);
+        assert_eq!(function_at(function_address(&name)), Some(name));
     }
 }

@@ -13,6 +13,7 @@ pub mod arith;
 pub mod campaign;
 pub mod compare;
 pub mod generate;
+pub mod heap;
 pub mod layout;
 pub mod machine;
 pub mod memory;

@@ -6,23 +6,24 @@
 //! kinds and exceptions. Anything else ends the run as [`End::Unsupported`].
 
 use crate::arith;
-use crate::layout;
+use crate::heap::Heap;
+use crate::layout::{self, Place};
 use crate::memory::{Memory, Reach};
 use crate::trace::{End, Trace};
-use crate::world::{Reply, SlotRegions, World};
+use crate::world::{Reply, SlotRegions, Temper, World};
 use cranelift_codegen::ir::{
-    AtomicRmwOp, Block, BlockArg, BlockCall, DebugTag, Endianness, ExceptionTableItem,
-    ExternalName, FuncRef, Function, GlobalValue, GlobalValueData, Inst, InstructionData, MemFlags,
-    MemFlagsData, Opcode, TrapCode, Type, UserFuncName, Value,
+    ArgumentPurpose, AtomicRmwOp, Block, BlockArg, BlockCall, DebugTag, Endianness,
+    ExceptionTableItem, FuncRef, Function, GlobalValue, GlobalValueData, Inst, InstructionData,
+    MemFlags, MemFlagsData, Opcode, TrapCode, Type, Value,
 };
-use cranelift_memopt::DeclaredPolicy;
+use cranelift_memopt::{CalleeName, DeclaredPolicy};
 
 /// Calls that may be open at one time. What happens beyond is no part of a
 /// trace, so the run is cut.
 const MAX_DEPTH: usize = 10;
 
 /// What a run starts from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// What memory holds and what the world does.
     pub seed: u64,
@@ -30,23 +31,60 @@ pub struct Inputs {
     pub args: Vec<u128>,
     /// Instructions that it may execute.
     pub fuel: u64,
+    /// Memory of its own, for functions that do not keep to the layout.
+    pub heap: Heap,
 }
 
-/// Runs the first of `functions`, which may call the others; functions that
-/// are not among them belong to the host.
-pub fn run(
-    functions: &[Function],
-    policy: &DeclaredPolicy,
-    slot_regions: &SlotRegions,
-    inputs: &Inputs,
-) -> Trace {
+/// What runs, and what surrounds it.
+#[derive(Clone, Copy)]
+pub struct Program<'a> {
+    /// The functions, which may call each other; functions that are not among
+    /// them belong to the host.
+    pub functions: &'a [Function],
+    /// The index of the one that is called from outside.
+    pub entry: usize,
+    /// What holds for the world.
+    pub policy: &'a DeclaredPolicy,
+    /// The regions of the slots, by [`slot_regions`](crate::world::slot_regions)
+    /// of the functions before they were optimized.
+    pub slot_regions: &'a SlotRegions,
+    /// What the world does.
+    pub temper: Temper,
+}
+
+/// What the entry executed itself: calls have no part in it, and neither has a
+/// function that took its place by a tail call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Instructions that load, atomic ones included.
+    pub loads: u32,
+    /// Instructions that store, atomic ones included.
+    pub stores: u32,
+    /// Calls of all kinds.
+    pub calls: u32,
+}
+
+/// What is left of a run.
+pub struct Run {
+    /// What could be observed.
+    pub trace: Trace,
+    /// What was executed.
+    pub counts: Counts,
+    /// The heap at the end, with the owners that were found.
+    pub heap: Heap,
+}
+
+/// Runs the entry of `program`.
+pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
     let mut machine = Machine {
-        functions,
-        memory: Memory::new(inputs.seed),
-        world: World::new(policy, slot_regions, inputs.seed),
+        functions: program.functions,
+        memory: Memory::new(inputs.seed, inputs.heap.clone()),
+        world: World::new(program.policy, program.slot_regions, inputs, program.temper),
         fuel: inputs.fuel,
+        counts: Counts::default(),
+        is_in_entry: true,
     };
-    let end = match machine.call(Callee::Function(0), inputs.args.clone()) {
+    let end = match machine.call(Callee::Function(program.entry), inputs.args.clone()) {
         Ok(Outcome::Return(values)) => {
             End::Return(values, machine.world.at_return(&machine.memory))
         }
@@ -55,9 +93,13 @@ pub fn run(
         }
         Err(end) => end,
     };
-    Trace {
-        events: machine.world.events,
-        end,
+    Run {
+        trace: Trace {
+            events: machine.world.events,
+            end,
+        },
+        counts: machine.counts,
+        heap: machine.memory.heap,
     }
 }
 
@@ -67,10 +109,10 @@ enum Outcome {
     Throw(u32, u64),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Callee {
     Function(usize),
-    Host(u32, u32),
+    Host(CalleeName),
 }
 
 /// What an instruction leads to.
@@ -86,6 +128,9 @@ struct Machine<'a> {
     memory: Memory,
     world: World<'a>,
     fuel: u64,
+    counts: Counts,
+    /// Is the outermost frame still that of the entry?
+    is_in_entry: bool,
 }
 
 /// A function that runs.
@@ -132,9 +177,9 @@ impl<'a> Machine<'a> {
     fn call(&mut self, callee: Callee, args: Vec<u128>) -> Result<Outcome, End> {
         let (mut callee, mut args) = (callee, args);
         loop {
-            let index = match callee {
-                Callee::Function(index) => index,
-                Callee::Host(namespace, index) => return self.host((namespace, index), &args),
+            let index = match &callee {
+                Callee::Function(index) => *index,
+                Callee::Host(name) => return self.host(name, &args),
             };
             if self.memory.frames.len() == MAX_DEPTH {
                 return Err(End::Cut);
@@ -144,7 +189,10 @@ impl<'a> Machine<'a> {
             let next = self.body(func, args)?;
             self.memory.frames.pop();
             match next {
-                Next::TailCall(next, next_args) => (callee, args) = (next, next_args),
+                Next::TailCall(next, next_args) => {
+                    self.is_in_entry &= !self.memory.frames.is_empty();
+                    (callee, args) = (next, next_args);
+                }
                 Next::Leave(outcome) => return Ok(outcome),
                 Next::Step | Next::Goto(..) => {
                     return Err(End::Undefined("a block without an end".into()));
@@ -153,7 +201,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn host(&mut self, name: (u32, u32), args: &[u128]) -> Result<Outcome, End> {
+    fn host(&mut self, name: &CalleeName, args: &[u128]) -> Result<Outcome, End> {
         match self.world.host(&mut self.memory, name, args) {
             Reply::Return(value) => Ok(Outcome::Return(vec![value.into()])),
             Reply::Throw(tag, payload) => Ok(Outcome::Throw(tag, payload)),
@@ -171,7 +219,7 @@ impl<'a> Machine<'a> {
             values: vec![0; func.dfg.num_values()],
         };
         if let Some(limit) = func.stack_limit {
-            self.check_stack(func, limit, args[0])?;
+            self.check_stack(func, limit, vmctx(func, &args))?;
         }
         let mut block = func
             .layout
@@ -186,6 +234,7 @@ impl<'a> Machine<'a> {
             let mut next = Next::Step;
             for inst in func.layout.block_insts(block) {
                 self.fuel = self.fuel.checked_sub(1).ok_or(End::Cut)?;
+                self.count(func.dfg.insts[inst].opcode());
                 next = self.inst(&mut here, inst)?;
                 if !matches!(next, Next::Step) {
                     break;
@@ -195,6 +244,14 @@ impl<'a> Machine<'a> {
                 Next::Goto(to, passed) => (block, args) = (to, passed),
                 other => return Ok(other),
             }
+        }
+    }
+
+    fn count(&mut self, opcode: Opcode) {
+        if self.memory.frames.len() == 1 && self.is_in_entry {
+            self.counts.loads += u32::from(opcode.can_load() && !opcode.is_call());
+            self.counts.stores += u32::from(opcode.can_store() && !opcode.is_call());
+            self.counts.calls += u32::from(opcode.is_call());
         }
     }
 
@@ -263,9 +320,17 @@ impl<'a> Machine<'a> {
         flags: MemFlagsData,
     ) -> Result<u128, End> {
         self.check_region(address, bytes, func, flags)?;
+        if flags.readonly() {
+            self.note_constant(address, bytes)?;
+        }
         match self.memory.reach(address, bytes) {
+            Reach::Plain if self.is_asynchronous_heap(address, bytes, func, flags)? => {
+                let noise = self.world.asynchronous_load(address, bytes);
+                let kept = self.memory.read(address, bytes, order(flags));
+                Ok(if self.world.is_quiet() { kept } else { noise })
+            }
             Reach::Plain => Ok(self.memory.read(address, bytes, order(flags))),
-            Reach::Asynchronous if self.world.is_asynchronous() => {
+            Reach::Asynchronous if self.world.is_asynchronous(layout::ASYNCHRONOUS) => {
                 if flags.alias_region().is_none() {
                     return Err(End::Undefined(
                         "untagged access to asynchronous memory".into(),
@@ -286,10 +351,19 @@ impl<'a> Machine<'a> {
         flags: MemFlagsData,
     ) -> Result<(), End> {
         self.check_region(address, bytes, func, flags)?;
+        self.check_constant(address, bytes)?;
         match self.memory.reach(address, bytes) {
-            Reach::Plain if self.memory.write(address, bytes, order(flags), value) => Ok(()),
-            Reach::Plain => Err(End::Undefined("a store to read-only memory".into())),
-            Reach::Asynchronous if self.world.is_asynchronous() => {
+            Reach::Plain => {
+                if self.is_asynchronous_heap(address, bytes, func, flags)? {
+                    let stored = value.to_le_bytes()[..bytes].to_vec();
+                    self.world.asynchronous_store(address, stored);
+                }
+                if self.memory.write(address, bytes, order(flags), value) {
+                    return Ok(());
+                }
+                Err(End::Undefined("a store to read-only memory".into()))
+            }
+            Reach::Asynchronous if self.world.is_asynchronous(layout::ASYNCHRONOUS) => {
                 if flags.alias_region().is_none() {
                     return Err(End::Undefined(
                         "untagged access to asynchronous memory".into(),
@@ -301,6 +375,62 @@ impl<'a> Machine<'a> {
             }
             Reach::Asynchronous | Reach::Outside => Err(self.outside(address, flags)),
         }
+    }
+
+    /// Is this access to memory of the heap that the world accesses at any
+    /// time? An access without a region must not be.
+    fn is_asynchronous_heap(
+        &mut self,
+        address: u64,
+        bytes: usize,
+        func: &Function,
+        flags: MemFlagsData,
+    ) -> Result<bool, End> {
+        let Some(Place::Heap(object, start)) = layout::place(address) else {
+            return Ok(false);
+        };
+        if let Some(region) = flags.alias_region() {
+            let tag = func.dfg.alias_regions[region].user_id;
+            return Ok(self.world.is_asynchronous(tag));
+        }
+        let mut owners = self.memory.heap.owners(object, start, bytes).iter();
+        let world = &self.world;
+        let owned = owners.any(|o| o.region.is_some_and(|region| world.is_asynchronous(region)));
+        if owned {
+            let text = "untagged access to asynchronous memory";
+            return Err(End::Undefined(text.into()));
+        }
+        Ok(false)
+    }
+
+    /// Notes that bytes are loaded as `readonly`, so that the world keeps its
+    /// hands off them. It may know the bytes of a slot already.
+    fn note_constant(&mut self, address: u64, bytes: usize) -> Result<(), End> {
+        match layout::place(address) {
+            Some(Place::Heap(object, start)) => {
+                for owner in self.memory.heap.owners(object, start, bytes) {
+                    owner.constant = true;
+                }
+                Ok(())
+            }
+            Some(Place::Slot(..)) if !self.world.is_quiet() => {
+                Err(End::Undefined("a readonly load from a slot".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing that a call does changes what is `readonly`; the entry may.
+    fn check_constant(&mut self, address: u64, bytes: usize) -> Result<(), End> {
+        let Some(Place::Heap(object, start)) = layout::place(address) else {
+            return Ok(());
+        };
+        let mut owners = self.memory.heap.owners(object, start, bytes).iter();
+        if self.memory.frames.len() > 1 && owners.any(|owner| owner.constant) {
+            let text = format!("a callee's store to {address:#x}, which is readonly");
+            return Err(End::Undefined(text));
+        }
+        Ok(())
     }
 
     fn outside(&mut self, address: u64, flags: MemFlagsData) -> End {
@@ -481,7 +611,7 @@ impl<'a> Machine<'a> {
             }
             _ => {
                 let address = args.remove(0) as u64;
-                let name = layout::function_at(address).ok_or_else(|| {
+                let name = self.function_at(address).ok_or_else(|| {
                     End::Undefined(format!("a call of {address:#x}, where no function is"))
                 })?;
                 self.callee(name)
@@ -492,16 +622,17 @@ impl<'a> Machine<'a> {
         }
         self.collect(func, inst)?;
         let named = self.name_tagged_slots(func, inst);
+        let is_internal = matches!(callee, Callee::Function(_));
         let outcome = self.call(callee, args)?;
         self.forget_named(named);
-        self.after_call(here, inst, callee, outcome)
+        self.after_call(here, inst, is_internal, outcome)
     }
 
     fn after_call(
         &mut self,
         here: &mut Activation<'a>,
         inst: Inst,
-        callee: Callee,
+        is_internal: bool,
         outcome: Outcome,
     ) -> Result<Next, End> {
         let dfg = &here.func.dfg;
@@ -532,7 +663,7 @@ impl<'a> Machine<'a> {
                 let Some(handler) = handler else {
                     return Ok(Next::Leave(Outcome::Throw(tag, payload)));
                 };
-                if matches!(callee, Callee::Function(_)) && self.world.loses_regions() {
+                if is_internal && self.world.loses_regions() {
                     // A region that does not survive holds anything from here.
                     return Err(End::Cut);
                 }
@@ -559,11 +690,24 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn callee(&self, name: (u32, u32)) -> Callee {
-        match position(self.functions, name) {
+    fn callee(&self, name: CalleeName) -> Callee {
+        match position(self.functions, &name) {
             Some(index) => Callee::Function(index),
-            None => Callee::Host(name.0, name.1),
+            None => Callee::Host(name),
         }
+    }
+
+    /// The name of the function at `address`.
+    fn function_at(&self, address: u64) -> Option<CalleeName> {
+        let named = || {
+            let names = self.functions.iter().flat_map(|func| {
+                let refs = func.dfg.ext_funcs.keys();
+                refs.filter_map(|func_ref| CalleeName::of_ref(func, func_ref))
+            });
+            let mut names = names.filter(|name| matches!(name, CalleeName::Named(_)));
+            names.find(|name| layout::function_address(name) == address)
+        };
+        layout::function_at(address).or_else(named)
     }
 
     /// Instructions without any effect, except that some trap.
@@ -581,8 +725,7 @@ impl<'a> Machine<'a> {
                 slot.wrapping_add(i64::from(offset) as u64).into()
             }
             InstructionData::FuncAddr { func_ref, .. } => {
-                let (namespace, index) = name_of(here.func, func_ref)?;
-                layout::function_address(namespace, index).into()
+                layout::function_address(&name_of(here.func, func_ref)?).into()
             }
             InstructionData::IntCompare { cond, args, .. } => {
                 let (x, y) = (here.get(args[0]), here.get(args[1]));
@@ -635,6 +778,13 @@ impl<'a> Machine<'a> {
             None => Err(unsupported(opcode)),
         }
     }
+}
+
+/// The argument that is the VM context; 0 if none is.
+fn vmctx(func: &Function, args: &[u128]) -> u128 {
+    let mut params = func.signature.params.iter().zip(args);
+    let vmctx = params.find(|(param, _)| param.purpose == ArgumentPurpose::VMContext);
+    vmctx.map_or(0, |(_, arg)| *arg)
 }
 
 fn isplit(here: &mut Activation<'_>, inst: Inst, arg: Value) -> Result<(), End> {
@@ -704,14 +854,13 @@ fn exchange(op: AtomicRmwOp, ty: Type, old: u128, operand: u128) -> u128 {
 }
 
 /// Which of `functions` has this name?
-pub fn position(functions: &[Function], name: (u32, u32)) -> Option<usize> {
-    functions.iter().position(
-        |func| matches!(&func.name, UserFuncName::User(own) if (own.namespace, own.index) == name),
-    )
+pub fn position(functions: &[Function], name: &CalleeName) -> Option<usize> {
+    let mut functions = functions.iter();
+    functions.position(|func| CalleeName::of_function(&func.name) == *name)
 }
 
 /// The function that `inst` names: its callee, or the one whose address it takes.
-pub fn callee_of(func: &Function, inst: Inst) -> Option<(u32, u32)> {
+pub fn callee_of(func: &Function, inst: Inst) -> Option<CalleeName> {
     match func.dfg.insts[inst] {
         InstructionData::Call { func_ref, .. }
         | InstructionData::TryCall { func_ref, .. }
@@ -720,12 +869,9 @@ pub fn callee_of(func: &Function, inst: Inst) -> Option<(u32, u32)> {
     }
 }
 
-fn name_of(func: &Function, func_ref: FuncRef) -> Result<(u32, u32), End> {
-    match &func.dfg.ext_funcs[func_ref].name {
-        ExternalName::User(name) => {
-            let name = &func.params.user_named_funcs()[*name];
-            Ok((name.namespace, name.index))
-        }
-        other => Err(End::Unsupported(format!("{}", other.display(None)))),
-    }
+fn name_of(func: &Function, func_ref: FuncRef) -> Result<CalleeName, End> {
+    CalleeName::of_ref(func, func_ref).ok_or_else(|| {
+        let name = &func.dfg.ext_funcs[func_ref].name;
+        End::Unsupported(name.display(None).to_string())
+    })
 }

@@ -1,5 +1,6 @@
 //! The bytes of homes and stack slots.
 
+use crate::heap::Heap;
 use crate::layout::{self, FUNCTION_CELL, HOME_BYTES, HOMES, Place, VMCTX};
 use crate::noise::mix;
 use cranelift_codegen::ir::{Endianness, Function};
@@ -23,6 +24,8 @@ pub struct Frame {
 pub struct Memory {
     /// The homes.
     pub homes: [[u8; HOME_BYTES]; HOMES],
+    /// The objects of the heap.
+    pub heap: Heap,
     read_only: [u8; HOME_BYTES],
     /// The frames of functions that have not returned, the outermost first.
     pub frames: Vec<Frame>,
@@ -40,8 +43,8 @@ pub enum Reach {
 }
 
 impl Memory {
-    /// Memory at the begin of a run, filled from `seed`.
-    pub fn new(seed: u64) -> Self {
+    /// Memory at the begin of a run: homes filled from `seed`, and a heap.
+    pub fn new(seed: u64, heap: Heap) -> Self {
         let mut homes = [[0; HOME_BYTES]; HOMES];
         for (home, bytes) in homes.iter_mut().enumerate() {
             for (cell, bytes) in bytes.chunks_mut(8).enumerate() {
@@ -53,6 +56,7 @@ impl Memory {
         }
         Self {
             homes,
+            heap,
             read_only: read_only(seed),
             frames: Vec::new(),
             next_frame: 0,
@@ -81,10 +85,14 @@ impl Memory {
     }
 
     /// Notes that bytes are accessed under a region; `false` if one of them has
-    /// been accessed under another. Only slots are looked at.
+    /// been accessed under another. Only slots and the heap are looked at.
     pub fn claim(&mut self, address: u64, bytes: usize, region: u32) -> bool {
-        let Some(Place::Slot(frame, slot, start)) = layout::place(address) else {
-            return true;
+        let (frame, slot, start) = match layout::place(address) {
+            Some(Place::Slot(frame, slot, start)) => (frame, slot, start),
+            Some(Place::Heap(object, start)) => {
+                return self.heap.claim(object, start, bytes, region);
+            }
+            _ => return true,
         };
         let Some(at) = self.frame_index(frame) else {
             return true;
@@ -107,6 +115,12 @@ impl Memory {
             (Some(Place::Asynchronous), Some(Place::Asynchronous)) => Reach::Asynchronous,
             (Some(Place::Home(a, _)), Some(Place::Home(b, _))) if a == b => Reach::Plain,
             (Some(Place::ReadOnly(a)), Some(Place::ReadOnly(b))) if b - a < bytes => Reach::Plain,
+            (Some(Place::Heap(a, _)), Some(Place::Heap(b, last))) if a == b => {
+                match self.heap.objects.get(a) {
+                    Some(object) if last < object.bytes.len() => Reach::Plain,
+                    Some(_) | None => Reach::Outside,
+                }
+            }
             (Some(Place::Slot(f, s, _)), Some(Place::Slot(g, t, last))) if (f, s) == (g, t) => {
                 match self.slot(f, s) {
                     Some(slot) if last < slot.len() => Reach::Plain,
@@ -142,6 +156,7 @@ impl Memory {
         match layout::place(address) {
             Some(Place::Home(home, byte)) => self.homes[home][byte],
             Some(Place::ReadOnly(byte)) => self.read_only[byte],
+            Some(Place::Heap(object, byte)) => self.heap.objects[object].bytes[byte],
             Some(Place::Slot(frame, slot, byte)) => {
                 let slot = self.slot(frame, slot);
                 slot.and_then(|slot| slot.get(byte).copied()).unwrap_or(0)
@@ -165,6 +180,9 @@ impl Memory {
                         self.frames[frame].slots[slot as usize][index] = byte;
                     }
                 }
+                Some(Place::Heap(object, index)) => {
+                    self.heap.objects[object].bytes[index] = byte;
+                }
                 Some(Place::ReadOnly(_) | Place::Asynchronous) | None => return false,
             }
         }
@@ -181,7 +199,7 @@ fn read_only(seed: u64) -> [u8; HOME_BYTES] {
     for (at, home) in layout::POINTER_CELLS {
         put(at as usize, VMCTX + layout::home(home) + 16);
     }
-    let host = layout::function_address(layout::HOST, layout::LOADED_HOST);
+    let host = layout::function_address(&layout::loaded_host());
     put(FUNCTION_CELL as usize, host);
     bytes
 }

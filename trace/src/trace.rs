@@ -2,6 +2,7 @@
 
 use crate::layout::{HOME_BYTES, HOMES};
 use cranelift_codegen::ir::TrapCode;
+use cranelift_memopt::CalleeName;
 use std::fmt;
 
 /// The memory that somebody sees at some moment. What is hidden from them is 0.
@@ -11,6 +12,8 @@ pub struct Snapshot {
     pub homes: [Option<[u8; HOME_BYTES]>; HOMES],
     /// Stack slots, by address.
     pub slots: Vec<(u64, Vec<u8>)>,
+    /// The objects of the heap, by address.
+    pub heap: Vec<(u64, Vec<u8>)>,
 }
 
 /// Something that the outside takes part in.
@@ -19,7 +22,7 @@ pub enum Event {
     /// The host is called.
     Host {
         /// The name of the function.
-        name: (u32, u32),
+        name: CalleeName,
         /// Its arguments.
         args: Vec<u128>,
         /// What it may look at.
@@ -127,6 +130,10 @@ impl fmt::Debug for Snapshot {
         }
         for (address, bytes) in &self.slots {
             write!(f, " slot {address:#x}:")?;
+            words(f, bytes)?;
+        }
+        for (address, bytes) in &self.heap {
+            write!(f, " heap {address:#x}:")?;
             words(f, bytes)?;
         }
         f.write_str(" ]")

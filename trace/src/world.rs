@@ -2,10 +2,12 @@
 //!
 //! The world is as curious and as destructive as the contract lets it be. At
 //! each event it looks at all memory that it can reach, and then fills it with
-//! noise. What it does depends on the event's ordinal and on what it may look
+//! noise, unless it is [`Temper::Quiet`]. What it does depends on the event's ordinal and on what it may look
 //! at, so that two runs with equal traces meet the same world.
 
+use crate::heap::Owner;
 use crate::layout::{self, HOMES, Place, VMCTX};
+use crate::machine::Inputs;
 use crate::memory::Memory;
 use crate::noise::{mix, mix_bytes};
 use crate::trace::{Event, Snapshot};
@@ -77,11 +79,23 @@ pub enum Reply {
     Trap(TrapCode),
 }
 
+/// What the world does when it may do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temper {
+    /// Nothing: it looks, returns zero, and changes no memory.
+    Quiet,
+    /// All that it may.
+    Destructive,
+}
+
 /// The world, and what it has seen.
 pub struct World<'a> {
+    temper: Temper,
     policy: &'a DeclaredPolicy,
     slot_regions: &'a SlotRegions,
     seed: u64,
+    /// How many objects the heap has.
+    objects: usize,
     ordinal: u64,
     /// Slots whose address the world has seen.
     known: Vec<(u32, u32)>,
@@ -91,11 +105,18 @@ pub struct World<'a> {
 
 impl<'a> World<'a> {
     /// A world that has seen nothing yet.
-    pub fn new(policy: &'a DeclaredPolicy, slot_regions: &'a SlotRegions, seed: u64) -> Self {
+    pub fn new(
+        policy: &'a DeclaredPolicy,
+        slot_regions: &'a SlotRegions,
+        inputs: &Inputs,
+        temper: Temper,
+    ) -> Self {
         Self {
+            temper,
             policy,
             slot_regions,
-            seed,
+            seed: inputs.seed,
+            objects: inputs.heap.objects.len(),
             ordinal: 0,
             known: Vec::new(),
             events: Vec::new(),
@@ -118,19 +139,24 @@ impl<'a> World<'a> {
             Some(Place::Home(home, _)) => home as u32,
             Some(Place::ReadOnly(_)) => layout::READ_ONLY,
             Some(Place::Asynchronous) => layout::ASYNCHRONOUS,
-            Some(Place::Slot(..)) | None => return true,
+            Some(Place::Slot(..) | Place::Heap(..)) | None => return true,
         };
         self.policy.representative(tag) == self.policy.representative(home)
     }
 
-    /// Is the asynchronous memory that, under this policy?
-    pub fn is_asynchronous(&self) -> bool {
-        self.policy.is_asynchronous(layout::ASYNCHRONOUS)
+    /// Is memory with this tag accessed by the world at any time?
+    pub fn is_asynchronous(&self, tag: u32) -> bool {
+        self.policy.is_asynchronous(tag)
+    }
+
+    /// Does this world leave all memory as it is?
+    pub fn is_quiet(&self) -> bool {
+        self.temper == Temper::Quiet
     }
 
     /// The host function `name` is called.
-    pub fn host(&mut self, memory: &mut Memory, name: (u32, u32), args: &[u128]) -> Reply {
-        let declared = self.policy.callee(&CalleeName::User(name.0, name.1));
+    pub fn host(&mut self, memory: &mut Memory, name: &CalleeName, args: &[u128]) -> Reply {
+        let declared = self.policy.callee(name);
         self.host_as(memory, name, args, declared)
     }
 
@@ -138,11 +164,11 @@ impl<'a> World<'a> {
     fn host_as(
         &mut self,
         memory: &mut Memory,
-        name: (u32, u32),
+        name: &CalleeName,
         args: &[u128],
         declared: Option<Summary>,
     ) -> Reply {
-        let confined = declared.is_some() || name == (layout::HOST, layout::LOADED_HOST);
+        let confined = declared.is_some() || *name == layout::loaded_host();
         let summary = declared
             .or_else(|| self.loaded(name))
             .unwrap_or_else(Summary::opaque);
@@ -154,10 +180,13 @@ impl<'a> World<'a> {
             self.next_noise()
         };
         self.events.push(Event::Host {
-            name,
+            name: name.clone(),
             args: args.to_vec(),
             memory: seen,
         });
+        if self.is_quiet() {
+            return Reply::Return(0);
+        }
         if summary.may_trap && noise % 29 == 1 {
             self.scribble(memory, &summary.touches, noise);
             return Reply::Trap(TrapCode::unwrap_user(HOST_TRAP));
@@ -172,8 +201,8 @@ impl<'a> World<'a> {
 
     /// What the policy says of a function that is reached through
     /// [`layout::FUNCTION_CELL`] alone.
-    fn loaded(&self, name: (u32, u32)) -> Option<Summary> {
-        if name != (layout::HOST, layout::LOADED_HOST) {
+    fn loaded(&self, name: &CalleeName) -> Option<Summary> {
+        if *name != layout::loaded_host() {
             return None;
         }
         self.policy.indirect_callee(&cranelift_memopt::Origin {
@@ -197,6 +226,9 @@ impl<'a> World<'a> {
             address,
             bytes: found.to_le_bytes()[..bytes].to_vec(),
         });
+        if self.is_quiet() {
+            return;
+        }
         let noise = self.next_noise();
         let moved = found ^ u128::from(noise);
         memory.write(address, bytes, Endianness::Little, moved);
@@ -223,7 +255,13 @@ impl<'a> World<'a> {
     /// The memory that is seen after a trap or an uncaught exception.
     pub fn at_trap(&mut self, memory: &Memory) -> Box<Snapshot> {
         let survives = |world: &Self, home: usize| home == 0 || world.home_survives(home as u32);
-        Box::new(self.look_at(memory, &RegionSet::All, &[], &survives))
+        let mut seen = self.look_at(memory, &RegionSet::All, &[], &survives);
+        seen.heap = self.heap(memory, &|owner| {
+            owner
+                .region
+                .is_none_or(|region| self.policy.survives_trap(region))
+        });
+        Box::new(seen)
     }
 
     fn home_survives(&self, home: u32) -> bool {
@@ -237,15 +275,15 @@ impl<'a> World<'a> {
         mix(self.seed, self.ordinal)
     }
 
-    fn hash(&self, name: (u32, u32), args: &[u128], seen: &Snapshot) -> u64 {
-        let mut hash = mix(self.seed, u64::from(name.1));
+    fn hash(&self, name: &CalleeName, args: &[u128], seen: &Snapshot) -> u64 {
+        let mut hash = mix(self.seed, layout::function_address(name));
         for arg in args {
             hash = mix(hash, *arg as u64);
         }
         for home in seen.homes.iter().flatten() {
             hash = mix_bytes(hash, home);
         }
-        for (address, bytes) in &seen.slots {
+        for (address, bytes) in seen.slots.iter().chain(&seen.heap) {
             hash = mix_bytes(mix(hash, *address), bytes);
         }
         hash
@@ -273,6 +311,28 @@ impl<'a> World<'a> {
         };
         let region = self.slot_regions.get(&(frame.function, slot));
         matches!(region, Some(Some(region)) if self.contains(set, *region as usize))
+    }
+
+    /// Is a byte of the heap with this owner in the set?
+    fn contains_owner(&self, set: &RegionSet, owner: &Owner) -> bool {
+        let RegionSet::These(ids) = set else {
+            return true;
+        };
+        let mut ids = ids.iter();
+        let same = |region| ids.any(|id| self.policy.representative(*id) == region);
+        owner.region.is_some_and(same)
+    }
+
+    /// The heap, as somebody sees it who sees the bytes of some owners.
+    fn heap(&self, memory: &Memory, sees: &dyn Fn(&Owner) -> bool) -> Vec<(u64, Vec<u8>)> {
+        let objects = memory.heap.objects.iter().enumerate();
+        objects
+            .map(|(index, object)| {
+                let bytes = object.bytes.iter().zip(&object.owners);
+                let bytes = bytes.map(|(byte, owner)| if sees(owner) { *byte } else { 0 });
+                (layout::object_address(index), bytes.collect())
+            })
+            .collect()
     }
 
     /// What somebody sees who may look at the regions of `set`, and who has
@@ -306,6 +366,10 @@ impl<'a> World<'a> {
                 self.learn_from(memory, &memory.homes[home]);
             }
         }
+        let heap = self.heap(memory, &|owner| self.contains_owner(set, owner));
+        for (_, bytes) in &heap {
+            self.learn_from(memory, bytes);
+        }
         let mut slots = Vec::new();
         let mut at = 0;
         while let Some((frame, slot)) = self.known.get(at).copied() {
@@ -321,7 +385,7 @@ impl<'a> World<'a> {
         slots.sort_unstable();
         // One order, whichever way they came to light.
         self.known.sort_unstable();
-        Snapshot { homes, slots }
+        Snapshot { homes, slots, heap }
     }
 
     fn learn_from(&mut self, memory: &Memory, bytes: &[u8]) {
@@ -346,6 +410,10 @@ impl<'a> World<'a> {
 
     /// Fills what the world may write with noise.
     fn scribble(&mut self, memory: &mut Memory, set: &RegionSet, noise: u64) {
+        if self.is_quiet() {
+            return;
+        }
+        self.scribble_on_heap(memory, set, noise);
         for home in 0..HOMES {
             if self.contains(set, home) {
                 let mut bytes = memory.homes[home];
@@ -368,6 +436,19 @@ impl<'a> World<'a> {
         }
     }
 
+    fn scribble_on_heap(&self, memory: &mut Memory, set: &RegionSet, noise: u64) {
+        for (index, object) in memory.heap.objects.iter_mut().enumerate() {
+            let old = object.bytes.clone();
+            self.scribble_on(&mut object.bytes, mix(noise, layout::object_address(index)));
+            let bytes = object.bytes.iter_mut().zip(old).zip(&object.owners);
+            for ((byte, old), owner) in bytes {
+                if owner.constant || !self.contains_owner(set, owner) {
+                    *byte = old;
+                }
+            }
+        }
+    }
+
     fn scribble_on(&self, bytes: &mut [u8], noise: u64) {
         for (cell, bytes) in bytes.chunks_mut(8).enumerate() {
             let noise = mix(noise, cell as u64);
@@ -385,6 +466,9 @@ impl<'a> World<'a> {
         match noise % 8 {
             0..3 => pick % 8,
             3 | 4 => mix(noise, 3),
+            5 if self.objects > 0 => {
+                layout::object_address(pick as usize % self.objects) + 8 * (pick >> 8 & 3)
+            }
             5 => VMCTX + layout::home(pick as usize % HOMES) + 8 * (pick >> 8 & 3),
             _ if self.known.is_empty() => 0,
             _ => {

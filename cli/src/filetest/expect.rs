@@ -9,7 +9,16 @@ use cranelift_reader::{Comment, Details, TestFile};
 use filecheck::{CheckerBuilder, NO_VARIABLES};
 
 /// Keywords of comments that are for us, and no part of a precise output.
-const OURS: [&str; 6] = ["policy:", "stats:", "run:", "print:", "error:", "needs:"];
+const OURS: [&str; 8] = [
+    "policy:",
+    "stats:",
+    "run:",
+    "print:",
+    "error:",
+    "needs:",
+    "dyn:",
+    "dyn-memory:",
+];
 
 /// A counter of [`Stats`] and the number that it should have.
 type Count<'a> = (&'a str, u32);
@@ -23,7 +32,7 @@ pub fn is_directive(comment: &str) -> bool {
 
 /// Does this comment expect something of the function that it follows?
 pub fn is_about_function(comment: &str) -> bool {
-    let keywords = ["stats:", "run:", "print:", "error:"];
+    let keywords = ["stats:", "run:", "print:", "error:", "dyn:", "dyn-memory:"];
     keywords
         .iter()
         .any(|k| clif::directive(comment, k).is_some())
@@ -47,9 +56,13 @@ pub fn has_checks(file: &TestFile<'_>) -> bool {
     clif::comments(file).any(|comment| is_check(comment.text))
 }
 
-/// Does any comment of the file check counters?
-pub fn has_stats(file: &TestFile<'_>) -> bool {
-    clif::comments(file).any(|comment| clif::directive(comment.text, "stats:").is_some())
+/// The first of these keywords that a comment of the file begins with, of those
+/// that count what the passes did or what their result executes.
+pub fn counting(file: &TestFile<'_>) -> Option<&'static str> {
+    let is_used = |keyword: &&str| {
+        clif::comments(file).any(|comment| clif::directive(comment.text, keyword).is_some())
+    };
+    ["stats:", "dyn:"].into_iter().find(is_used)
 }
 
 /// Runs the checks of the file's preamble and of one function on `text`.

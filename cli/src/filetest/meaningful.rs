@@ -77,8 +77,11 @@ fn something_is_checked(
     file: &TestFile<'_>,
 ) -> Result<(), Complaint> {
     let any_memopt = commands.iter().find(|command| shows_passes(command));
-    if expect::has_stats(file) && any_memopt.is_none() {
-        let message = "`stats:` without a command that runs the passes";
+    let counting = expect::counting(file);
+    if let Some(keyword) = counting
+        && any_memopt.is_none()
+    {
+        let message = format!("`{keyword}` without a command that runs the passes");
         return Err(Complaint::of_file(name, message));
     }
     let runs = execute::has_runs(file);
@@ -89,7 +92,7 @@ fn something_is_checked(
         return Err(Complaint::of_file(name, message));
     }
     let executed = runs && commands.iter().any(Command::executes);
-    let checked = expect::has_checks(file) || expect::has_stats(file) || executed;
+    let checked = expect::has_checks(file) || counting.is_some() || executed;
     match any_memopt {
         Some(command) if !checked && !commands.iter().any(|c| c.precise) => Err(
             Complaint::of_file(name, format!("`{command}` checks nothing")),

@@ -2,13 +2,15 @@
 //!
 //! The format is that of Cranelift's filetests: `test …`, `set …` and
 //! `target …` lines, then functions, with expectations in their comments.
-//! `test memopt` is new, and three kinds of comments that upstream's reader
+//! `test memopt` is new, and five kinds of comments that upstream's reader
 //! takes for prose:
 //!
 //! | comment | meaning |
 //! |---|---|
 //! | `; policy: CLAUSE` | the policy for the next function; see [`crate::policies`] |
 //! | `; stats: NAME=COUNT …` | what the passes have to count in the function before it |
+//! | `; dyn: %f(ARG, …) stores=COUNT …` | what a call of the result executes; see [`dynamic`] |
+//! | `; dyn-memory: PLACE=VALUE …` | what memory holds before those calls |
 //! | `;; needs: PASS …` | in the header: the file has to fail without each of these passes |
 //!
 //! A file is one module: its functions may call each other, and the passes see
@@ -21,6 +23,7 @@ pub mod bless;
 pub mod collect;
 pub mod command;
 pub mod crash;
+pub mod dynamic;
 pub mod execute;
 pub mod expect;
 pub mod interpret;

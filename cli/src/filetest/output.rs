@@ -14,6 +14,8 @@ use cranelift_memopt::{DeclaredPolicy, Options, Stats};
 pub struct Output {
     /// The text that the expectations are about.
     pub text: String,
+    /// The function itself.
+    pub func: Function,
     /// What the passes did; `None` where they did not run.
     pub stats: Option<Stats>,
 }
@@ -117,6 +119,7 @@ fn check_fixpoint(contexts: &mut [Context], stats: &[Stats], module: &Module<'_>
 fn clif(ctx: &Context, stats: Option<Stats>) -> Output {
     Output {
         text: ctx.func.display().to_string(),
+        func: ctx.func.clone(),
         stats,
     }
 }
@@ -130,6 +133,7 @@ fn lowered(ctx: &Context, stats: Stats, isa: &dyn TargetIsa, precise: bool) -> R
     };
     Ok(Output {
         text,
+        func: ctx.func.clone(),
         stats: Some(stats),
     })
 }
@@ -145,5 +149,9 @@ fn compiled(func: &Function, isa: &dyn TargetIsa, precise: bool) -> Result<Outpu
         true => lower::listing(code, &func.params, isa)?,
         false => code.vcode.clone().unwrap_or_default(),
     };
-    Ok(Output { text, stats: None })
+    Ok(Output {
+        text,
+        func: func.clone(),
+        stats: None,
+    })
 }

@@ -3,6 +3,7 @@
 use crate::clif;
 use crate::complaint::Complaint;
 use crate::filetest::command::{self, Command, Kind};
+use crate::filetest::dynamic::{self, Claim};
 use crate::filetest::output::{self, Module, Output};
 use crate::filetest::{bless, crash, execute, expect, meaningful, verifier};
 use crate::{guard, passes, policies, target};
@@ -61,6 +62,7 @@ struct Runner<'a> {
     commands: Vec<Command>,
     policies: Vec<DeclaredPolicy>,
     counts: Vec<Vec<(&'a str, u32)>>,
+    claims: Vec<Claim<'a>>,
     failures: Vec<String>,
     /// New precise outputs, by function.
     blessed: Vec<Option<String>>,
@@ -76,6 +78,7 @@ impl<'a> Runner<'a> {
         let counts = details
             .map(|details| expect::counts(name, text, details))
             .collect::<Result<Vec<_>, _>>()?;
+        let claims = dynamic::claims(name, text, &file)?;
         meaningful::require(name, text, &commands, &file)?;
         Ok(Self {
             name,
@@ -89,6 +92,7 @@ impl<'a> Runner<'a> {
             commands,
             policies,
             counts,
+            claims,
             failures: Vec::new(),
             blessed: vec![None; file.functions.len()],
             file,
@@ -176,6 +180,12 @@ impl<'a> Runner<'a> {
             let (func, details) = &self.file.functions[index];
             let wrong = checked.into_iter().filter_map(Result::err);
             failures.extend(wrong.map(|why| format!("{}: {why}", clif::label(func, details))));
+        }
+        if command.memopt {
+            let after: Vec<_> = outputs.into_iter().map(|output| output.func).collect();
+            let claims = self.claims.iter();
+            let checked = claims.map(|claim| claim.check(&self.functions, &after, &self.policies));
+            failures.extend(checked.filter_map(Result::err));
         }
         Ok(failures)
     }
