@@ -1,8 +1,8 @@
 //! What the `memopt` program is made of.
 //!
 //! [`filetest`] runs `.clif` files as tests, in the format that Cranelift's
-//! own filetests have, and [`opt`] shows what the passes do to CLIF and to
-//! WebAssembly. The modules beside them each know one thing: where in a file
+//! own filetests have, [`opt`] shows what the passes do to CLIF and to
+//! WebAssembly, and [`export`] puts them into upstream's sources. The modules beside them each know one thing: where in a file
 //! something went wrong, how to choose a target, how to lower a function.
 //!
 //! It is a library so that `cargo test` runs the same code as the program.
@@ -12,6 +12,7 @@
 pub mod clif;
 pub mod complaint;
 pub mod diff;
+pub mod export;
 pub mod filetest;
 pub mod functions;
 pub mod guard;

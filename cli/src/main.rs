@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use memopt_cli::filetest::{self, Setup, report};
-use memopt_cli::{opt, passes};
+use memopt_cli::{export, opt, passes};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ enum Subcommands {
         #[arg(long)]
         opt_level: Option<String>,
     },
+    /// Put the passes into the sources of Cranelift and Wasmtime
+    Export(export::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
                 bless: report::bless_wanted(),
             },
         ),
+        Subcommands::Export(arguments) => export(&arguments),
     }
 }
 
@@ -66,4 +69,16 @@ fn test(paths: &[PathBuf], setup: &Setup) -> ExitCode {
     let (trials, complaints) = filetest::trials(paths);
     let tally = report::run_all(&trials, &complaints, setup);
     ExitCode::from(tally.exit_code())
+}
+
+/// Exports; 1 if an anchor does not hold, 2 if something else is wrong.
+fn export(arguments: &export::Arguments) -> ExitCode {
+    match export::run(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
 }
