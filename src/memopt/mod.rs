@@ -29,6 +29,7 @@
 //! | comparisons and branches that are decided | `passes::{compares, branches}` |
 //! | unused loads, dead stores, unused slots | `passes::{dead_code, dead_stores, unused_slots}` |
 //! | edits | `passes::apply` |
+//! | upstream's egraph pass, where regions would mislead it | [`one_region`] |
 //! | rounds | [`run()`] |
 //! | functions that call each other | [`summary`], [`callgraph`] |
 //!
@@ -38,6 +39,7 @@ mod analysis;
 pub mod callgraph;
 pub mod facts;
 mod isle;
+pub mod one_region;
 mod options;
 mod passes;
 mod run;

@@ -6,8 +6,9 @@ use super::analysis::memory::{Memory, TargetFacts};
 use super::analysis::reaching::Reaching;
 use super::analysis::slots::{Privacy, Slots};
 use super::analysis::upcoming::Upcoming;
-use super::facts::calls::Policy;
+use super::facts::calls::{Policy, is_asynchronous};
 use super::facts::effect::{Effect, any_inst, effect};
+use super::one_region::Tags;
 use super::options::Options;
 use super::passes::apply::{Applier, Changes, Edit};
 use super::passes::{branches, compares, dead_code, dead_stores, known_values, unused_slots};
@@ -37,8 +38,10 @@ const MAX_LIMITED_ROUNDS: u32 = 3;
 ///
 /// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled;
 /// its graph and dominator tree are valid afterwards. Upstream's egraph pass
-/// runs once more if an edit gave it something new, if `options` allow it, and
-/// if every access that is left carries a region.
+/// runs once more if an edit gave it something new and `options` allow it; see
+/// [`one_region`](super::one_region) for where regions would mislead it. It does
+/// not where memory is accessed that the world writes at any time: to upstream
+/// that is memory like any other.
 /// With `opt_level=none` nothing is changed.
 ///
 /// # Errors
@@ -65,8 +68,12 @@ pub fn run(
     }
     run.prepare()?;
     let changes = run.rounds()?;
-    if changes.values && options.rerun_egraph && !has_untagged_access(&run.ctx.func) {
+    if changes.values && options.rerun_egraph && !accesses_asynchronous(&run.ctx.func, policy) {
+        let tags = Tags::take(&mut run.ctx.func, policy);
         run.ctx.egraph_pass(isa, &mut ControlPlane::default())?;
+        if let Some(tags) = tags {
+            tags.put_back(&mut run.ctx.func);
+        }
         forget_removed_branches(&mut run.ctx.func);
         run.rounds()?;
     }
@@ -300,17 +307,17 @@ fn dead_store_edits(
     edits
 }
 
-/// Is there a plain access without a region, to anything?
-///
-/// Upstream's egraph pass takes such accesses for a region of their own in
-/// places, and so can serve a stale value where memory is accessed both ways.
-/// What it makes of the source is upstream's; it does not get a second chance
-/// at a function that our edits have opened up.
-fn has_untagged_access(func: &Function) -> bool {
-    any_inst(func, |inst| match effect(func, inst) {
-        Effect::Access(access) => access.region().is_none(),
-        Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
-    })
+/// Is there an access that has to be done exactly as it is written?
+fn accesses_asynchronous(func: &Function, policy: &dyn Policy) -> bool {
+    policy.has_asynchronous_memory()
+        && any_inst(func, |inst| match effect(func, inst) {
+            Effect::Access(access) => {
+                let region = access.region();
+                let id = region.map(|region| func.dfg.alias_regions[region].user_id);
+                is_asynchronous(policy, id)
+            }
+            Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
+        })
 }
 
 /// Empties the branches that are no longer in the layout.

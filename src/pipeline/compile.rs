@@ -69,7 +69,7 @@ impl Compiler {
         options: &Options,
     ) -> CodegenResult<(CompiledCode, Stats)> {
         ctx.verify_if(isa)?;
-        ctx.optimize(isa, &mut self.control)?;
+        super::mid_end(ctx, isa, policy, &mut self.control)?;
         let stats = memopt::run(ctx, isa, policy, options)?;
         let code = self.emit(ctx, isa)?;
         Ok((code, stats))

@@ -23,7 +23,9 @@ use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
 use crate::memopt::callgraph::{CallGraph, Turn};
 use crate::memopt::facts::calls::Policy;
+use crate::memopt::one_region::Tags;
 use crate::memopt::{self, Options, Stats, TargetFacts};
+use crate::settings::OptLevel;
 use crate::{CodegenError, CodegenResult, Context};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -43,7 +45,7 @@ pub fn optimize(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    ctx.optimize(isa, &mut ControlPlane::default())?;
+    mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
     memopt::run(ctx, isa, policy, options)
 }
 
@@ -87,6 +89,25 @@ pub fn run_module<'p>(
         ctx.flowgraph();
         memopt::run(ctx, isa, policy, options)
     })
+}
+
+/// [`Context::optimize`], which does not get to see regions where they would
+/// mislead it.
+fn mid_end(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    control: &mut ControlPlane,
+) -> CodegenResult<()> {
+    let is_optimized = isa.flags().opt_level() != OptLevel::None;
+    let tags = is_optimized
+        .then(|| Tags::take(&mut ctx.func, policy))
+        .flatten();
+    let outcome = ctx.optimize(isa, control);
+    if let Some(tags) = tags {
+        tags.put_back(&mut ctx.func);
+    }
+    outcome
 }
 
 fn bottom_up<'p>(

@@ -2,13 +2,12 @@
 
 use crate::generate::Module;
 use crate::machine::{self, Inputs, Program};
-use crate::trace::{End, Trace};
+use crate::trace::End;
 use crate::world::{Temper, slot_regions};
-use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_codegen::{CodegenError, Context};
 use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,14 +32,11 @@ pub enum Verdict {
         /// Inputs whose run meant nothing, and why.
         discarded: Vec<String>,
     },
-    /// Upstream changes what can be observed, by its mid-end alone or by the
-    /// egraph pass that runs once more behind the passes.
-    Upstream,
-    /// The passes are wrong.
+    /// They are wrong.
     Wrong(Box<Failure>),
 }
 
-/// How the passes are wrong.
+/// How they are wrong.
 #[derive(Debug)]
 pub struct Failure {
     /// In a few words; failures of one kind have the same.
@@ -98,6 +94,7 @@ pub fn compare(
         let program = Program {
             functions,
             entry: 0,
+            hosts: &[],
             policy: &policy,
             slot_regions: &slots,
             temper: Temper::Destructive,
@@ -123,16 +120,6 @@ pub fn compare(
             continue;
         }
         if let Some(difference) = before.difference(&after) {
-            let blame = Blame {
-                module,
-                isa,
-                before: &before,
-                inputs: &more,
-                run: &run,
-            };
-            if blame.falls_on_mid_end(mode) || blame.falls_on_rerun(&policy, options, mode) {
-                return Verdict::Upstream;
-            }
             let mut failure = Failure::new("trace", difference);
             failure.inputs = Some(inputs.clone());
             return Verdict::Wrong(failure);
@@ -219,47 +206,5 @@ fn pass(
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
             Err(Failure::new("panic", text.unwrap_or_default()))
         }
-    }
-}
-
-/// Whose fault is a difference?
-struct Blame<'a> {
-    module: &'a Module,
-    isa: &'a dyn TargetIsa,
-    before: &'a Trace,
-    inputs: &'a Inputs,
-    run: &'a dyn Fn(&[Function], &Inputs) -> Trace,
-}
-
-impl Blame<'_> {
-    /// Does upstream's mid-end change the trace without any help?
-    fn falls_on_mid_end(&self, mode: Mode) -> bool {
-        mode == Mode::BehindMidEnd && {
-            let functions = self.module.functions.iter();
-            let functions: Result<Vec<Function>, _> = functions.map(|f| self.mid_end(f)).collect();
-            functions.is_err() || functions.is_ok_and(|functions| self.differs(&functions))
-        }
-    }
-
-    fn mid_end(&self, func: &Function) -> Result<Function, CodegenError> {
-        let mut ctx = Context::for_function(func.clone());
-        ctx.optimize(self.isa, &mut ControlPlane::default())?;
-        Ok(ctx.func)
-    }
-
-    /// Is all well if the egraph pass does not run behind the passes?
-    fn falls_on_rerun(&self, policy: &DeclaredPolicy, options: &Options, mode: Mode) -> bool {
-        let without = Options {
-            rerun_egraph: false,
-            ..options.clone()
-        };
-        options.rerun_egraph
-            && optimize(&self.module.functions, self.isa, policy, &without, mode)
-                .is_ok_and(|(functions, _)| !self.differs(&functions))
-    }
-
-    fn differs(&self, functions: &[Function]) -> bool {
-        let after = (self.run)(functions, self.inputs);
-        self.before.difference(&after).is_some()
     }
 }

@@ -43,6 +43,9 @@ pub struct Program<'a> {
     pub functions: &'a [Function],
     /// The index of the one that is called from outside.
     pub entry: usize,
+    /// Functions of the host that memory points to; those that the functions
+    /// import are known without that.
+    pub hosts: &'a [CalleeName],
     /// What holds for the world.
     pub policy: &'a DeclaredPolicy,
     /// The regions of the slots, by [`slot_regions`](crate::world::slot_regions)
@@ -78,6 +81,7 @@ pub struct Run {
 pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
     let mut machine = Machine {
         functions: program.functions,
+        hosts: program.hosts,
         memory: Memory::new(inputs.seed, inputs.heap.clone()),
         world: World::new(program.policy, program.slot_regions, inputs, program.temper),
         fuel: inputs.fuel,
@@ -125,6 +129,7 @@ enum Next {
 
 struct Machine<'a> {
     functions: &'a [Function],
+    hosts: &'a [CalleeName],
     memory: Memory,
     world: World<'a>,
     fuel: u64,
@@ -704,7 +709,8 @@ impl<'a> Machine<'a> {
                 let refs = func.dfg.ext_funcs.keys();
                 refs.filter_map(|func_ref| CalleeName::of_ref(func, func_ref))
             });
-            let mut names = names.filter(|name| matches!(name, CalleeName::Named(_)));
+            let names = names.filter(|name| matches!(name, CalleeName::Named(_)));
+            let mut names = names.chain(self.hosts.iter().cloned());
             names.find(|name| layout::function_address(name) == address)
         };
         layout::function_at(address).or_else(named)

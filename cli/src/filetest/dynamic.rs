@@ -39,6 +39,7 @@ const FUEL: u64 = 1 << 20;
 pub struct Claim<'a> {
     text: &'a str,
     entry: usize,
+    hosts: Vec<CalleeName>,
     inputs: Inputs,
     loads: Option<u32>,
     stores: Option<u32>,
@@ -106,6 +107,7 @@ fn claim<'a>(
     let mut claim = Claim {
         text: line,
         entry,
+        hosts: Vec::new(),
         inputs: Inputs {
             args,
             fuel: FUEL,
@@ -125,6 +127,7 @@ fn claim<'a>(
         return Err((line, "this claims nothing: add `stores=COUNT`".into()));
     }
     claim.inputs.heap = objects.heap;
+    claim.hosts = objects.functions;
     Ok(claim)
 }
 
@@ -159,6 +162,7 @@ impl<'a> Claim<'a> {
             let program = Program {
                 functions,
                 entry: self.entry,
+                hosts: &self.hosts,
                 policy,
                 slot_regions: &slot_regions,
                 temper: Temper::Quiet,
@@ -213,6 +217,7 @@ fn text(counts: &Counts) -> String {
 #[derive(Default)]
 struct Objects<'a> {
     names: Vec<&'a str>,
+    functions: Vec<CalleeName>,
     heap: Heap,
 }
 
@@ -244,7 +249,9 @@ impl<'a> Objects<'a> {
             return Ok(number as u64);
         }
         if let Some(name) = function(word) {
-            return Ok(layout::function_address(&name));
+            let address = layout::function_address(&name);
+            self.functions.push(name);
+            return Ok(address);
         }
         let (object, offset) = self
             .place(word)?

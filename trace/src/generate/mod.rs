@@ -11,7 +11,7 @@ use crate::heap::Heap;
 use crate::layout::{self, HOMES, VMCTX};
 use crate::machine::Inputs;
 use cranelift_codegen::ir::Function;
-use cranelift_memopt::{DeclaredPolicy, PolicyError};
+use cranelift_memopt::{DeclaredPolicy, Policy, PolicyError};
 use fastrand::Rng;
 
 /// Functions that call each other, and what holds for the world around them.
@@ -31,6 +31,12 @@ impl Module {
     /// The first clause that is none.
     pub fn policy(&self) -> Result<DeclaredPolicy, PolicyError> {
         self.clauses.join("\n").parse()
+    }
+
+    /// Is there memory that the world accesses at any time?
+    pub fn has_asynchronous_memory(&self) -> bool {
+        let policy = self.policy();
+        policy.is_ok_and(|policy| policy.has_asynchronous_memory())
     }
 }
 
