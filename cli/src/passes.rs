@@ -41,7 +41,7 @@ fn parse(name: &str) -> Result<&'static str, String> {
 /// The names of all passes, as fields of [`Options`] are called.
 pub fn names() -> Vec<&'static str> {
     let mut options = Options::default();
-    switches(&mut options).map(|(name, _)| name).to_vec()
+    options.switches().map(|(name, _)| name).to_vec()
 }
 
 /// The name of a pass, however the user spelt it: `dead-stores` and
@@ -54,36 +54,12 @@ pub fn known(name: &str) -> Option<&'static str> {
 /// All passes but those in `off`, which have to be names from [`known`].
 pub fn without(off: &[&'static str]) -> Options {
     let mut options = Options::default();
-    for (name, switch) in switches(&mut options) {
+    for (name, switch) in options.switches() {
         if off.contains(&name) {
             *switch = false;
         }
     }
     options
-}
-
-/// Every pass with its switch. The pattern has no `..`, so that a new pass
-/// breaks the build here until it can be switched off.
-fn switches(options: &mut Options) -> [(&'static str, &mut bool); 7] {
-    let Options {
-        forward_loads,
-        noop_stores,
-        unused_loads,
-        dead_stores,
-        fold_branches,
-        unused_slots,
-        rerun_egraph,
-        edit_limit: _,
-    } = options;
-    [
-        ("forward_loads", forward_loads),
-        ("noop_stores", noop_stores),
-        ("unused_loads", unused_loads),
-        ("dead_stores", dead_stores),
-        ("fold_branches", fold_branches),
-        ("unused_slots", unused_slots),
-        ("rerun_egraph", rerun_egraph),
-    ]
 }
 
 #[cfg(test)]

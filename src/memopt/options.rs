@@ -35,3 +35,31 @@ impl Default for Options {
         }
     }
 }
+
+impl Options {
+    /// Every pass by name, with its switch.
+    ///
+    /// The pattern has no `..`, so that a new pass breaks the build here until
+    /// it can be switched off.
+    pub fn switches(&mut self) -> [(&'static str, &mut bool); 7] {
+        let Self {
+            forward_loads,
+            noop_stores,
+            unused_loads,
+            dead_stores,
+            fold_branches,
+            unused_slots,
+            rerun_egraph,
+            edit_limit: _,
+        } = self;
+        [
+            ("forward_loads", forward_loads),
+            ("noop_stores", noop_stores),
+            ("unused_loads", unused_loads),
+            ("dead_stores", dead_stores),
+            ("fold_branches", fold_branches),
+            ("unused_slots", unused_slots),
+            ("rerun_egraph", rerun_egraph),
+        ]
+    }
+}

@@ -40,7 +40,7 @@ pub const CRATES: &[Crate] = &[
 ];
 
 /// Folders of upstream's repository that are on no registry.
-const UNPUBLISHED: &[&str] = &["cranelift/filetests"];
+const UNPUBLISHED: &[&str] = &["cranelift/docs", "cranelift/filetests"];
 
 /// Pristine sources, to be read by the paths that upstream's repository has.
 #[derive(Clone, Debug)]
