@@ -1,0 +1,221 @@
+//! What Wasmtime knows about memory and callees, and no function body tells.
+//!
+//! The memory optimizations of Cranelift (`cranelift_codegen::memopt`) ask a
+//! [`Policy`] what a trap loses, which memory the world writes at any time,
+//! which pointers are equal, and what callees do. The answers are here, by
+//! [`AliasRegionKey`]. Each has its reason beside it, and where a reason has a
+//! hole the answer is that of a policy which grants nothing.
+
+use super::{AliasRegionKey, VmType};
+use cranelift_codegen::memopt::facts::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
+use cranelift_codegen::memopt::summary::Summaries;
+use wasmtime_environ::{
+    BuiltinFunctionIndex, FuncKey, KnownTrampoline, NUM_COMPONENT_CONTEXT_SLOTS, PtrSize, Tunables,
+};
+
+/// What is known while one function is compiled.
+#[derive(Debug)]
+pub(crate) struct MemoryPolicy {
+    /// Does each entry into guest code set up the state of its thread anew?
+    threads_start_anew: bool,
+    /// Offset of `VMStoreContext::current_thread`.
+    current_thread: u32,
+    /// Offsets of the slots of `VMStoreContext::component_context`.
+    context_slots: [u32; NUM_COMPONENT_CONTEXT_SLOTS],
+    /// Region and offset of `VMContext::store_context`.
+    store_context: (u32, i64),
+    /// What trampolines into the host write on their way.
+    exit_record: RegionSet,
+    /// What the bodies of direct callees have told.
+    callees: Summaries,
+}
+
+impl MemoryPolicy {
+    /// The policy for a function whose direct callees are known by `callees`.
+    pub(crate) fn new(ptr: u8, tunables: &Tunables, callees: Summaries) -> Self {
+        let store = ptr.vm_store_context();
+        let slot = |index: usize| store.component_context_slot(u8::try_from(index).unwrap());
+        let offset = u32::from(ptr.vmctx_store_context());
+        let exit_record = [
+            store.last_wasm_exit_trampoline_fp(),
+            store.last_wasm_exit_pc(),
+        ];
+        Self {
+            threads_start_anew: tunables.concurrency_support && !tunables.debug_guest,
+            current_thread: store.current_thread().into(),
+            context_slots: std::array::from_fn(|index| slot(index).into()),
+            store_context: (field(VmType::VMContext, offset), offset.into()),
+            exit_record: RegionSet::of(
+                exit_record.map(|offset| field(VmType::VMStoreContext, offset.into())),
+            ),
+            callees,
+        }
+    }
+
+    /// A trampoline into the host that computes from its arguments, and from
+    /// and into the regions `memory`.
+    fn trampoline(&self, memory: RegionSet, may_trap: bool) -> Summary {
+        let mut writes = memory.clone();
+        writes.union_with(&self.exit_record);
+        Summary {
+            reads: memory,
+            touches: writes.clone(),
+            writes,
+            may_trap,
+            may_unwind: false,
+        }
+    }
+
+    fn builtin(&self, builtin: BuiltinFunctionIndex) -> Option<Summary> {
+        let none = RegionSet::none();
+        match builtin.name() {
+            // Rust functions of their arguments, see `vm::libcalls`.
+            "ceil_f32" | "ceil_f64" | "floor_f32" | "floor_f64" | "trunc_f32" | "trunc_f64"
+            | "nearest_f32" | "nearest_f64" | "i8x16_swizzle" | "i8x16_shuffle" | "fma_f32x4"
+            | "fma_f64x2" => Some(self.trampoline(none, false)),
+            // Record a trap, and unwind to where guest code was entered.
+            "trap" => Some(self.trampoline(none, true)),
+            // Others reach the embedder, the collector, or memory at large.
+            _ => None,
+        }
+    }
+
+    fn known_trampoline(&self, trampoline: KnownTrampoline) -> Summary {
+        match trampoline {
+            // Says which trap it is, which is then raised.
+            KnownTrampoline::Trap => self.trampoline(RegionSet::none(), true),
+            // Copies between linear memories. They are exported, or the adapter
+            // could not have them, and so have one region everywhere.
+            KnownTrampoline::Transcoder => {
+                let memories = RegionSet::of([AliasRegionKey::PublicMemory.into_raw()]);
+                self.trampoline(memories, true)
+            }
+        }
+    }
+}
+
+impl Policy for MemoryPolicy {
+    fn callee(&self, name: &CalleeName) -> Option<Summary> {
+        let CalleeName::User(namespace, index) = name else {
+            return None;
+        };
+        match FuncKey::from_raw_parts(*namespace, *index) {
+            FuncKey::WasmToBuiltinTrampoline(builtin) => self.builtin(builtin),
+            FuncKey::DefinedWasmFunction(..) => self.callees.get(name).cloned(),
+            // Trampolines are outside of the call graph.
+            _ => None,
+        }
+    }
+
+    fn indirect_callee(&self, origin: &Origin) -> Option<Summary> {
+        let (region, _) = origin.loads.first()?;
+        let known = KnownTrampoline::ALL
+            .into_iter()
+            .find(|known| AliasRegionKey::KnownTrampoline(*known).into_raw() == *region)?;
+        Some(self.known_trampoline(known))
+    }
+
+    /// After a trap the frames of the activation are gone, the array-to-wasm
+    /// trampoline that was entered by has reset the current thread, and its
+    /// context slots are never loaded again: each thread loads its own when it
+    /// is switched to. With guest debugging on, the debugger runs before that.
+    ///
+    /// An exception is another matter: guest code that catches it goes on. But
+    /// whatever may unwind is an opaque call, and so has seen all memory.
+    fn survives_trap(&self, region: u32) -> bool {
+        if !self.threads_start_anew {
+            return true;
+        }
+        match field_of(region) {
+            Some((VmType::VMDeferredThread, _)) => false,
+            Some((VmType::VMStoreContext, offset)) => {
+                offset != self.current_thread && !self.context_slots.contains(&offset)
+            }
+            _ => true,
+        }
+    }
+
+    /// `Engine::increment_epoch` may be called from any thread.
+    fn is_asynchronous(&self, region: u32) -> bool {
+        region == field(VmType::EpochCounter, 0)
+    }
+
+    fn has_asynchronous_memory(&self) -> bool {
+        true
+    }
+
+    /// Each instance of a store is given the one `VMStoreContext`, see
+    /// `Instance::set_store`.
+    fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
+        (region, offset) == self.store_context
+    }
+}
+
+/// The region of a field.
+fn field(ty: VmType, offset: u32) -> u32 {
+    AliasRegionKey::Vm { ty, offset }.into_raw()
+}
+
+/// The field that a region is, of the types that this policy speaks of.
+fn field_of(region: u32) -> Option<(VmType, u32)> {
+    let ty = match region & AliasRegionKey::KIND_MASK {
+        AliasRegionKey::VM_STORE_CONTEXT_KIND => VmType::VMStoreContext,
+        AliasRegionKey::VM_DEFERRED_THREAD_KIND => VmType::VMDeferredThread,
+        _ => return None,
+    };
+    Some((ty, region & AliasRegionKey::OFFSET_MASK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(concurrency_support: bool, debug_guest: bool) -> MemoryPolicy {
+        let tunables = Tunables {
+            concurrency_support,
+            debug_guest,
+            ..Tunables::default_u64()
+        };
+        MemoryPolicy::new(8, &tunables, Summaries::default())
+    }
+
+    #[test]
+    fn a_trap_loses_the_current_thread_unless_a_debugger_may_look() {
+        let current_thread = field(
+            VmType::VMStoreContext,
+            8u8.vm_store_context().current_thread().into(),
+        );
+        assert!(!policy(true, false).survives_trap(current_thread));
+        assert!(policy(true, true).survives_trap(current_thread));
+        assert!(policy(false, false).survives_trap(current_thread));
+    }
+
+    #[test]
+    fn a_trap_loses_no_flag_and_no_fuel() {
+        let policy = policy(true, false);
+        assert!(policy.survives_trap(AliasRegionKey::PublicGlobal.into_raw()));
+        assert!(policy.survives_trap(field(VmType::VMComponentContext, 32)));
+        let fuel = 8u8.vm_store_context().fuel_consumed();
+        assert!(policy.survives_trap(field(VmType::VMStoreContext, fuel.into())));
+    }
+
+    #[test]
+    fn the_epoch_counter_is_read_as_often_as_it_says() {
+        let policy = policy(true, false);
+        assert!(policy.is_asynchronous(field(VmType::EpochCounter, 0)));
+        assert!(!policy.is_asynchronous(field(VmType::VMContext, 0)));
+    }
+
+    #[test]
+    fn an_unknown_trampoline_is_opaque() {
+        let policy = policy(true, false);
+        let from = |region| Origin {
+            loads: vec![(region, 0)],
+            function: None,
+        };
+        let trap = AliasRegionKey::KnownTrampoline(KnownTrampoline::Trap).into_raw();
+        assert!(policy.indirect_callee(&from(trap)).unwrap().may_trap);
+        let import = field(VmType::VMFunctionImport, 8);
+        assert_eq!(policy.indirect_callee(&from(import)), None);
+    }
+}
