@@ -1,6 +1,6 @@
 //! Many modules in a row, counted.
 
-use crate::compare::{Failure, Mode, Verdict, compare, optimize};
+use crate::compare::{Failure, Kind, Mode, Verdict, compare, optimize};
 use crate::generate::{self, Module};
 use crate::machine::Inputs;
 use crate::shrink::shrink;
@@ -32,7 +32,7 @@ pub struct Tally {
     /// The edits of all functions.
     pub stats: Stats,
     /// The seeds of modules that the passes are wrong about, and how.
-    pub wrong: Vec<(u64, &'static str)>,
+    pub wrong: Vec<(u64, Kind)>,
 }
 
 impl fmt::Display for Tally {
@@ -63,13 +63,16 @@ pub struct Setting {
 }
 
 /// The settings for the module of this seed, always the same.
-pub fn settings(seed: u64) -> Vec<Setting> {
+///
+/// To upstream, memory that the world accesses at any time is memory like any
+/// other, so that it does not see modules that have some.
+pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
     let mut rng = Rng::with_seed(seed ^ 0x0b71_0115);
     let mut all = vec![Setting {
         options: options(&mut rng),
         mode: Mode::Alone,
     }];
-    if seed.is_multiple_of(MID_END_EVERY) {
+    if seed.is_multiple_of(MID_END_EVERY) && !module.has_asynchronous_memory() {
         all.push(Setting {
             options: Options::default(),
             mode: Mode::BehindMidEnd,
@@ -104,11 +107,7 @@ impl Tally {
         let module = generate::module(seed);
         let inputs = generate::inputs(seed, INPUTS);
         self.modules += 1;
-        for setting in settings(seed) {
-            if setting.mode == Mode::BehindMidEnd && module.has_asynchronous_memory() {
-                // Upstream takes it for memory like any other.
-                continue;
-            }
+        for setting in settings(&module, seed) {
             let verdict = compare(&module, &inputs, isa, &setting.options, setting.mode);
             match verdict {
                 Verdict::Equal {

@@ -9,6 +9,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What surrounds the passes.
@@ -39,16 +40,53 @@ pub enum Verdict {
 /// How they are wrong.
 #[derive(Debug)]
 pub struct Failure {
-    /// In a few words; failures of one kind have the same.
-    pub kind: &'static str,
+    /// In which way.
+    pub kind: Kind,
     /// All there is to know.
     pub details: String,
     /// The input that shows it, if one is needed.
     pub inputs: Option<Inputs>,
 }
 
+/// In which way the passes are wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The policy cannot be read.
+    Policy,
+    /// Something else can be observed than before.
+    Trace,
+    /// They panic.
+    Panic,
+    /// They report an error; mostly the verifier's.
+    Error,
+    /// A second run finds more.
+    Unsettled,
+}
+
+impl Kind {
+    /// Does the result mean something else, or nothing?
+    pub fn changes_meaning(self) -> bool {
+        match self {
+            Self::Trace | Self::Panic | Self::Error => true,
+            Self::Policy | Self::Unsettled => false,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "policy",
+            Self::Trace => "trace",
+            Self::Panic => "panic",
+            Self::Error => "error",
+            Self::Unsettled => "a second run finds more",
+        })
+    }
+}
+
 impl Failure {
-    fn new(kind: &'static str, details: String) -> Box<Self> {
+    fn new(kind: Kind, details: String) -> Box<Self> {
         Box::new(Self {
             kind,
             details,
@@ -82,7 +120,7 @@ pub fn compare(
 ) -> Verdict {
     let policy = match module.policy() {
         Ok(policy) => policy,
-        Err(error) => return Verdict::Wrong(Failure::new("policy", error.to_string())),
+        Err(error) => return Verdict::Wrong(Failure::new(Kind::Policy, error.to_string())),
     };
     let optimized = optimize(&module.functions, isa, &policy, options, mode);
     let (optimized, stats) = match optimized {
@@ -120,7 +158,7 @@ pub fn compare(
             continue;
         }
         if let Some(difference) = before.difference(&after) {
-            let mut failure = Failure::new("trace", difference);
+            let mut failure = Failure::new(Kind::Trace, difference);
             failure.inputs = Some(inputs.clone());
             return Verdict::Wrong(failure);
         }
@@ -160,7 +198,7 @@ pub fn optimize(
             && mode == Mode::Alone
         {
             let details = format!("function {index}\n  first: {first}\n  again: {again}");
-            return Err(Failure::new("a second run finds more", details));
+            return Err(Failure::new(Kind::Unsettled, details));
         }
     }
     let functions = contexts.into_iter().map(|ctx| ctx.func).collect();
@@ -198,13 +236,13 @@ fn pass(
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(stats)) => Ok(stats),
         Ok(Err((index, error))) => Err(Failure::new(
-            "error",
+            Kind::Error,
             format!("function {index}: {error:?}"),
         )),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-            Err(Failure::new("panic", text.unwrap_or_default()))
+            Err(Failure::new(Kind::Panic, text.unwrap_or_default()))
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod heap;
 pub mod layout;
 pub mod machine;
 pub mod memory;
+pub mod nets;
 pub mod noise;
 pub mod shrink;
 pub mod trace;

@@ -1,0 +1,17 @@
+//! Throws every net over one planted mistake. Inserted into a copy of the
+//! sources; prints one line for each net: its name, what it caught, of how many.
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let mut number = || args.next().and_then(|arg| arg.parse().ok());
+    let (Some(mistake), Some(least), Some(most)) = (number(), number(), number()) else {
+        panic!("nets MISTAKE LEAST MOST");
+    };
+    cranelift_memopt::planted::switch_on(mistake as usize);
+    // What panics is caught, and need not say so.
+    std::panic::set_hook(Box::new(|_| {}));
+    for net in memopt_trace::nets::ALL {
+        let haul = (net.haul)(least, most);
+        println!("{}\t{}\t{}", net.name, haul.caught, haul.cases);
+    }
+}

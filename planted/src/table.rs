@@ -1,0 +1,97 @@
+//! Which net caught what.
+
+use crate::mistakes::Mistake;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What the nets made of one mistake.
+pub struct Row {
+    number: usize,
+    name: String,
+    /// Name, what was caught, cases; empty if the run itself went wrong, which
+    /// is what a mistake that runs away does.
+    hauls: Vec<(String, u64, u64)>,
+}
+
+impl Row {
+    fn is_caught(&self) -> bool {
+        self.hauls.iter().any(|(_, caught, _)| *caught > 0)
+    }
+
+    /// No mistake must not be caught, and every other one must.
+    fn is_good(&self) -> bool {
+        !self.hauls.is_empty() && self.is_caught() == (self.number > 0)
+    }
+}
+
+/// Runs `nets` for each of `mistakes`, `jobs` at a time.
+///
+/// # Errors
+///
+/// If the program cannot be started, or its output not be read.
+pub fn rows(
+    nets: &Path,
+    mistakes: &[(usize, &Mistake)],
+    limits: (u64, u64),
+    jobs: usize,
+) -> Result<Vec<Row>> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((number, mistake)) = mistakes.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let row = row(nets, *number, mistake, limits);
+            if let Ok(mut done) = done.lock() {
+                done.push(row);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(work);
+        }
+    });
+    let rows = done.into_inner().unwrap_or_default();
+    let mut rows: Vec<Row> = rows.into_iter().collect::<Result<_>>()?;
+    rows.sort_by_key(|row| row.number);
+    Ok(rows)
+}
+
+fn row(nets: &Path, number: usize, mistake: &Mistake, limits: (u64, u64)) -> Result<Row> {
+    let args = [number as u64, limits.0, limits.1].map(|arg| arg.to_string());
+    let output = Command::new(nets).args(args).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let hauls = text.lines().map(|line| {
+        let mut words = line.split('\t');
+        let name = words.next()?.to_owned();
+        let mut number = || words.next()?.parse().ok();
+        Some((name, number()?, number()?))
+    });
+    let hauls: Option<Vec<_>> = hauls.collect();
+    Ok(Row {
+        number,
+        name: mistake.name.clone(),
+        hauls: hauls.context("the nets say what is no table")?,
+    })
+}
+
+/// Prints the table; is every mistake caught?
+pub fn print(rows: &[Row]) -> bool {
+    for row in rows {
+        let hauls = row.hauls.iter();
+        let hauls = hauls.map(|(name, caught, cases)| format!("{name} {caught}/{cases}"));
+        let mark = if row.is_good() { ' ' } else { '!' };
+        println!(
+            "{mark} {:>2} {:<70} {}",
+            row.number,
+            row.name,
+            hauls.collect::<Vec<_>>().join("  ")
+        );
+    }
+    let mistakes = || rows.iter().filter(|row| row.number > 0);
+    let caught = mistakes().filter(|row| row.is_caught()).count();
+    println!("{caught} of {} mistakes caught", mistakes().count());
+    rows.iter().all(Row::is_good)
+}

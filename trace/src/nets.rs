@@ -1,0 +1,80 @@
+//! The nets that have to catch a mistake in the passes, each at fixed seeds.
+
+use crate::campaign::settings;
+use crate::compare::{Verdict, compare, host_isa};
+use crate::generate;
+
+/// Inputs of each module.
+const INPUTS: usize = 4;
+
+/// What a net has caught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Haul {
+    /// Cases in which the passes were seen to be wrong.
+    pub caught: u64,
+    /// Cases that were looked at.
+    pub cases: u64,
+}
+
+/// A way to see that the passes are wrong.
+pub struct Net {
+    /// What it is called.
+    pub name: &'static str,
+    /// Looks at the first cases, at least so many, and while it has caught
+    /// nothing at most so many.
+    pub haul: fn(least: u64, most: u64) -> Haul,
+}
+
+/// All nets.
+pub const ALL: &[Net] = &[Net {
+    name: "generated",
+    haul: generated,
+}];
+
+/// Generated modules, before against after.
+fn generated(least: u64, most: u64) -> Haul {
+    let isa = host_isa();
+    cast(least, most, |seed| {
+        let module = generate::module(seed);
+        let inputs = generate::inputs(seed, INPUTS);
+        settings(&module, seed).iter().any(|setting| {
+            let verdict = compare(&module, &inputs, &*isa, &setting.options, setting.mode);
+            is_caught(&verdict)
+        })
+    })
+}
+
+/// That the passes do not settle is a defect, but changes no meaning.
+fn is_caught(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Wrong(failure) => failure.kind.changes_meaning(),
+        Verdict::Equal { .. } => false,
+    }
+}
+
+fn cast(least: u64, most: u64, is_caught: impl Fn(u64) -> bool) -> Haul {
+    let mut haul = Haul::default();
+    for seed in 0..most {
+        if seed >= least && haul.caught > 0 {
+            break;
+        }
+        haul.cases += 1;
+        haul.caught += u64::from(is_caught(seed));
+    }
+    haul
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_net_goes_on_until_it_has_caught_something() {
+        let haul = cast(5, 100, |seed| seed == 2 || seed == 30);
+        assert_eq!((haul.caught, haul.cases), (1, 5));
+        let haul = cast(5, 100, |seed| seed == 30);
+        assert_eq!((haul.caught, haul.cases), (1, 31));
+        let haul = cast(5, 100, |_| false);
+        assert_eq!((haul.caught, haul.cases), (0, 100));
+    }
+}
