@@ -13,6 +13,12 @@ pub struct Options {
     pub dead_stores: bool,
     /// Fold branches that memory facts decide.
     pub fold_branches: bool,
+    /// Take ways past branches that they decide.
+    pub thread_branches: bool,
+    /// Move stores, and what feeds them, to the ways that need them.
+    pub sink_stores: bool,
+    /// Move loads and stores to those ways into their block that need them.
+    pub partly_redundant: bool,
     /// Free stack slots that nothing names any more.
     pub unused_slots: bool,
     /// Let upstream's egraph pass run once more over what the edits uncovered.
@@ -29,6 +35,9 @@ impl Default for Options {
             unused_loads: true,
             dead_stores: true,
             fold_branches: true,
+            thread_branches: true,
+            sink_stores: true,
+            partly_redundant: true,
             unused_slots: true,
             rerun_egraph: true,
             edit_limit: None,
@@ -41,13 +50,16 @@ impl Options {
     ///
     /// The pattern has no `..`, so that a new pass breaks the build here until
     /// it can be switched off.
-    pub fn switches(&mut self) -> [(&'static str, &mut bool); 7] {
+    pub fn switches(&mut self) -> [(&'static str, &mut bool); 10] {
         let Self {
             forward_loads,
             noop_stores,
             unused_loads,
             dead_stores,
             fold_branches,
+            thread_branches,
+            sink_stores,
+            partly_redundant,
             unused_slots,
             rerun_egraph,
             edit_limit: _,
@@ -58,6 +70,9 @@ impl Options {
             ("unused_loads", unused_loads),
             ("dead_stores", dead_stores),
             ("fold_branches", fold_branches),
+            ("thread_branches", thread_branches),
+            ("sink_stores", sink_stores),
+            ("partly_redundant", partly_redundant),
             ("unused_slots", unused_slots),
             ("rerun_egraph", rerun_egraph),
         ]

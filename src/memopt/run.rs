@@ -6,12 +6,18 @@ use super::analysis::memory::{Memory, TargetFacts};
 use super::analysis::reaching::Reaching;
 use super::analysis::slots::{Privacy, Slots};
 use super::analysis::upcoming::Upcoming;
+use super::analysis::values::Values;
 use super::facts::calls::{Policy, is_asynchronous};
 use super::facts::effect::{Effect, any_inst, effect};
 use super::one_region::Tags;
 use super::options::Options;
-use super::passes::apply::{Applier, Changes, Edit};
-use super::passes::{branches, compares, dead_code, dead_stores, known_values, unused_slots};
+use super::passes::apply::{Applier, Changes, Copied, Edit};
+use super::passes::repair::{self, Broken};
+use super::passes::sinking::Sinking;
+use super::passes::{
+    branches, compares, dead_code, dead_stores, empty_blocks, known_values, partly_redundant,
+    sink_values, threading, unused_params, unused_slots,
+};
 use super::stats::Stats;
 use crate::control::ControlPlane;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
@@ -62,6 +68,8 @@ pub fn run(
         room: options.edit_limit,
         target: TargetFacts::of(isa),
         names_handler: false,
+        has_sunk: false,
+        copied: Vec::new(),
     };
     if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&run.ctx.func) {
         return Ok(run.stats);
@@ -112,6 +120,10 @@ struct Run<'a> {
     /// its `try_call`, even if nothing leads to it, so that the graph is left
     /// as it is.
     names_handler: bool,
+    /// Stores have moved, so that what feeds them can follow.
+    has_sunk: bool,
+    /// Values that have copies and await repair.
+    copied: Vec<Copied>,
 }
 
 impl Run<'_> {
@@ -175,7 +187,179 @@ impl Run<'_> {
         if removed.any {
             changes = changes.and(removed).and(self.dead_code());
         }
-        Ok(changes.and(self.unused_slots()))
+        changes = changes.and(self.unused_slots());
+        if !changes.any && !self.names_handler {
+            changes = self.ways()?;
+        }
+        Ok(changes)
+    }
+
+    /// What concerns some ways through the function and not others. Each pass
+    /// changes the graph, so that those before it come first again.
+    fn ways(&mut self) -> CodegenResult<Changes> {
+        let mut changes = self.joins()?;
+        if !changes.any && self.options.sink_stores {
+            changes = self.sink()?;
+        }
+        if changes.any {
+            changes = changes.and(self.unused_values());
+            if self.bypass_empty_blocks()? {
+                changes = changes.and(self.unused_values());
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Removes what nobody uses, parameters included.
+    fn unused_values(&mut self) -> Changes {
+        let mut changes = self.dead_code();
+        while self.remove_unused_params() {
+            changes = changes.and(self.dead_code());
+        }
+        changes
+    }
+
+    fn bypass_empty_blocks(&mut self) -> CodegenResult<bool> {
+        let Context {
+            func, cfg, domtree, ..
+        } = &mut *self.ctx;
+        let bypassed = self.room != Some(0) && empty_blocks::bypass(func, cfg, domtree);
+        if bypassed {
+            self.ctx.flowgraph();
+            self.tidy()?;
+        }
+        Ok(bypassed)
+    }
+
+    /// Ways past branches; and if there are none, accesses that only some ways
+    /// into a block need.
+    fn joins(&mut self) -> CodegenResult<Changes> {
+        let edits = self.look_at_joins();
+        let changes = self.apply(&edits);
+        if changes.graph {
+            self.ctx.flowgraph();
+            self.repair();
+            self.tidy()?;
+        }
+        Ok(changes)
+    }
+
+    fn look_at_joins(&mut self) -> Vec<Edit> {
+        let options = self.options;
+        if !options.thread_branches && !options.partly_redundant {
+            return Vec::new();
+        }
+        self.ctx.compute_loop_analysis();
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let Some(dominance) = Dominance::new(&graph) else {
+            return Vec::new();
+        };
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        let mut reaching = Reaching::new(&memory, &order, &graph, &dominance);
+        let values = Values::of_loads(&memory, &order, &graph, &dominance, &mut reaching);
+        let mut edits = Vec::new();
+        if options.thread_branches {
+            edits = threading::edits(&values, &graph, &mut reaching);
+        }
+        if edits.is_empty() && options.partly_redundant {
+            let loops = &self.ctx.loop_analysis;
+            let depth = |block| loops.loop_level(block).level();
+            edits = partly_redundant::edits(&values, &graph, &mut reaching, &depth, options);
+        }
+        self.stats.limits_hit += reaching.limits_hit;
+        edits
+    }
+
+    /// Gives the uses of values that were copied the definitions that reach
+    /// them.
+    fn repair(&mut self) {
+        let mut copied = core::mem::take(&mut self.copied);
+        copied.sort_unstable();
+        let mut broken: Vec<Broken> = Vec::new();
+        for Copied { value, block, copy } in copied {
+            match broken.last_mut() {
+                Some(broken) if broken.value == value => broken.copies.push((block, copy)),
+                Some(_) | None => broken.extend(Broken::new(&self.ctx.func, value, block, copy)),
+            }
+        }
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let dominance = Dominance::without_limit(&graph);
+        repair::repair(&mut self.ctx.func, &order, &graph, &dominance, &broken);
+    }
+
+    /// Moves stores to the ways that need them, and what feeds those.
+    fn sink(&mut self) -> CodegenResult<Changes> {
+        let edits = self.look_for_sinking();
+        let mut changes = self.apply(&edits);
+        if changes.graph {
+            self.has_sunk = true;
+            self.ctx.flowgraph();
+            self.tidy()?;
+        }
+        if self.has_sunk {
+            changes = changes.and(self.sink_values());
+        }
+        Ok(changes)
+    }
+
+    fn look_for_sinking(&mut self) -> Vec<Edit> {
+        self.ctx.compute_loop_analysis();
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let Some(dominance) = Dominance::new(&graph) else {
+            return Vec::new();
+        };
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        let reaching = Reaching::new(&memory, &order, &graph, &dominance);
+        let loops = &self.ctx.loop_analysis;
+        let depth = |block| loops.loop_level(block).level();
+        let dead_stores = self.options.dead_stores;
+        let sinking = Sinking::new(&memory, &order, &graph, &depth, dead_stores, |event| {
+            reaching.slot_is_private(event)
+        });
+        let Some(mut sinking) = sinking else {
+            return Vec::new();
+        };
+        let questions = sinking.questions();
+        if questions.is_empty() {
+            return Vec::new();
+        }
+        let reversed = Graph::reversed(&graph);
+        let repeating = graph.repeating_nodes();
+        let upcoming =
+            Upcoming::with_questions_at_starts(&memory, &order, &reversed, &repeating, &questions);
+        let Some(mut upcoming) = upcoming else {
+            self.stats.limits_hit += 1;
+            return Vec::new();
+        };
+        let edit = sinking.edit(&mut upcoming);
+        self.stats.limits_hit += upcoming.limits_hit + sinking.limits_hit;
+        edit.into_iter().collect()
+    }
+
+    fn sink_values(&mut self) -> Changes {
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let Some(dominance) = Dominance::new(&graph) else {
+            return Changes::default();
+        };
+        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
+        let reaching = Reaching::new(&memory, &order, &graph, &dominance);
+        let edits = sink_values::edits(&memory, &order, &graph, &dominance, |event| {
+            reaching.slot_is_private(event)
+        });
+        self.apply(&edits)
+    }
+
+    fn remove_unused_params(&mut self) -> bool {
+        if self.room == Some(0) {
+            return false;
+        }
+        let params = unused_params::find(&self.ctx.func);
+        unused_params::remove(&mut self.ctx.func, &params);
+        !params.is_empty()
     }
 
     /// What memory holds where: forwarded loads, no-op stores, comparisons.
@@ -227,11 +411,17 @@ impl Run<'_> {
         let changes = self.apply(&edits);
         if changes.graph {
             self.ctx.flowgraph();
-            self.remove_unreachable_blocks()?;
-            self.ctx.remove_constant_phis(self.isa)?;
-            self.ctx.func.dfg.resolve_all_aliases();
+            self.tidy()?;
         }
         Ok(changes)
+    }
+
+    /// Removes what a change of the graph has left behind.
+    fn tidy(&mut self) -> CodegenResult<()> {
+        self.remove_unreachable_blocks()?;
+        self.ctx.remove_constant_phis(self.isa)?;
+        self.ctx.func.dfg.resolve_all_aliases();
+        Ok(())
     }
 
     fn dead_code(&mut self) -> Changes {
@@ -268,6 +458,7 @@ impl Run<'_> {
             func: &mut self.ctx.func,
             stats: &mut self.stats,
             room: &mut self.room,
+            copied: &mut self.copied,
         };
         applier.apply(edits)
     }

@@ -20,6 +20,16 @@ pub struct Stats {
     pub folded_compares: u32,
     /// Branches turned into jumps.
     pub folded_branches: u32,
+    /// Ways that go past a branch which they decide.
+    pub threaded_branches: u32,
+    /// Stores moved down to the ways that need them.
+    pub sunk_stores: u32,
+    /// Loads moved down to the ways that need them.
+    pub sunk_loads: u32,
+    /// Loads moved up to the ways into their block that need them.
+    pub raised_loads: u32,
+    /// Stores moved up to the ways into their block that need them.
+    pub raised_stores: u32,
     /// Stack slots that no longer take space in the frame.
     pub freed_slots: u32,
     /// Rounds of all passes that made an edit.
@@ -30,7 +40,7 @@ pub struct Stats {
 
 impl Stats {
     /// Each counter with its name, in a fixed order.
-    pub fn counters(&self) -> [(&'static str, u32); 10] {
+    pub fn counters(&self) -> [(&'static str, u32); 15] {
         let Self {
             forwarded_loads,
             joined_loads,
@@ -39,6 +49,11 @@ impl Stats {
             dead_stores,
             folded_compares,
             folded_branches,
+            threaded_branches,
+            sunk_stores,
+            sunk_loads,
+            raised_loads,
+            raised_stores,
             freed_slots,
             rounds,
             limits_hit,
@@ -51,6 +66,11 @@ impl Stats {
             ("dead_stores", dead_stores),
             ("folded_compares", folded_compares),
             ("folded_branches", folded_branches),
+            ("threaded_branches", threaded_branches),
+            ("sunk_stores", sunk_stores),
+            ("sunk_loads", sunk_loads),
+            ("raised_loads", raised_loads),
+            ("raised_stores", raised_stores),
             ("freed_slots", freed_slots),
             ("rounds", rounds),
             ("limits_hit", limits_hit),
@@ -66,6 +86,11 @@ impl Stats {
             + self.dead_stores
             + self.folded_compares
             + self.folded_branches
+            + self.threaded_branches
+            + self.sunk_stores
+            + self.sunk_loads
+            + self.raised_loads
+            + self.raised_stores
             + self.freed_slots
     }
 
@@ -79,6 +104,11 @@ impl Stats {
             dead_stores,
             folded_compares,
             folded_branches,
+            threaded_branches,
+            sunk_stores,
+            sunk_loads,
+            raised_loads,
+            raised_stores,
             freed_slots,
             rounds,
             limits_hit,
@@ -90,6 +120,11 @@ impl Stats {
         *dead_stores += other.dead_stores;
         *folded_compares += other.folded_compares;
         *folded_branches += other.folded_branches;
+        *threaded_branches += other.threaded_branches;
+        *sunk_stores += other.sunk_stores;
+        *sunk_loads += other.sunk_loads;
+        *raised_loads += other.raised_loads;
+        *raised_stores += other.raised_stores;
         *freed_slots += other.freed_slots;
         *rounds += other.rounds;
         *limits_hit += other.limits_hit;

@@ -281,11 +281,14 @@ impl Restoring<'_, '_> {
     }
 
     fn holds_entry_value(&mut self, end: EventIndex, class: Class, location: Location) -> bool {
-        match self.reaching.source_at_end(end, class, location) {
+        let Some(sources) = self.reaching.sources_at_end(end, class, location) else {
+            return false;
+        };
+        sources.into_iter().all(|source| match source {
             Source::Entry => true,
             Source::Store(store) => self.stores_entry_value(store, location),
             Source::Event(_) | Source::Join(_) | Source::Unknown => false,
-        }
+        })
     }
 
     /// Does the store put back what the location held on entry?

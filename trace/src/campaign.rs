@@ -85,15 +85,7 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
 fn options(rng: &mut Rng) -> Options {
     let mut options = Options::default();
     if rng.u8(..4) == 0 {
-        for switch in [
-            &mut options.forward_loads,
-            &mut options.noop_stores,
-            &mut options.unused_loads,
-            &mut options.dead_stores,
-            &mut options.fold_branches,
-            &mut options.unused_slots,
-            &mut options.rerun_egraph,
-        ] {
+        for (_, switch) in options.switches() {
             *switch = rng.u8(..4) != 0;
         }
     }

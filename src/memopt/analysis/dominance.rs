@@ -20,6 +20,7 @@ const FRONTIER_ENTRIES_PER_EDGE: usize = 64;
 
 /// The dominator tree of a graph and the frontier of every node.
 pub struct Dominance {
+    idom: Vec<Node>,
     children: Lists,
     frontier: Lists,
     /// When the walk over the tree enters and leaves a node.
@@ -31,20 +32,40 @@ impl Dominance {
     ///
     /// Cost: O(edges · log nodes), and the size of the frontiers.
     pub fn new(graph: &Graph) -> Option<Self> {
+        let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
+        let idom = SemiNca::new(graph).run(graph);
+        let frontier = frontiers(graph, &idom, (edges + 64) * FRONTIER_ENTRIES_PER_EDGE)?;
+        Some(Self::from_parts(graph, idom, frontier))
+    }
+
+    /// Computes both, however large the frontiers are.
+    pub fn without_limit(graph: &Graph) -> Self {
+        let idom = SemiNca::new(graph).run(graph);
+        let frontier = frontiers(graph, &idom, usize::MAX);
+        let frontier = frontier.expect("there is no limit");
+        Self::from_parts(graph, idom, frontier)
+    }
+
+    fn from_parts(graph: &Graph, idom: Vec<Node>, frontier: Lists) -> Self {
         // No edge leads back to where a function begins or ends.
         debug_assert!(graph.preds(graph.entry).is_empty());
-        let idom = SemiNca::new(graph).run(graph);
-        let frontier = frontiers(graph, &idom)?;
         let inner = (0..graph.len() as Node).filter(|node| *node != graph.entry);
         let children = inner.map(|node| (idom[node as usize], node));
         let children = Lists::collect(graph.len(), children);
         let mut dominance = Self {
+            idom,
             children,
             frontier,
             span: vec![(0, 0); graph.len()],
         };
         dominance.number_tree(graph.entry);
-        Some(dominance)
+        dominance
+    }
+
+    /// The closest node that dominates `node` and is another; the entry's is
+    /// the entry.
+    pub fn parent(&self, node: Node) -> Node {
+        self.idom[node as usize]
     }
 
     /// Calls `enter` and `leave` around each subtree, parents first.
@@ -93,10 +114,9 @@ impl Dominance {
     }
 }
 
-fn frontiers(graph: &Graph, idom: &[Node]) -> Option<Lists> {
+/// The frontier of every node; `None` if they hold more than `room` together.
+fn frontiers(graph: &Graph, idom: &[Node], room: usize) -> Option<Lists> {
     let mut pairs = Vec::new();
-    let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
-    let room = (edges + 64) * FRONTIER_ENTRIES_PER_EDGE;
     let mut last = vec![Node::MAX; graph.len()];
     for join in 0..graph.len() as Node {
         let preds = graph.preds(join);

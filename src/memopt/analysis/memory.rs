@@ -266,6 +266,14 @@ impl<'a> Memory<'a> {
         self.slot_classes[&slot]
     }
 
+    /// The class of `access`; that of its slot while that is `private`.
+    pub fn class_of(&self, access: &Access, private: bool) -> Class {
+        match access.slot() {
+            Some(slot) if private => self.slot_class(slot),
+            Some(_) | None => access.class.unwrap_or(ANY),
+        }
+    }
+
     /// The number of classes of regions and slots together.
     pub fn classes(&self) -> u32 {
         ANY + 1 + (self.regions.data.len() + self.slot_classes.len()) as u32

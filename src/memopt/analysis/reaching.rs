@@ -84,7 +84,7 @@ impl<'a> Reaching<'a> {
         Self::with_classes_at_ends(memory, order, graph, dominance, &[])
     }
 
-    /// The same, and [`Self::source_at_end`] can be asked about `classes`.
+    /// The same, and [`Self::sources_at_end`] can be asked about `classes`.
     ///
     /// Cost: also O(`classes` · ends of the function).
     pub fn with_classes_at_ends(
@@ -168,12 +168,32 @@ impl<'a> Reaching<'a> {
     }
 
     /// Where the bytes come from that a location in `class` holds where the
-    /// function ends by `event`.
+    /// function ends by `event`, on all ways there: no source is a join, unless
+    /// the address means something else before it.
     ///
     /// Only for a class that was announced to [`Self::with_classes_at_ends`].
-    pub fn source_at_end(&mut self, event: EventIndex, class: Class, location: Location) -> Source {
+    /// `None` if the search is given up.
+    pub fn sources_at_end(
+        &mut self,
+        event: EventIndex,
+        class: Class,
+        location: Location,
+    ) -> Option<Vec<Source>> {
         let op = self.end_ops[&(event, class)];
-        self.search(location, class, op, false)
+        if !self.versions.is_tracked(class) {
+            return None;
+        }
+        let state = self.versions.before(op);
+        let mut query = self.query(location, false)?;
+        query.all = Some(Vec::new());
+        let found = query.walk(state);
+        let exhausted = query.steps == 0;
+        let mut sources = query.all?;
+        if let Found::Source(source) = found {
+            sources.push(source);
+        }
+        self.limits_hit += u32::from(exhausted);
+        (!exhausted).then_some(sources)
     }
 
     fn source_at(&mut self, access: &Access, op: OpIndex, private: bool) -> Source {
@@ -220,6 +240,22 @@ impl<'a> Reaching<'a> {
         answer && !exhausted
     }
 
+    /// Where the bytes come from that the access `event` would find at the end
+    /// of each predecessor of the node `join`; [`Source::Join`] of that node
+    /// where nothing has written them on the way round.
+    ///
+    /// Only for an access whose [`Self::source`] is that join. `None` as for
+    /// [`Self::is_known_on_all_ways`].
+    pub fn ways(&mut self, event: EventIndex, join: Node) -> Option<Vec<(Node, Source)>> {
+        let mut ways = Vec::new();
+        let mut collect = |pred, source: Option<Source>| {
+            ways.push((pred, source.unwrap_or(Source::Join(join))));
+            true
+        };
+        self.is_known_on_all_ways(event, join, &mut collect)
+            .then_some(ways)
+    }
+
     fn search(&mut self, location: Location, class: Class, op: OpIndex, private: bool) -> Source {
         if !self.versions.is_tracked(class) {
             return Source::Unknown;
@@ -253,6 +289,7 @@ impl<'a> Reaching<'a> {
             joins: FxHashMap::default(),
             steps: MAX_STEPS,
             question: None,
+            all: None,
         })
     }
 }
@@ -277,6 +314,8 @@ struct Query<'q, 'a> {
     steps: u32,
     /// What is to be asked at a join.
     question: Option<Question<'q>>,
+    /// Collects what is found behind joins, which are then no answer.
+    all: Option<Vec<Source>>,
 }
 
 /// Something to be asked about each input of a join.
@@ -397,6 +436,17 @@ impl Query<'_, '_> {
         })
     }
 
+    /// Adds what is found on all ways into a join.
+    fn collect(&mut self, inputs: impl Iterator<Item = (Node, State)>) {
+        for (_, state) in inputs {
+            if let Found::Source(source) = self.walk(state)
+                && let Some(all) = &mut self.all
+            {
+                all.push(source);
+            }
+        }
+    }
+
     /// Follows all predecessors of `node`, unless the address means something
     /// else there. One answer from all of them is the answer.
     fn join(&mut self, node: Node, inputs: impl Iterator<Item = (Node, State)>) -> Found {
@@ -415,6 +465,10 @@ impl Query<'_, '_> {
             None => {}
         }
         self.joins.insert(node, None);
+        if self.all.is_some() {
+            self.collect(inputs);
+            return Found::Cycle;
+        }
         if self.asks_at(node) {
             let answer = self.ask(node, inputs);
             if let Some(question) = &mut self.question {

@@ -17,11 +17,11 @@ use super::graph::{Graph, Node, Order};
 use super::memory::{ANY, Access, Call, Classes, EventIndex, EventKind, Memory, defining_node};
 use super::slots::Privacy;
 use super::versions::{
-    Class, Definition, EPOCH, Op, OpIndex, Ops, State, TRAP_EPOCH, Version, Versions,
+    Class, Definition, EPOCH, Op, OpIndex, Ops, RETURN_EPOCH, State, TRAP_EPOCH, Versions,
 };
-use crate::FxHashSet;
 use crate::ir::StackSlot;
 use crate::memopt::facts::location::{Location, Overlap, Root};
+use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 
 /// Versions that one query may look at. As for loads, see
@@ -42,6 +42,8 @@ pub struct Upcoming<'a> {
     region_ops: Vec<OpIndex>,
     /// The operation of each event in the class of its slot.
     slot_ops: Vec<OpIndex>,
+    /// What may be asked at the start of a node.
+    start_ops: FxHashMap<(Node, Class), OpIndex>,
     event_of_op: Vec<EventIndex>,
     /// Does the operation stand for the access, or does it observe all?
     is_access: Vec<bool>,
@@ -60,12 +62,28 @@ impl<'a> Upcoming<'a> {
         reversed: &'a Graph,
         repeating: &'a [bool],
     ) -> Option<Self> {
+        Self::with_questions_at_starts(memory, order, reversed, repeating, &[])
+    }
+
+    /// The same, and [`Self::is_observed_from`] can be asked about the classes
+    /// at the starts of the nodes in `questions`, which are sorted.
+    pub fn with_questions_at_starts(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        reversed: &'a Graph,
+        repeating: &'a [bool],
+        questions: &[(Node, Class)],
+    ) -> Option<Self> {
         let dominance = Dominance::new(reversed)?;
         let mut builder = Builder::new(memory);
+        let mut questions = questions.iter().copied().peekable();
         for node in 0..order.len() as Node {
             builder.starts.push(builder.list.len() as u32);
             for event in memory.of_node(node).rev() {
                 builder.add(event);
+            }
+            while let Some((_, class)) = questions.next_if(|(at, _)| *at == node) {
+                builder.ask(node, class);
             }
         }
         // The exit has no events.
@@ -85,6 +103,7 @@ impl<'a> Upcoming<'a> {
             versions,
             region_ops: builder.region_ops,
             slot_ops: builder.slot_ops,
+            start_ops: builder.start_ops,
             event_of_op: builder.event_of_op,
             is_access: builder.is_access,
         })
@@ -98,30 +117,76 @@ impl<'a> Upcoming<'a> {
         let Some(access) = memory.access(event) else {
             return true;
         };
-        let (op, class) = match access.slot() {
-            Some(slot) if private => (self.slot_ops[event as usize], memory.slot_class(slot)),
-            Some(_) | None => (self.region_ops[event as usize], access.class.unwrap_or(ANY)),
+        let op = if private && access.slot().is_some() {
+            self.slot_ops[event as usize]
+        } else {
+            self.region_ops[event as usize]
         };
+        let node = memory.events[event as usize].node;
+        self.is_observed_after(op, node, access, private)
+    }
+
+    /// May anyone see what the store `event` writes if it were written on the
+    /// way to `node`? `private` as for [`Self::is_observed`], there.
+    ///
+    /// From the store, only that one edge may lead back in reverse postorder.
+    /// Of a class that was not announced for `node`, everything is observed.
+    pub fn is_observed_from(&mut self, node: Node, event: EventIndex, private: bool) -> bool {
+        let memory = self.memory;
+        let Some(access) = memory.access(event) else {
+            return true;
+        };
+        match self
+            .start_ops
+            .get(&(node, memory.class_of(access, private)))
+        {
+            Some(op) => {
+                let home = memory.events[event as usize].node;
+                let forward = node > home || self.is_steady(access) == Some(true);
+                !forward || self.is_observed_after(*op, node, access, private)
+            }
+            None => true,
+        }
+    }
+
+    /// Does the base of `access` mean one address for the whole run of the
+    /// function? `None` if its definition cannot be reached.
+    fn is_steady(&self, access: &Access) -> Option<bool> {
+        match access.location.address.root {
+            Root::Value(value) => {
+                let node = defining_node(self.memory.func, self.order, value)?;
+                Some(!self.repeating[node as usize])
+            }
+            Root::Slot(_) | Root::Shared(..) => Some(true),
+        }
+    }
+
+    /// May anyone see what the store `access` writes, behind `op` in `node`?
+    fn is_observed_after(
+        &mut self,
+        op: OpIndex,
+        node: Node,
+        access: &Access,
+        private: bool,
+    ) -> bool {
+        let memory = self.memory;
+        let class = memory.class_of(access, private);
         if op == NONE || !self.versions.is_tracked(class) {
             return true;
         }
-        let steady = match access.location.address.root {
-            Root::Value(value) => match defining_node(memory.func, self.order, value) {
-                Some(node) => !self.repeating[node as usize],
-                None => return true,
-            },
-            Root::Slot(_) | Root::Shared(..) => true,
+        let Some(steady) = self.is_steady(access) else {
+            return true;
         };
         let query = Query {
             upcoming: self,
             location: access.location,
             private,
             traps_observe: !private && memory.survives_trap(class),
+            returns_observe: !private && access.slot().is_none(),
             steady,
             seen: FxHashSet::default(),
             steps: MAX_STEPS,
         };
-        let node = memory.events[event as usize].node;
         let (observed, steps) = query.run(self.versions.before(op), node);
         if steps == 0 {
             self.limits_hit += 1;
@@ -136,6 +201,9 @@ struct Query<'q, 'a> {
     location: Location,
     private: bool,
     traps_observe: bool,
+    /// Whoever knows the address of a slot of ours may read it until we return,
+    /// and no longer.
+    returns_observe: bool,
     /// Does the base mean one address for the whole run of the function?
     steady: bool,
     /// Branches whose ways on have been queued.
@@ -212,22 +280,19 @@ impl Query<'_, '_> {
         if self.private {
             return false;
         }
-        let (epoch, traps) = self.epochs_at(own);
-        state.epoch != epoch || (self.traps_observe && state.traps != traps)
+        let at = self.state_at(own);
+        state.epoch != at.epoch
+            || (self.traps_observe && state.traps != at.traps)
+            || (self.returns_observe && state.returns != at.returns)
     }
 
-    fn epochs_at(&self, own: Definition) -> (Version, Version) {
+    /// The state when `own` happens, as far as the epochs go.
+    fn state_at(&self, own: Definition) -> State {
         let versions = &self.upcoming.versions;
         match own {
-            Definition::Entry => (Versions::entry(), Versions::entry()),
-            Definition::Op(op) => {
-                let state = versions.before(op);
-                (state.epoch, state.traps)
-            }
-            Definition::Phi(phi) => {
-                let state = versions.at_phi(phi);
-                (state.epoch, state.traps)
-            }
+            Definition::Entry => Versions::entry_state(),
+            Definition::Op(op) => versions.before(op),
+            Definition::Phi(phi) => versions.at_phi(phi),
         }
     }
 
@@ -268,6 +333,7 @@ struct Builder<'a> {
     is_access: Vec<bool>,
     region_ops: Vec<OpIndex>,
     slot_ops: Vec<OpIndex>,
+    start_ops: FxHashMap<(Node, Class), OpIndex>,
 }
 
 impl<'a> Builder<'a> {
@@ -281,6 +347,7 @@ impl<'a> Builder<'a> {
             is_access: Vec::new(),
             region_ops: alloc::vec![NONE; events],
             slot_ops: alloc::vec![NONE; events],
+            start_ops: FxHashMap::default(),
         }
     }
 
@@ -295,6 +362,19 @@ impl<'a> Builder<'a> {
         op
     }
 
+    /// Lets `class` be asked about at the start of `node`.
+    fn ask(&mut self, node: Node, class: Class) {
+        let op = self.list.len() as OpIndex;
+        self.list.push(Op {
+            class,
+            defines: false,
+        });
+        // Nothing leads to an operation that defines nothing.
+        self.event_of_op.push(EventIndex::MAX);
+        self.is_access.push(false);
+        self.start_ops.insert((node, class), op);
+    }
+
     /// Adds what `event` does, last things first.
     fn add(&mut self, event: EventIndex) {
         let memory = self.memory;
@@ -306,8 +386,11 @@ impl<'a> Builder<'a> {
         match &memory.events[event as usize].kind {
             EventKind::Access(access) => self.access(event, access),
             EventKind::Call(call) => self.call(event, call),
-            EventKind::Barrier | EventKind::End => {
+            EventKind::Barrier => {
                 self.push(event, EPOCH, false);
+            }
+            EventKind::End => {
+                self.push(event, RETURN_EPOCH, false);
             }
             EventKind::Trap => {
                 self.push(event, TRAP_EPOCH, false);

@@ -10,10 +10,10 @@
 //! the reversed graph it is what happens next: the read, overwrite or observer
 //! that a store meets first.
 //!
-//! Two classes are *epochs*. A fence or an opaque call concerns every class,
+//! Some classes are *epochs*. A fence or an opaque call concerns every class,
 //! and is one operation in an epoch instead of one in each class, so that it
 //! costs O(1) and not O(regions). A [`State`] is therefore a version of a class
-//! together with the versions of both epochs: when an operation recorded the
+//! together with the versions of the epochs: when an operation recorded the
 //! same epoch, nothing that concerns everything came between.
 //!
 //! Previous work: memory SSA (Novillo, 2007), with one variable per class as
@@ -34,8 +34,15 @@ pub const EPOCH: Class = 0;
 /// the reversed graph.
 pub const TRAP_EPOCH: Class = 1;
 
-/// The first number that is free for other classes.
-pub const FIRST_CLASS: Class = 2;
+/// What ends the function in view of all memory but its own frame: returns.
+/// Only used over the reversed graph.
+pub const RETURN_EPOCH: Class = 2;
+
+/// The number of epochs, and the first number that is free for other classes.
+pub const FIRST_CLASS: Class = 3;
+
+/// A version of each epoch.
+type Epochs = [Version; FIRST_CLASS as usize];
 
 /// An operation, by its position in the sequence of all.
 pub type OpIndex = u32;
@@ -67,7 +74,7 @@ pub enum Definition {
 /// A phi, by its position in the sequence of all.
 pub type PhiIndex = u32;
 
-/// A version of one class and of both epochs, at one point.
+/// A version of one class and of the epochs, at one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// The class in question.
@@ -76,6 +83,19 @@ pub struct State {
     pub epoch: Version,
     /// [`TRAP_EPOCH`].
     pub traps: Version,
+    /// [`RETURN_EPOCH`].
+    pub returns: Version,
+}
+
+impl State {
+    fn new(own: Version, [epoch, traps, returns]: Epochs) -> Self {
+        Self {
+            own,
+            epoch,
+            traps,
+            returns,
+        }
+    }
 }
 
 const ENTRY: Version = Version(0);
@@ -103,9 +123,9 @@ pub struct Versions {
     phis: Vec<Phi>,
     args: Vec<Version>,
     /// Epochs after the phis of each node.
-    node_start: Vec<[Version; 2]>,
+    node_start: Vec<Epochs>,
     /// Epochs after the last operation of each node.
-    node_end: Vec<[Version; 2]>,
+    node_end: Vec<Epochs>,
     tracked: Vec<bool>,
 }
 
@@ -135,8 +155,8 @@ impl Versions {
             before: Vec::with_capacity(ops.list.len()),
             phis: Vec::new(),
             args: Vec::new(),
-            node_start: vec![[ENTRY; 2]; graph.len()],
-            node_end: vec![[ENTRY; 2]; graph.len()],
+            node_start: vec![[ENTRY; FIRST_CLASS as usize]; graph.len()],
+            node_end: vec![[ENTRY; FIRST_CLASS as usize]; graph.len()],
             tracked: vec![true; ops.classes as usize],
         };
         this.place_phis(graph, dominance, ops);
@@ -173,6 +193,11 @@ impl Versions {
         ENTRY
     }
 
+    /// The same, of all epochs too.
+    pub fn entry_state() -> State {
+        State::new(ENTRY, [ENTRY; FIRST_CLASS as usize])
+    }
+
     /// The version that `op` defines.
     pub fn defined_by(op: OpIndex) -> Version {
         Version(op + 1)
@@ -185,12 +210,8 @@ impl Versions {
 
     /// The epochs at the start of the node of `phi`, and `phi` itself.
     pub fn at_phi(&self, phi: PhiIndex) -> State {
-        let [epoch, traps] = self.node_start[self.phi_node(phi) as usize];
-        State {
-            own: self.phi_version(phi),
-            epoch,
-            traps,
-        }
+        let epochs = self.node_start[self.phi_node(phi) as usize];
+        State::new(self.phi_version(phi), epochs)
     }
 
     /// The state of the class of `phi` at the end of each predecessor of its
@@ -203,15 +224,10 @@ impl Versions {
         let phi = self.phis[phi as usize];
         let preds = graph.preds(phi.node);
         let args = &self.args[phi.args as usize..];
-        preds.iter().zip(args).map(|(pred, own)| {
-            let [epoch, traps] = self.node_end[*pred as usize];
-            let state = State {
-                own: *own,
-                epoch,
-                traps,
-            };
-            (*pred, state)
-        })
+        preds
+            .iter()
+            .zip(args)
+            .map(|(pred, own)| (*pred, State::new(*own, self.node_end[*pred as usize])))
     }
 
     /// The same at the predecessors of `node` for a class that has no phi
@@ -222,10 +238,10 @@ impl Versions {
         node: Node,
         own: Version,
     ) -> impl Iterator<Item = (Node, State)> + 'a {
-        graph.preds(node).iter().map(move |pred| {
-            let [epoch, traps] = self.node_end[*pred as usize];
-            (*pred, State { own, epoch, traps })
-        })
+        graph
+            .preds(node)
+            .iter()
+            .map(move |pred| (*pred, State::new(own, self.node_end[*pred as usize])))
     }
 
     fn phi_version(&self, phi: PhiIndex) -> Version {
@@ -269,12 +285,7 @@ impl Versions {
     }
 
     fn rename(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) {
-        let unknown = State {
-            own: ENTRY,
-            epoch: ENTRY,
-            traps: ENTRY,
-        };
-        self.before.resize(ops.list.len(), unknown);
+        self.before.resize(ops.list.len(), Self::entry_state());
         let phi_starts = self.phi_starts(graph.len());
         let mut renaming = Renaming {
             current: vec![ENTRY; ops.classes as usize],
@@ -399,20 +410,12 @@ impl Renaming {
         self.undo.push((class, old));
     }
 
-    fn epochs(&self) -> [Version; 2] {
-        [
-            self.current[EPOCH as usize],
-            self.current[TRAP_EPOCH as usize],
-        ]
+    fn epochs(&self) -> Epochs {
+        [EPOCH, TRAP_EPOCH, RETURN_EPOCH].map(|class| self.current[class as usize])
     }
 
     fn state(&self, class: Class) -> State {
-        let [epoch, traps] = self.epochs();
-        State {
-            own: self.current[class as usize],
-            epoch,
-            traps,
-        }
+        State::new(self.current[class as usize], self.epochs())
     }
 }
 

@@ -4,6 +4,11 @@
 //! applied together: none of them cites another as its reason unless their
 //! pass says why it may.
 
+use super::partly_redundant::{Moved, Upward};
+use super::rewire;
+use super::sinking::{Place, Sunk};
+use super::threading::Thread;
+use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
 use crate::entity::SecondaryMap;
 use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
@@ -44,8 +49,30 @@ pub enum Edit {
     FoldCompare(Inst, bool),
     /// The branch always takes the destination at this position.
     FoldBranch(Inst, usize),
+    /// A way goes past the branch that it decides.
+    Thread(Thread),
+    /// Stores go to the ways that need them, all together: each may have been
+    /// moved over the others.
+    Sink(Sunk),
+    /// The load goes to the start of this block, where all its uses are.
+    SinkLoad(Inst, Block),
+    /// So does the pure instruction, which is no edit of its own.
+    SinkPure(Inst, Block),
+    /// Loads and stores go to the ways into their block that need them.
+    MoveUp(Upward),
     /// Nothing names the slot.
     FreeSlot(StackSlot),
+}
+
+/// A value, and a copy of it in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Copied {
+    /// The value.
+    pub value: Value,
+    /// The block of the copy.
+    pub block: Block,
+    /// The copy.
+    pub copy: Value,
 }
 
 /// Makes edits, counts them, and stops at the limit.
@@ -56,6 +83,8 @@ pub struct Applier<'a> {
     pub stats: &'a mut Stats,
     /// How many edits may still be made.
     pub room: &'a mut Option<u32>,
+    /// Values that have copies now, whose uses have to be repaired.
+    pub copied: &'a mut Vec<Copied>,
 }
 
 /// What else the edits of a pass have changed.
@@ -92,9 +121,15 @@ impl Applier<'_> {
             }
             changes.any = true;
             match edit {
-                Edit::FoldBranch(..) => changes.graph = true,
+                Edit::FoldBranch(..) | Edit::Thread(_) | Edit::Sink(_) => changes.graph = true,
                 Edit::ReplaceLoad { .. } | Edit::ReplaceLoadByParam { .. } => has_aliases = true,
-                Edit::FoldCompare(..)
+                Edit::MoveUp(_) => {
+                    changes.graph = true;
+                    has_aliases = true;
+                }
+                Edit::SinkLoad(..)
+                | Edit::SinkPure(..)
+                | Edit::FoldCompare(..)
                 | Edit::RemoveNoopStore(_)
                 | Edit::RemoveDeadStore(_)
                 | Edit::RemoveUnusedLoad(_)
@@ -113,24 +148,36 @@ impl Applier<'_> {
         if *self.room == Some(0) || !self.change(edit) {
             return false;
         }
-        *self.counter(edit) += 1;
+        self.count(edit);
         if let Some(room) = self.room {
             *room -= 1;
         }
         true
     }
 
-    fn counter(&mut self, edit: &Edit) -> &mut u32 {
+    fn count(&mut self, edit: &Edit) {
         let stats = &mut *self.stats;
         match edit {
-            Edit::ReplaceLoad { .. } => &mut stats.forwarded_loads,
-            Edit::ReplaceLoadByParam { .. } => &mut stats.joined_loads,
-            Edit::RemoveNoopStore(_) => &mut stats.noop_stores,
-            Edit::RemoveUnusedLoad(_) => &mut stats.unused_loads,
-            Edit::RemoveDeadStore(_) => &mut stats.dead_stores,
-            Edit::FoldBranch(..) => &mut stats.folded_branches,
-            Edit::FoldCompare(..) => &mut stats.folded_compares,
-            Edit::FreeSlot(_) => &mut stats.freed_slots,
+            Edit::ReplaceLoad { .. } => stats.forwarded_loads += 1,
+            Edit::ReplaceLoadByParam { .. } => stats.joined_loads += 1,
+            Edit::RemoveNoopStore(_) => stats.noop_stores += 1,
+            Edit::RemoveUnusedLoad(_) => stats.unused_loads += 1,
+            Edit::RemoveDeadStore(_) => stats.dead_stores += 1,
+            Edit::FoldBranch(..) => stats.folded_branches += 1,
+            Edit::FoldCompare(..) => stats.folded_compares += 1,
+            Edit::FreeSlot(_) => stats.freed_slots += 1,
+            Edit::Thread(_) => stats.threaded_branches += 1,
+            Edit::Sink(sunk) => stats.sunk_stores += sunk.stores.len() as u32,
+            Edit::SinkLoad(..) => stats.sunk_loads += 1,
+            Edit::SinkPure(..) => {}
+            Edit::MoveUp(upward) => {
+                for moved in &upward.moved {
+                    match moved {
+                        Moved::Load(..) => stats.raised_loads += 1,
+                        Moved::Store(_) => stats.raised_stores += 1,
+                    }
+                }
+            }
         }
     }
 
@@ -153,6 +200,12 @@ impl Applier<'_> {
                 self.func.replace(*inst).iconst(ty, i64::from(*result));
             }
             Edit::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
+            Edit::Thread(thread) => self.thread(thread),
+            Edit::Sink(sunk) => self.sink(sunk),
+            Edit::SinkLoad(inst, block) | Edit::SinkPure(inst, block) => {
+                self.move_to_start(*inst, *block);
+            }
+            Edit::MoveUp(upward) => self.move_up(upward),
             Edit::FreeSlot(slot) => {
                 let data = &mut self.func.sized_stack_slots[*slot];
                 data.size = 0;
@@ -177,23 +230,12 @@ impl Applier<'_> {
     }
 
     fn replace_load_by_param(&mut self, load: Inst, block: Block, args: &[(Block, Option<Value>)]) {
-        // Borrows of two fields, which `Function`'s `DerefMut` would hide.
-        let stencil = &mut self.func.stencil;
-        let dfg = &mut stencil.dfg;
+        let dfg = &mut self.func.dfg;
         let ty = dfg.value_type(dfg.first_result(load));
         let param = dfg.append_block_param(block, ty);
         for (pred, value) in args {
-            let value = dfg.resolve_aliases(value.unwrap_or(param));
-            let Some(branch) = stencil.layout.last_inst(*pred) else {
-                continue;
-            };
-            let destinations = dfg.insts[branch]
-                .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
-            for call in destinations {
-                if call.block(&dfg.value_lists) == block {
-                    call.append_argument(value, &mut dfg.value_lists);
-                }
-            }
+            let value = self.func.dfg.resolve_aliases(value.unwrap_or(param));
+            rewire::pass(self.func, *pred, block, value);
         }
         self.alias_and_remove(load, param);
     }
@@ -214,6 +256,94 @@ impl Applier<'_> {
         let block = call.block(&dfg.value_lists);
         let args: Vec<BlockArg> = call.args(&dfg.value_lists).collect();
         self.func.replace(branch).jump(block, &args);
+    }
+
+    fn thread(&mut self, thread: &Thread) {
+        let (Some(first), Some(last)) = (thread.chain.first(), thread.chain.last()) else {
+            return;
+        };
+        let func = &mut *self.func;
+        let Some(branch) = func.layout.last_inst(*last) else {
+            return;
+        };
+        let (block, mut names) = rewire::block_like(func, *first);
+        rewire::redirect(func, thread.edge, block);
+        for (at, copied) in thread.chain.iter().enumerate() {
+            rewire::append_copies(func, *copied, block, &mut names);
+            // Parameters of the next block are what this one passes.
+            if let Some(next) = thread.chain.get(at + 1) {
+                rewire::name_params(func, *copied, *next, &mut names);
+            }
+        }
+        let way = rewire::Edge {
+            branch,
+            destination: thread.taken,
+        };
+        let target = rewire::target(func, way);
+        let args = rewire::arguments(func, way);
+        rewire::append_jump(func, block, target, &args, &names);
+        let copies = names.into_iter();
+        self.copied
+            .extend(copies.map(|(value, copy)| Copied { value, block, copy }));
+    }
+
+    fn sink(&mut self, sunk: &Sunk) {
+        for (place, stores) in &sunk.places {
+            let before = match place {
+                Place::Start(block) => self.func.layout.first_inst(*block),
+                Place::Edge(from, to) => {
+                    let edges = rewire::edges(self.func, *from, *to);
+                    let (block, _) = rewire::split_join(self.func, *to, &edges);
+                    self.func.layout.first_inst(block)
+                }
+            };
+            let Some(before) = before else {
+                continue;
+            };
+            for store in stores {
+                rewire::insert_copy(self.func, *store, before, &mut FxHashMap::default());
+            }
+        }
+        for store in &sunk.stores {
+            self.func.layout.remove_inst(*store);
+        }
+    }
+
+    fn move_to_start(&mut self, inst: Inst, block: Block) {
+        self.func.layout.remove_inst(inst);
+        if let Some(first) = self.func.layout.first_inst(block) {
+            self.func.layout.insert_inst(inst, first);
+        }
+    }
+
+    fn move_up(&mut self, upward: &Upward) {
+        let join = upward.join;
+        let (block, mut names) = rewire::split_join(self.func, join, &upward.edges);
+        let Some(end) = self.func.layout.last_inst(block) else {
+            return;
+        };
+        for moved in &upward.moved {
+            match moved {
+                Moved::Store(store) => {
+                    rewire::insert_copy(self.func, *store, end, &mut names);
+                    self.func.layout.remove_inst(*store);
+                }
+                Moved::Load(load, known) => {
+                    let result = self.func.dfg.first_result(*load);
+                    let ty = self.func.dfg.value_type(result);
+                    rewire::insert_copy(self.func, *load, end, &mut names);
+                    let copy = names[&result];
+                    let param = self.func.dfg.append_block_param(join, ty);
+                    for (pred, value) in known {
+                        let value = self.func.dfg.resolve_aliases(*value);
+                        rewire::pass(self.func, *pred, join, value);
+                    }
+                    rewire::pass(self.func, block, join, copy);
+                    names.insert(param, copy);
+                    self.alias_and_remove(*load, param);
+                }
+            }
+        }
     }
 
     /// Does a value that has become an alias feed anything but an access?

@@ -69,13 +69,18 @@ pub fn find(func: &Function, policy: &dyn Policy, loads: bool) -> DeadCode {
     dead
 }
 
-enum Removable {
+/// What an instruction is while nobody uses its results.
+pub enum Removable {
+    /// Needed all the same.
     No,
+    /// Nothing.
     Pure,
+    /// A load that observes nothing.
     Load,
 }
 
-fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable {
+/// May `inst` go if nobody uses its results?
+pub fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable {
     let opcode = func.dfg.insts[inst].opcode();
     match effect::effect(func, inst) {
         Effect::None if opcode.is_terminator() || opcode.is_branch() => Removable::No,

@@ -41,24 +41,15 @@
 //! Cost: one query for each access, see [`Reaching::source`].
 
 use super::apply::Edit;
-use crate::FxHashMap;
-use crate::ir::{Block, Endianness, Inst, Opcode, Type, Value};
+use crate::ir::{Block, Inst, Value};
 use crate::memopt::Options;
 use crate::memopt::analysis::dominance::Dominance;
 use crate::memopt::analysis::graph::{Graph, Node, Order};
 use crate::memopt::analysis::memory::{Access, EventIndex, Memory, defining_node};
 use crate::memopt::analysis::reaching::{Reaching, Source};
+use crate::memopt::analysis::values::{Key, Known, Values};
 use crate::memopt::facts::coercion::Recipe;
-use crate::memopt::facts::location::{Location, Overlap};
-use crate::memopt::isle;
 use alloc::vec::Vec;
-use smallvec::SmallVec;
-
-/// Loads of one location and source that are remembered for joins.
-///
-/// They lie in different parts of the dominator tree; more than a few are rare.
-/// What is given up is a block parameter where a later one was known.
-const MAX_LOADED: usize = 8;
 
 /// Finds loads to replace and no-op stores.
 pub fn edits(
@@ -70,14 +61,7 @@ pub fn edits(
     options: &Options,
 ) -> Vec<Edit> {
     let mut pass = Pass {
-        facts: Facts {
-            memory,
-            order,
-            dominance,
-            known: FxHashMap::default(),
-            loaded: FxHashMap::default(),
-            replaced: FxHashMap::default(),
-        },
+        facts: Values::new(memory, order, dominance),
         reaching,
         options,
         edits: Vec::new(),
@@ -92,40 +76,8 @@ pub fn edits(
     pass.edits
 }
 
-/// Bytes as some load finds them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    source: Source,
-    location: Location,
-    opcode: Opcode,
-    ty: Type,
-    /// Of one byte there is no order.
-    endianness: Option<Endianness>,
-}
-
-/// A value that a load has found.
-#[derive(Clone, Copy)]
-struct Known {
-    node: Node,
-    value: Value,
-    readonly: bool,
-}
-
-/// What has been found so far.
-struct Facts<'p, 'a> {
-    memory: &'p Memory<'a>,
-    order: &'p Order,
-    dominance: &'p Dominance,
-    known: FxHashMap<Key, SmallVec<[Known; 1]>>,
-    /// Everything that was ever put into `known`, for joins: their
-    /// predecessors lie in other parts of the dominator tree.
-    loaded: FxHashMap<Key, SmallVec<[Known; 2]>>,
-    /// Loaded values that are another value, of the same type.
-    replaced: FxHashMap<Value, Value>,
-}
-
 struct Pass<'p, 'a, 'r> {
-    facts: Facts<'p, 'a>,
+    facts: Values<'p, 'a>,
     reaching: &'p mut Reaching<'r>,
     options: &'p Options,
     edits: Vec<Edit>,
@@ -191,18 +143,14 @@ impl Pass<'_, '_, '_> {
             // The result becomes the parameter, which is there for all of them.
             known.node = join;
         }
-        self.facts.known.entry(key).or_default().push(known);
-        let loaded = self.facts.loaded.entry(key).or_default();
-        if loaded.len() < MAX_LOADED {
-            loaded.push(known);
-        }
+        self.facts.learn(key, known);
     }
 
     fn replace(&mut self, load: Inst, value: Value, recipe: Recipe) {
         let value = self.facts.canonical(value);
         if recipe.is_empty() {
             let result = self.facts.memory.func.dfg.first_result(load);
-            self.facts.replaced.insert(result, value);
+            self.facts.learn_equal(result, value);
         }
         self.edits.push(Edit::ReplaceLoad {
             load,
@@ -291,121 +239,5 @@ impl Pass<'_, '_, '_> {
                 .look_up(key, node)
                 .is_some_and(|known| !known.readonly && self.facts.canonical(known.value) == stored)
         })
-    }
-}
-
-impl Facts<'_, '_> {
-    /// The one value that all predecessors of `join` pass, if it is there.
-    fn same_value(&self, join: Node, args: &[(Block, Option<Value>)]) -> Option<Value> {
-        let (_, first) = args.first()?;
-        let value = (*first)?;
-        let same = args.iter().all(|(_, arg)| *arg == Some(value));
-        let node = defining_node(self.memory.func, self.order, value)?;
-        (same && self.dominance.strictly_dominates(node, join)).then_some(value)
-    }
-
-    /// What `access` would load at the end of `node`, where its bytes come from
-    /// `source`, if that has a name there.
-    fn value_at_end(&self, node: Node, source: Source, access: &Access, key: Key) -> Option<Value> {
-        if let Some((value, recipe)) = self.seen_through(source, access) {
-            return recipe.is_empty().then(|| self.canonical(value));
-        }
-        let loaded = self.loaded.get(&Key { source, ..key })?;
-        let known = loaded
-            .iter()
-            .find(|known| self.dominance.dominates(known.node, node))?;
-        Some(self.canonical(known.value))
-    }
-
-    /// What the load sees of the value that its source stored.
-    fn seen_through(&self, source: Source, load: &Access) -> Option<(Value, Recipe)> {
-        let Source::Store(event) = source else {
-            return None;
-        };
-        let store = self.memory.access(event)?;
-        let value = store.stored?;
-        let bytes = store.location.bytes?;
-        let at = match self.overlap(store, load) {
-            Overlap::Same => 0,
-            Overlap::Covers { at } => at,
-            Overlap::None | Overlap::Inside | Overlap::Partial | Overlap::Unknown => return None,
-        };
-        let loaded = load.location.bytes?;
-        if bytes > 1 && store.endianness != load.endianness {
-            return None;
-        }
-        let below = match store.endianness {
-            Endianness::Little => at,
-            Endianness::Big => bytes - at - loaded,
-        };
-        let stored_type = self.type_of(value);
-        let recipe = isle::coerce(
-            &self.memory.func.dfg,
-            self.memory.policy,
-            stored_type,
-            8 * below,
-            &load.load?,
-        )?;
-        Some((value, recipe))
-    }
-
-    /// Has a store of the same value to the same bytes come before?
-    fn was_stored(&self, source: Source, access: &Access, stored: Value) -> bool {
-        let Source::Store(event) = source else {
-            return false;
-        };
-        let Some(before) = self.memory.access(event) else {
-            return false;
-        };
-        before.opcode == access.opcode
-            && before
-                .stored
-                .is_some_and(|value| self.canonical(value) == stored)
-            && self.overlap(before, access) == Overlap::Same
-            && (before.endianness == access.endianness || access.location.bytes == Some(1))
-    }
-
-    fn overlap(&self, a: &Access, b: &Access) -> Overlap {
-        // The source says that both mean one address; how they lie to each
-        // other in it is a matter of offsets.
-        a.location
-            .overlap_in_root(&b.location, self.memory.pointer_bits)
-    }
-
-    fn key(&self, source: Source, access: &Access, opcode: Opcode, ty: Type) -> Key {
-        let one_byte = access.location.bytes == Some(1);
-        Key {
-            source,
-            location: access.location,
-            opcode,
-            ty,
-            endianness: (!one_byte).then_some(access.endianness),
-        }
-    }
-
-    /// The value under `key` that dominates `node`.
-    fn look_up(&mut self, key: Key, node: Node) -> Option<Known> {
-        let list = self.known.get_mut(&key)?;
-        // The walk is over the dominator tree: what does not dominate this
-        // node will not dominate a later one either.
-        while let Some(last) = list.last() {
-            if self.dominance.dominates(last.node, node) {
-                return Some(*last);
-            }
-            list.pop();
-        }
-        None
-    }
-
-    fn canonical(&self, value: Value) -> Value {
-        let mut value = self.memory.func.dfg.resolve_aliases(value);
-        while let Some(other) = self.replaced.get(&value) {
-            value = *other;
-        }
-        value
-    }
-
-    fn type_of(&self, value: Value) -> Type {
-        self.memory.func.dfg.value_type(value)
     }
 }

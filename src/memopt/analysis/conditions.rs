@@ -1,0 +1,138 @@
+//! What branches say about their conditions, further down.
+//!
+//! Behind one way of a `brif`, its condition is known: in every block that the
+//! way dominates, and at the end of the branch itself on that way.
+
+use super::dominance::Dominance;
+use super::graph::{Graph, Node, Order};
+use crate::FxHashMap;
+use crate::ir::condcodes::IntCC;
+use crate::ir::{Function, InstructionData, Opcode, Value};
+use smallvec::SmallVec;
+
+/// Ways of branches on one condition that are remembered.
+///
+/// A condition is tested a few times, if more than once. What is given up is a
+/// branch that one of the others decides.
+const MAX_WAYS: usize = 8;
+
+/// A value whose truth is that of another, or its opposite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Zero, or something else.
+    pub value: Value,
+    /// Is the condition true where the value is zero?
+    pub negated: bool,
+}
+
+impl Condition {
+    /// What decides whether `value` is zero, seen through extensions and
+    /// comparisons with zero. Cost: O(1).
+    pub fn of(func: &Function, value: Value) -> Self {
+        let mut condition = Self {
+            value: func.dfg.resolve_aliases(value),
+            negated: false,
+        };
+        // Longer chains are the mid-end's to shorten.
+        for _ in 0..4 {
+            match condition.peel(func) {
+                Some(inner) => condition = inner,
+                None => break,
+            }
+        }
+        condition
+    }
+
+    fn peel(self, func: &Function) -> Option<Self> {
+        let inst = func.dfg.value_def(self.value).inst()?;
+        let (value, flip) = match func.dfg.insts[inst] {
+            InstructionData::Unary {
+                opcode: Opcode::Uextend | Opcode::Sextend,
+                arg,
+            } => (arg, false),
+            InstructionData::IntCompare {
+                cond: cond @ (IntCC::Equal | IntCC::NotEqual),
+                args: [x, y],
+                ..
+            } if is_zero(func, y) => (x, cond == IntCC::Equal),
+            _ => return None,
+        };
+        Some(Self {
+            value: func.dfg.resolve_aliases(value),
+            negated: self.negated ^ flip,
+        })
+    }
+}
+
+fn is_zero(func: &Function, value: Value) -> bool {
+    let value = func.dfg.resolve_aliases(value);
+    let def = func.dfg.value_def(value).inst();
+    def.is_some_and(|inst| match func.dfg.insts[inst] {
+        InstructionData::UnaryImm { imm, .. } => imm.bits() == 0,
+        _ => false,
+    })
+}
+
+/// The conditions that branches of a function decide.
+pub struct Conditions<'a> {
+    func: &'a Function,
+    dominance: &'a Dominance,
+    /// For each value: the blocks behind one way of a branch on it, and
+    /// whether it is something else than zero there.
+    ways: FxHashMap<Value, SmallVec<[(Node, bool); 2]>>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Collects the branches. Cost: O(blocks).
+    pub fn new(func: &'a Function, order: &Order, graph: &Graph, dominance: &'a Dominance) -> Self {
+        let mut this = Self {
+            func,
+            dominance,
+            ways: FxHashMap::default(),
+        };
+        for block in order.blocks() {
+            if let Some((value, [then, otherwise])) = branch_on(func, order, *block)
+                && then != otherwise
+            {
+                let condition = Condition::of(func, value);
+                for (node, truth) in [(then, true), (otherwise, false)] {
+                    if graph.preds(node).len() == 1 {
+                        this.learn(condition, node, truth);
+                    }
+                }
+            }
+        }
+        this
+    }
+
+    fn learn(&mut self, condition: Condition, node: Node, truth: bool) {
+        let ways = self.ways.entry(condition.value).or_default();
+        if ways.len() < MAX_WAYS {
+            ways.push((node, truth ^ condition.negated));
+        }
+    }
+
+    /// Is `value` zero at `node`, or something else, if a branch has decided?
+    pub fn at(&self, node: Node, value: Value) -> Option<bool> {
+        let condition = Condition::of(self.func, value);
+        let ways = self.ways.get(&condition.value)?;
+        let way = ways
+            .iter()
+            .find(|(behind, _)| self.dominance.dominates(*behind, node))?;
+        Some(way.1 ^ condition.negated)
+    }
+}
+
+/// The condition of the `brif` at the end of `block`, and where it leads.
+fn branch_on(
+    func: &Function,
+    order: &Order,
+    block: crate::ir::Block,
+) -> Option<(Value, [Node; 2])> {
+    let inst = func.layout.last_inst(block)?;
+    let InstructionData::Brif { arg, blocks, .. } = func.dfg.insts[inst] else {
+        return None;
+    };
+    let node = |at: usize| order.node(blocks[at].block(&func.dfg.value_lists));
+    Some((arg, [node(0)?, node(1)?]))
+}

@@ -1,0 +1,330 @@
+//! Loads and stores that some ways into a join make needless.
+//!
+//! ```text
+//! block1:                                block1:
+//!     v1 = load.i64 v0+8                     v1 = load.i64 v0+8
+//!     jump block3                            jump block3(v1)
+//! block2:                                block2:
+//!     call fn0()                             call fn0()
+//!     jump block3                    ==>     v2 = load.i64 v0+8
+//! block3:                                    store v3, v0+16
+//!     v2 = load.i64 v0+8                     jump block3(v2)
+//!     store v3, v0+16  ; there on block1 block3(v4: i64):
+//!     return v2                              return v4
+//! ```
+//!
+//! What a load finds is known on some ways into its block; what a store writes
+//! is there already on some. The others meet first, in a block of their own,
+//! and that is where the load or store goes, once. A load becomes a parameter.
+//!
+//! What upstream misses here: it removes what is redundant on all ways only,
+//! and of loads only where they have one name.
+//!
+//! Soundness: nothing between the start of the block and the access may read,
+//! write or see its location, so that it may as well happen on the way in. On
+//! the ways that lose it memory holds what the store would have written, or
+//! the load's value has a name ([`Reaching::ways`]). Neither may trap, and
+//! neither moves above what may: a guard can be why it does not. No path
+//! has more accesses than before. All stores that move at one join keep their
+//! order. What memory holds stays the same at every other point, so that the
+//! edits may cite each other as those of known values may.
+//!
+//! Loops: that the entry into a loop knows is no reason to move anything to the
+//! ways round. At a loop header, the ways that meet first are all entries or all go
+//! round, so that the header stays the only way into the loop.
+//!
+//! Cost: one query for each access at the start of a join's block, up to
+//! [`MAX_LEADING`], and input of that join.
+
+use super::apply::Edit;
+use super::rewire::{self, Edge};
+use crate::FxHashSet;
+use crate::ir::{Block, Function, Inst, Value, ValueDef};
+use crate::memopt::Options;
+use crate::memopt::analysis::graph::{Graph, Node};
+use crate::memopt::analysis::memory::{Access, EventIndex, EventKind, defining_node};
+use crate::memopt::analysis::reaching::{Reaching, Source};
+use crate::memopt::analysis::values::Values;
+use crate::memopt::passes::independent::may_meet;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Events at the start of a block that are looked at.
+///
+/// What has to move in front of everything before it is rarely far from the
+/// start. What is given up is a later access.
+const MAX_LEADING: usize = 32;
+
+/// Predecessors of a join; it is not looked at if it has more.
+const MAX_WAYS: usize = 16;
+
+/// Accesses that move from the start of a block to some of the ways into it.
+#[derive(Clone, Debug)]
+pub struct Upward {
+    /// The block.
+    pub join: Block,
+    /// The ways that need the accesses.
+    pub edges: Vec<Edge>,
+    /// What moves, in its order.
+    pub moved: Vec<Moved>,
+}
+
+/// One access that moves.
+#[derive(Clone, Debug)]
+pub enum Moved {
+    /// A load, and its value on the ways that do not need it.
+    Load(Inst, Vec<(Block, Value)>),
+    /// A store.
+    Store(Inst),
+}
+
+/// Finds what moves, and stores that are there on all ways. `reaching` serves
+/// for the function as it is, `values` knows what all loads find, and `depth`
+/// how many loops are around a block.
+pub fn edits(
+    values: &Values<'_, '_>,
+    graph: &Graph,
+    reaching: &mut Reaching<'_>,
+    depth: &dyn Fn(Block) -> usize,
+    options: &Options,
+) -> Vec<Edit> {
+    let mut pass = Pass {
+        values,
+        graph,
+        depth,
+        reaching,
+        options,
+        edits: Vec::new(),
+        taken: FxHashSet::default(),
+    };
+    for node in 0..graph.len() as Node {
+        if (2..=MAX_WAYS).contains(&graph.preds(node).len()) {
+            pass.join(node);
+        }
+    }
+    pass.edits
+}
+
+struct Pass<'p, 'a, 'r> {
+    values: &'p Values<'p, 'a>,
+    graph: &'p Graph,
+    reaching: &'p mut Reaching<'r>,
+    depth: &'p dyn Fn(Block) -> usize,
+    options: &'p Options,
+    edits: Vec<Edit>,
+    /// Joins from which something moves, and blocks that end differently.
+    taken: FxHashSet<Block>,
+}
+
+/// What one access is on the ways into its join.
+struct Ways {
+    /// The value there, for a load; anything for a store.
+    known: SmallVec<[(Node, Value); 4]>,
+    needed: SmallVec<[Node; 4]>,
+}
+
+impl Pass<'_, '_, '_> {
+    fn join(&mut self, join: Node) {
+        let memory = self.values.memory;
+        let mut stay: SmallVec<[EventIndex; 8]> = SmallVec::new();
+        let mut needed: Option<SmallVec<[Node; 4]>> = None;
+        let mut moved = Vec::new();
+        for event in memory.of_node(join).take(MAX_LEADING) {
+            let inst = memory.events[event as usize].inst;
+            match &memory.events[event as usize].kind {
+                EventKind::Access(access) => {
+                    // That an access cannot trap may be known only behind
+                    // what traps otherwise.
+                    if access.trap.is_some() {
+                        break;
+                    }
+                    let Some(ways) = self.ways(event, access, join, &stay) else {
+                        stay.push(event);
+                        continue;
+                    };
+                    if ways.needed.is_empty() && access.stored.is_some() {
+                        self.edits.push(Edit::RemoveNoopStore(inst));
+                        continue;
+                    }
+                    if !self.joins_in(&mut needed, &ways, join) {
+                        stay.push(event);
+                        continue;
+                    }
+                    moved.push(self.moved(inst, access, &ways));
+                }
+                EventKind::Compare => {}
+                EventKind::Trap
+                | EventKind::Call(_)
+                | EventKind::Barrier
+                | EventKind::End
+                | EventKind::Escape => break,
+            }
+        }
+        if let Some(needed) = needed {
+            self.push(join, &needed, moved);
+        }
+    }
+
+    fn push(&mut self, join: Node, needed: &[Node], moved: Vec<Moved>) {
+        let func = self.func();
+        let block = self.values.order.block(join);
+        let preds = self.graph.preds(join).iter();
+        let blocks: SmallVec<[Block; 8]> = preds
+            .map(|pred| self.values.order.block(*pred))
+            .chain([block])
+            .collect();
+        // An edge or a value that another edit has touched: next time.
+        if blocks.iter().any(|block| self.taken.contains(block)) {
+            return;
+        }
+        let edges = needed
+            .iter()
+            .flat_map(|pred| rewire::edges(func, self.values.order.block(*pred), block))
+            .collect();
+        self.taken.extend(blocks);
+        self.edits.push(Edit::MoveUp(Upward {
+            join: block,
+            edges,
+            moved,
+        }));
+    }
+
+    fn func(&self) -> &'_ Function {
+        self.values.memory.func
+    }
+
+    /// May an access with these ways move with those that move already?
+    fn joins_in(&self, needed: &mut Option<SmallVec<[Node; 4]>>, ways: &Ways, join: Node) -> bool {
+        match needed {
+            // It may be known on more ways than those.
+            Some(needed) => ways.needed.iter().all(|pred| needed.contains(pred)),
+            None => {
+                let worthwhile = ways.known.iter().any(|(pred, _)| self.counts(*pred, join));
+                let round = ways.needed.iter().filter(|pred| **pred >= join).count();
+                let one_side = round == 0 || round == ways.needed.len();
+                if ways.needed.is_empty() || !worthwhile || !one_side {
+                    return false;
+                }
+                *needed = Some(ways.needed.clone());
+                true
+            }
+        }
+    }
+
+    /// Is it worth anything to lose the access on the way from `pred`? Not if
+    /// that is hardly taken, or less often than the join is reached.
+    fn counts(&self, pred: Node, join: Node) -> bool {
+        let block = |node| self.values.order.block(node);
+        let is_cold = self.func().layout.is_cold(block(pred));
+        !is_cold && (self.depth)(block(pred)) >= (self.depth)(block(join))
+    }
+
+    fn moved(&self, inst: Inst, access: &Access, ways: &Ways) -> Moved {
+        match access.stored {
+            Some(_) => Moved::Store(inst),
+            None => {
+                let order = self.values.order;
+                let known = ways.known.iter();
+                let known = known.map(|(pred, value)| (order.block(*pred), *value));
+                Moved::Load(inst, known.collect())
+            }
+        }
+    }
+
+    /// On which ways the access is needed; `None` if it cannot move.
+    fn ways(
+        &mut self,
+        event: EventIndex,
+        access: &Access,
+        join: Node,
+        stay: &[EventIndex],
+    ) -> Option<Ways> {
+        let wanted = match access.stored {
+            None => self.options.forward_loads,
+            Some(_) => self.options.noop_stores,
+        };
+        if !wanted || access.asynchronous {
+            return None;
+        }
+        let memory = self.values.memory;
+        let inst = memory.events[event as usize].inst;
+        let mut operands = memory.func.dfg.inst_args(inst).iter();
+        if !operands.all(|value| self.is_there(*value, join)) {
+            return None;
+        }
+        let private = self.reaching.slot_is_private(event);
+        if stay
+            .iter()
+            .any(|other| may_meet(memory, *other, event, private))
+        {
+            return None;
+        }
+        if self.reaching.source(event) != Source::Join(join) {
+            return None;
+        }
+        let ways = self.reaching.ways(event, join)?;
+        let mut sorted = Ways {
+            known: SmallVec::new(),
+            needed: SmallVec::new(),
+        };
+        for (pred, source) in ways {
+            match self.known(access, inst, join, pred, source) {
+                Some(value) => sorted.known.push((pred, value)),
+                None => sorted.needed.push(pred),
+            }
+        }
+        Some(sorted)
+    }
+
+    /// Is `value` there before `join`, under this name or by its parameters?
+    fn is_there(&self, value: Value, join: Node) -> bool {
+        let memory = self.values.memory;
+        let value = memory.func.dfg.resolve_aliases(value);
+        if let ValueDef::Param(block, _) = memory.func.dfg.value_def(value)
+            && block == self.values.order.block(join)
+        {
+            return true;
+        }
+        defining_node(memory.func, self.values.order, value)
+            .is_some_and(|node| self.values.dominance.strictly_dominates(node, join))
+    }
+
+    /// What a load would find at the end of `pred`, or what a store would write
+    /// if memory holds it there. Bytes come from `source` there.
+    fn known(
+        &self,
+        access: &Access,
+        inst: Inst,
+        join: Node,
+        pred: Node,
+        source: Source,
+    ) -> Option<Value> {
+        let func = self.func();
+        let Some(stored) = access.stored else {
+            if source == Source::Join(join) {
+                return None;
+            }
+            let ty = self.values.type_of(func.dfg.first_result(inst));
+            let key = self.values.key(source, access, access.opcode, ty);
+            return self.values.value_at_end(pred, source, access, key);
+        };
+        let stored = self.on_way(stored, join, pred)?;
+        self.values
+            .holds_at_end(pred, source, access, stored)
+            .then_some(stored)
+    }
+
+    /// What `value` is at the end of `pred`.
+    fn on_way(&self, value: Value, join: Node, pred: Node) -> Option<Value> {
+        let func = self.func();
+        let (join, pred) = (self.values.order.block(join), self.values.order.block(pred));
+        match func.dfg.value_def(value) {
+            ValueDef::Param(block, _) if block == join => match rewire::edges(func, pred, join)[..]
+            {
+                [edge] => rewire::passed(func, edge, value),
+                _ => None,
+            },
+            _ => Some(value),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Static single assignment, made whole again after code was copied.
+//!
+//! A value that had one definition and has copies of it now reaches some uses
+//! by several ways. Each use gets the definition that comes last; where
+//! different ones meet, at the iterated dominance frontier of the definitions,
+//! the block takes a parameter if the value is live there (pruned SSA, Cytron
+//! et al. 1991).
+
+use super::rewire;
+use crate::ir::{Block, Function, Inst, Value, ValueDef};
+use crate::memopt::analysis::dominance::Dominance;
+use crate::memopt::analysis::graph::{Graph, Node, Order};
+use crate::{FxHashMap, FxHashSet};
+use alloc::vec::Vec;
+
+/// A value, and its copies in other blocks.
+#[derive(Debug)]
+pub struct Broken {
+    /// The value; its block may be unreachable by now.
+    pub value: Value,
+    /// The block in which it is defined.
+    pub block: Block,
+    /// Copies, and the blocks in which they are. Neither those nor `block`
+    /// need anything repaired inside.
+    pub copies: Vec<(Block, Value)>,
+}
+
+impl Broken {
+    /// `value`, of which `copy` in `copy_block` is one copy; `None` if its
+    /// definition is in no block.
+    pub fn new(func: &Function, value: Value, copy_block: Block, copy: Value) -> Option<Self> {
+        let block = match func.dfg.value_def(value) {
+            ValueDef::Result(inst, _) => func.layout.inst_block(inst)?,
+            ValueDef::Param(block, _) => block,
+            ValueDef::Union(..) => return None,
+        };
+        Some(Self {
+            value,
+            block,
+            copies: alloc::vec![(copy_block, copy)],
+        })
+    }
+}
+
+/// Gives every use of `broken` the definition that reaches it.
+///
+/// `order`, `graph` and `dominance` are those of `func` as it is now. Every way
+/// to a use has to pass a definition.
+///
+/// Cost: O(instructions), and for each value its live range and the frontiers
+/// of its definitions.
+pub fn repair(
+    func: &mut Function,
+    order: &Order,
+    graph: &Graph,
+    dominance: &Dominance,
+    broken: &[Broken],
+) {
+    let mut uses = uses_of(func, broken);
+    for broken in broken {
+        let Some(uses) = uses.remove(&broken.value) else {
+            continue;
+        };
+        let mut repair = Repair {
+            order,
+            graph,
+            dominance,
+            defs: FxHashMap::default(),
+        };
+        repair.define(broken);
+        let users: Vec<(Inst, Node)> = uses
+            .into_iter()
+            .filter_map(|inst| Some((inst, order.node(func.layout.inst_block(inst)?)?)))
+            .filter(|(_, node)| !repair.defs.contains_key(node))
+            .collect();
+        let live = repair.live(users.iter().map(|(_, node)| *node));
+        let params = repair.place_params(func, &live, broken.value);
+        for node in params {
+            for pred in graph.preds(node) {
+                let value = repair.at_end(*pred);
+                rewire::pass(func, order.block(*pred), order.block(node), value);
+            }
+        }
+        for (inst, node) in users {
+            let value = repair.at_end(node);
+            func.dfg
+                .map_inst_values(inst, |used| if used == broken.value { value } else { used });
+        }
+    }
+}
+
+/// The instructions that use each broken value, in their order.
+fn uses_of(func: &Function, broken: &[Broken]) -> FxHashMap<Value, Vec<Inst>> {
+    let mut uses: FxHashMap<Value, Vec<Inst>> = broken
+        .iter()
+        .map(|broken| (broken.value, Vec::new()))
+        .collect();
+    for block in func.layout.blocks() {
+        for inst in func.layout.block_insts(block) {
+            for value in func.dfg.inst_values(inst) {
+                if let Some(users) = uses.get_mut(&value)
+                    && users.last() != Some(&inst)
+                {
+                    users.push(inst);
+                }
+            }
+        }
+    }
+    uses
+}
+
+/// The repair of one value.
+struct Repair<'a> {
+    order: &'a Order,
+    graph: &'a Graph,
+    dominance: &'a Dominance,
+    /// The definition that holds at the end of a node that has one.
+    defs: FxHashMap<Node, Value>,
+}
+
+impl Repair<'_> {
+    fn define(&mut self, broken: &Broken) {
+        let copies = broken.copies.iter().copied();
+        for (block, value) in copies.chain([(broken.block, broken.value)]) {
+            if let Some(node) = self.order.node(block) {
+                self.defs.insert(node, value);
+            }
+        }
+    }
+
+    /// The nodes at whose start the value is live, for uses in `users`.
+    fn live(&self, users: impl Iterator<Item = Node>) -> FxHashSet<Node> {
+        let mut live = FxHashSet::default();
+        let mut work: Vec<Node> = users.collect();
+        while let Some(node) = work.pop() {
+            if live.insert(node) {
+                let preds = self.graph.preds(node).iter().copied();
+                work.extend(preds.filter(|pred| !self.defs.contains_key(pred)));
+            }
+        }
+        live
+    }
+
+    /// Appends a parameter wherever definitions meet and the value is live.
+    fn place_params(
+        &mut self,
+        func: &mut Function,
+        live: &FxHashSet<Node>,
+        value: Value,
+    ) -> Vec<Node> {
+        let ty = func.dfg.value_type(value);
+        let mut work: Vec<Node> = self.defs.keys().copied().collect();
+        work.sort_unstable();
+        let mut placed = Vec::new();
+        while let Some(node) = work.pop() {
+            for join in self.dominance.frontier(node) {
+                if live.contains(join) && !self.defs.contains_key(join) {
+                    let param = func.dfg.append_block_param(self.order.block(*join), ty);
+                    self.defs.insert(*join, param);
+                    placed.push(*join);
+                    work.push(*join);
+                }
+            }
+        }
+        placed
+    }
+
+    /// The definition that reaches the end of `node`, which has to be live
+    /// there.
+    fn at_end(&self, mut node: Node) -> Value {
+        loop {
+            if let Some(value) = self.defs.get(&node) {
+                return *value;
+            }
+            let parent = self.dominance.parent(node);
+            assert_ne!(parent, node, "a definition comes before every use");
+            node = parent;
+        }
+    }
+}

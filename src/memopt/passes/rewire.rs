@@ -1,0 +1,236 @@
+//! Changes of the control-flow graph, without reasons: who asks for one has
+//! proven that it may be made.
+//!
+//! Nothing here keeps the graph or the dominator tree of a context up to date.
+
+use crate::FxHashMap;
+use crate::cursor::{Cursor, FuncCursor};
+use crate::ir::{
+    Block, BlockArg, BlockCall, DataFlowGraph, Function, Inst, InstBuilder, Opcode, Value,
+};
+use alloc::vec::Vec;
+
+/// A way out of a block: a branch, and the position of one destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The branch that ends the block.
+    pub branch: Inst,
+    /// Which of its destinations.
+    pub destination: usize,
+}
+
+/// The destinations of a branch.
+pub fn destinations(func: &Function, branch: Inst) -> &[BlockCall] {
+    let dfg = &func.dfg;
+    dfg.insts[branch].branch_destination(&dfg.jump_tables, &dfg.exception_tables)
+}
+
+/// The block that `edge` leads to.
+pub fn target(func: &Function, edge: Edge) -> Block {
+    destinations(func, edge.branch)[edge.destination].block(&func.dfg.value_lists)
+}
+
+/// What `edge` passes to the parameters of its block.
+pub fn arguments(func: &Function, edge: Edge) -> Vec<BlockArg> {
+    let call = &destinations(func, edge.branch)[edge.destination];
+    call.args(&func.dfg.value_lists).collect()
+}
+
+/// All edges from the end of `pred` to `block`.
+pub fn edges(func: &Function, pred: Block, block: Block) -> Vec<Edge> {
+    let Some(branch) = func.layout.last_inst(pred) else {
+        return Vec::new();
+    };
+    let calls = destinations(func, branch).iter().enumerate();
+    let calls = calls.filter(|(_, call)| call.block(&func.dfg.value_lists) == block);
+    calls
+        .map(|(destination, _)| Edge {
+            branch,
+            destination,
+        })
+        .collect()
+}
+
+/// What `edge` passes to `param`, if it is a value of this function's.
+///
+/// `param` has to be a parameter of the block that `edge` leads to.
+pub fn passed(func: &Function, edge: Edge, param: Value) -> Option<Value> {
+    let params = func.dfg.block_params(target(func, edge));
+    let position = params.iter().position(|other| *other == param)?;
+    let call = &destinations(func, edge.branch)[edge.destination];
+    match call.args(&func.dfg.value_lists).nth(position)? {
+        BlockArg::Value(value) => Some(func.dfg.resolve_aliases(value)),
+        BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => None,
+    }
+}
+
+/// Lets `edge` lead to `block`, with the same arguments.
+pub fn redirect(func: &mut Function, edge: Edge, block: Block) {
+    let dfg = &mut func.stencil.dfg;
+    let calls = dfg.insts[edge.branch]
+        .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
+    calls[edge.destination].set_block(block, &mut dfg.value_lists);
+}
+
+/// Passes one more argument over every edge from `pred` to `block`.
+pub fn pass(func: &mut Function, pred: Block, block: Block, value: Value) {
+    let stencil = &mut func.stencil;
+    let dfg = &mut stencil.dfg;
+    let Some(branch) = stencil.layout.last_inst(pred) else {
+        return;
+    };
+    let calls =
+        dfg.insts[branch].branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
+    for call in calls {
+        if call.block(&dfg.value_lists) == block {
+            call.append_argument(value, &mut dfg.value_lists);
+        }
+    }
+}
+
+/// A new block before `block`, with parameters of the same types, that does
+/// nothing yet and does not end. Also the parameters of `block`, each with the
+/// one that takes its place.
+pub fn block_like(func: &mut Function, block: Block) -> (Block, FxHashMap<Value, Value>) {
+    let new = func.dfg.make_block();
+    func.layout.insert_block(new, block);
+    if func.layout.is_cold(block) {
+        func.layout.set_cold(new);
+    }
+    let mut params = FxHashMap::default();
+    for index in 0..func.dfg.num_block_params(block) {
+        let param = func.dfg.block_params(block)[index];
+        let ty = func.dfg.value_type(param);
+        params.insert(param, func.dfg.append_block_param(new, ty));
+    }
+    (new, params)
+}
+
+/// Appends copies of all instructions of `from` but its last to `to`, in which
+/// the keys of `names` have their other names, and adds the results.
+pub fn append_copies(
+    func: &mut Function,
+    from: Block,
+    to: Block,
+    names: &mut FxHashMap<Value, Value>,
+) {
+    let mut next = func.layout.first_inst(from);
+    while let Some(inst) = next {
+        next = func.layout.next_inst(inst);
+        if next.is_some() {
+            let copy = copy(func, inst, names);
+            func.layout.append_inst(copy, to);
+        }
+    }
+}
+
+/// Adds the parameters of `to` to `names`, as the jump at the end of `from`
+/// passes them.
+pub fn name_params(func: &Function, from: Block, to: Block, names: &mut FxHashMap<Value, Value>) {
+    for edge in edges(func, from, to) {
+        for param in func.dfg.block_params(to) {
+            if let Some(value) = passed(func, edge, *param) {
+                names.insert(*param, named(&func.dfg, names, value));
+            }
+        }
+    }
+}
+
+/// Inserts a copy of `inst` before another instruction, as [`append_copies`].
+pub fn insert_copy(
+    func: &mut Function,
+    inst: Inst,
+    before: Inst,
+    names: &mut FxHashMap<Value, Value>,
+) {
+    let copy = copy(func, inst, names);
+    func.layout.insert_inst(copy, before);
+}
+
+fn copy(func: &mut Function, inst: Inst, names: &mut FxHashMap<Value, Value>) -> Inst {
+    let copy = func.dfg.clone_inst(inst);
+    let srcloc = func.srcloc(inst);
+    if !srcloc.is_default() {
+        func.set_srcloc(copy, srcloc);
+    }
+    let dfg = &mut func.stencil.dfg;
+    let values: Vec<Value> = dfg.inst_values(copy).collect();
+    let renamed: Vec<Value> = values
+        .into_iter()
+        .map(|value| named(dfg, names, value))
+        .collect();
+    let mut renamed = renamed.into_iter();
+    dfg.map_inst_values(copy, |value| renamed.next().unwrap_or(value));
+    for index in 0..dfg.inst_results(inst).len() {
+        let (old, new) = (dfg.inst_results(inst)[index], dfg.inst_results(copy)[index]);
+        names.insert(old, new);
+    }
+    copy
+}
+
+/// Ends `block` by a jump to `target`; arguments as [`append_copies`].
+pub fn append_jump(
+    func: &mut Function,
+    block: Block,
+    target: Block,
+    args: &[BlockArg],
+    names: &FxHashMap<Value, Value>,
+) {
+    let args: Vec<BlockArg> = args
+        .iter()
+        .map(|arg| arg.map_value(|value| named(&func.dfg, names, value)))
+        .collect();
+    let mut cursor = FuncCursor::new(func);
+    cursor.goto_bottom(block);
+    cursor.ins().jump(target, &args);
+}
+
+/// The other name of `value`, or itself.
+pub fn named(dfg: &DataFlowGraph, names: &FxHashMap<Value, Value>, value: Value) -> Value {
+    let value = dfg.resolve_aliases(value);
+    names.get(&value).copied().unwrap_or(value)
+}
+
+/// The end of a way to `block` for some of the edges into it alone: a block
+/// behind which those edges meet, and the names that the parameters of `block`
+/// have there. What is inserted goes before its last instruction.
+///
+/// That is the block of the edge itself if it is the only one and leads
+/// nowhere else; otherwise a new one.
+pub fn split_join(
+    func: &mut Function,
+    block: Block,
+    edges: &[Edge],
+) -> (Block, FxHashMap<Value, Value>) {
+    if let [edge] = edges
+        && func.dfg.insts[edge.branch].opcode() == Opcode::Jump
+        && let Some(pred) = func.layout.inst_block(edge.branch)
+        && let Some(names) = names_at(func, block, *edge)
+    {
+        return (pred, names);
+    }
+    let (new, names) = block_like(func, block);
+    for edge in edges {
+        redirect(func, *edge, new);
+    }
+    let params: Vec<BlockArg> = func
+        .dfg
+        .block_params(block)
+        .iter()
+        .map(|param| BlockArg::Value(*param))
+        .collect();
+    append_jump(func, new, block, &params, &names);
+    (new, names)
+}
+
+/// What `edge` passes, by parameter; `None` if it passes what is no value.
+fn names_at(func: &Function, block: Block, edge: Edge) -> Option<FxHashMap<Value, Value>> {
+    let params = func.dfg.block_params(block).iter();
+    params
+        .zip(arguments(func, edge))
+        .map(|(param, arg)| match arg {
+            BlockArg::Value(value) => Some((*param, func.dfg.resolve_aliases(value))),
+            BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => None,
+        })
+        .collect()
+}

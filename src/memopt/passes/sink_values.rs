@@ -1,0 +1,205 @@
+//! Loads and arithmetic that only sunk code uses.
+//!
+//! Where a store has moved to one side of a branch, what it stores is computed
+//! above the branch for that side alone. This follows: a load that nothing
+//! disturbs on the way, and pure instructions.
+//!
+//! Soundness: a pure instruction gives the same wherever its operands are. A
+//! load that cannot trap finds the same if it passes nothing that may write its
+//! location; it is executed on fewer paths than before, and once on those.
+//!
+//! Loops and cost at run time: as for [`super::sinking`], a value goes to a
+//! block with one predecessor, which its own block dominates.
+//!
+//! Cost: O(instructions), and for each moved one the events of the blocks that
+//! it passes, up to [`MAX_BLOCKS`].
+
+use super::apply::Edit;
+use super::dead_code::{Removable, removable};
+use super::independent::may_meet;
+use crate::FxHashMap;
+use crate::ir::{Inst, InstructionData, Value};
+use crate::memopt::analysis::dominance::Dominance;
+use crate::memopt::analysis::graph::{Graph, Node, Order};
+use crate::memopt::analysis::memory::{EventIndex, Memory};
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Uses of a value that are looked at.
+///
+/// What a sunk store needs has a few. A value with more stays where it is.
+const MAX_USES: usize = 8;
+
+/// Blocks that one value may pass, as for stores.
+const MAX_BLOCKS: u32 = 48;
+
+/// Events that a load may pass in one block, as for stores.
+const MAX_PASSED: usize = 64;
+
+/// Finds what moves, the last instructions first; each goes to the start of
+/// its block.
+pub fn edits(
+    memory: &Memory<'_>,
+    order: &Order,
+    graph: &Graph,
+    dominance: &Dominance,
+    is_private: impl Fn(EventIndex) -> bool,
+) -> Vec<Edit> {
+    let mut pass = Pass {
+        memory,
+        order,
+        graph,
+        dominance,
+        is_private,
+        uses: FxHashMap::default(),
+        edits: Vec::new(),
+    };
+    pass.collect_uses();
+    for node in (0..graph.len() as Node).rev() {
+        pass.block(node);
+    }
+    pass.edits
+}
+
+struct Pass<'p, 'a, F> {
+    memory: &'p Memory<'a>,
+    order: &'p Order,
+    graph: &'p Graph,
+    dominance: &'p Dominance,
+    is_private: F,
+    /// Where each value is used, once for each use; one more than
+    /// [`MAX_USES`] if there are too many.
+    uses: FxHashMap<Value, SmallVec<[Node; 2]>>,
+    edits: Vec<Edit>,
+}
+
+impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
+    fn collect_uses(&mut self) {
+        for (node, block) in self.order.blocks().iter().enumerate() {
+            for inst in self.memory.func.layout.block_insts(*block) {
+                self.use_operands(inst, node as Node);
+            }
+        }
+    }
+
+    fn use_operands(&mut self, inst: Inst, node: Node) {
+        let dfg = &self.memory.func.dfg;
+        for value in dfg.inst_values(inst) {
+            let uses = self.uses.entry(dfg.resolve_aliases(value)).or_default();
+            if uses.len() <= MAX_USES {
+                uses.push(node);
+            }
+        }
+    }
+
+    /// Takes back that `inst` uses its operands in `from`; it does in `to`.
+    fn move_uses(&mut self, inst: Inst, from: Node, to: Node) {
+        let dfg = &self.memory.func.dfg;
+        for value in dfg.inst_values(inst) {
+            let uses = self.uses.get_mut(&dfg.resolve_aliases(value));
+            if let Some(at) = uses.and_then(|uses| uses.iter_mut().find(|at| **at == from)) {
+                *at = to;
+            }
+        }
+    }
+
+    fn block(&mut self, node: Node) {
+        let func = self.memory.func;
+        let block = self.order.block(node);
+        let mut events = self.memory.of_node(node).rev().peekable();
+        // Events of the block behind the instruction.
+        let mut behind: Vec<EventIndex> = Vec::new();
+        let mut next = func.layout.last_inst(block);
+        while let Some(inst) = next {
+            next = func.layout.prev_inst(inst);
+            let event = events.next_if(|event| self.memory.events[*event as usize].inst == inst);
+            let target = self.target(node, inst, event, &behind);
+            if let Some(target) = target {
+                self.move_uses(inst, node, target);
+                let target = self.order.block(target);
+                self.edits.push(match event {
+                    Some(_) => Edit::SinkLoad(inst, target),
+                    None => Edit::SinkPure(inst, target),
+                });
+            } else {
+                behind.extend(event);
+            }
+        }
+    }
+
+    /// The block to which `inst`, in `node`, moves.
+    fn target(
+        &self,
+        node: Node,
+        inst: Inst,
+        event: Option<EventIndex>,
+        behind: &[EventIndex],
+    ) -> Option<Node> {
+        let func = self.memory.func;
+        let [result] = func.dfg.inst_results(inst) else {
+            return None;
+        };
+        let uses = self.uses.get(result)?;
+        if uses.len() > MAX_USES || !self.is_movable(inst) {
+            return None;
+        }
+        if !self.passes(event, behind.iter().copied()) {
+            return None;
+        }
+        let mut at = node;
+        let mut target = None;
+        let mut behind_branch = false;
+        for _ in 0..MAX_BLOCKS {
+            let mut succs = self.graph.succs(at).iter();
+            let Some(succ) = succs.find(|succ| self.has_all(**succ, uses)) else {
+                break;
+            };
+            behind_branch |= self.graph.succs(at).len() > 1;
+            at = *succ;
+            if behind_branch {
+                target = Some(at);
+            }
+            if uses.contains(&at) || !self.passes(event, self.memory.of_node(at)) {
+                break;
+            }
+        }
+        target
+    }
+
+    /// Is all use behind `succ`, which has one predecessor?
+    fn has_all(&self, succ: Node, uses: &[Node]) -> bool {
+        self.graph.preds(succ).len() == 1
+            && uses.iter().all(|at| self.dominance.dominates(succ, *at))
+    }
+
+    /// Can the load `event` pass all of `others`? Anything can if it is none.
+    fn passes(
+        &self,
+        event: Option<EventIndex>,
+        others: impl ExactSizeIterator<Item = EventIndex>,
+    ) -> bool {
+        let Some(event) = event else {
+            return true;
+        };
+        let private = (self.is_private)(event);
+        others.len() <= MAX_PASSED && { others }
+            .all(|other| !may_meet(self.memory, other, event, private))
+    }
+
+    fn is_movable(&self, inst: Inst) -> bool {
+        let func = self.memory.func;
+        // Constants are made where they are needed, by the backend.
+        let is_constant = matches!(
+            func.dfg.insts[inst],
+            InstructionData::UnaryImm { .. }
+                | InstructionData::UnaryIeee32 { .. }
+                | InstructionData::UnaryIeee64 { .. }
+        );
+        let fixed = is_constant || !func.debug_tags.get(inst).is_empty();
+        !fixed
+            && match removable(func, self.memory.policy, inst) {
+                Removable::Pure | Removable::Load => true,
+                Removable::No => false,
+            }
+    }
+}

@@ -1,0 +1,418 @@
+//! Stores that only some ways need.
+//!
+//! ```text
+//!     store v1, v0+8                         brif v2, block1, block2
+//!     brif v2, block1, block2            block1:
+//! block1:                                    store v1, v0+8
+//!     call fn0()               ==>           call fn0()
+//!     jump block3                            jump block3
+//! block2:                                block2:
+//!     jump block3                            jump block3
+//! block3:                                block3:
+//!     store v3, v0+8                         store v3, v0+8
+//! ```
+//!
+//! A store moves in the direction of time, over everything that does not
+//! concern it, to where something does, and is dropped on every way on which
+//! nobody observes it (partial dead code elimination: Knoop, Rüthing, Steffen,
+//! 1994). It moves only if it is dropped somewhere.
+//!
+//! What upstream misses here: it removes no store that anything observes.
+//!
+//! Soundness: a store passes what neither reads, writes nor sees its location,
+//! which may end the function only if its memory does not survive that; other
+//! stores that move with it keep their order. It is dropped where [`Upcoming`]
+//! proves that nobody sees it before its bytes are overwritten. If that is by
+//! another store that moves, then what that one passes does not see the bytes
+//! either, and where it is dropped nobody sees them. If it is by the store
+//! itself, one iteration on, the same holds for that iteration. A store into a
+//! slot is dropped as one that nobody else knows only where every store that
+//! lets the address go, and moves too, is dropped as well.
+//!
+//! Loops and cost at run time: ways out of a loop are no reason to move a store
+//! of the loop, since the others would pay for them. A store goes only to blocks that its own
+//! dominates and that have one predecessor, or onto an edge between two blocks;
+//! no such place is in a loop that its block is not in, and no path passes two
+//! of them.
+//!
+//! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
+//! could go to, see [`Upcoming::is_observed_from`].
+
+use super::apply::Edit;
+use super::independent::may_meet;
+use crate::FxHashMap;
+use crate::ir::{Block, Inst, Opcode, StackSlot};
+use crate::memopt::analysis::graph::{Graph, Node, Order};
+use crate::memopt::analysis::memory::{EventIndex, EventKind, Memory};
+use crate::memopt::analysis::slots::Privacy;
+use crate::memopt::analysis::upcoming::Upcoming;
+use crate::memopt::analysis::versions::Class;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Blocks that one store may pass.
+///
+/// From an adapter to the call on its cold path there are fewer than ten, and
+/// ten more for each adapter in between. Beyond it the store stays.
+const MAX_BLOCKS: u32 = 48;
+
+/// Places in which one store may end.
+///
+/// One for each way that needs it: an adapter around another has the cold paths
+/// of both. Beyond it the store stays, so that code does not grow.
+const MAX_COPIES: u32 = 8;
+
+/// Events of a block that stay behind stores and are compared with them.
+///
+/// Real blocks have a few; a store that would have to pass more stays.
+const MAX_PASSED: usize = 64;
+
+/// How often the stores that turn out to stay are found.
+///
+/// A store that stays can keep one before it from moving, which adds a round
+/// for each link of such a chain. Beyond it no store of the function moves, and
+/// the run counts one hit.
+const MAX_SETTLING: u32 = 8;
+
+/// Where a store goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// To the start of a block.
+    Start(Block),
+    /// Onto all edges from one block to another.
+    Edge(Block, Block),
+}
+
+/// Stores that move together.
+#[derive(Clone, Debug, Default)]
+pub struct Sunk {
+    /// The stores, which leave their places.
+    pub stores: Vec<Inst>,
+    /// Where they go, in this order at each place.
+    pub places: Vec<(Place, Vec<Inst>)>,
+}
+
+/// A store that may move, by its position in the list of all.
+type StoreIndex = usize;
+
+struct Store {
+    event: EventIndex,
+    private: bool,
+    class: Class,
+    /// It stays after all.
+    pinned: bool,
+}
+
+/// The stores of a function that may move, before it is known whether they do.
+pub struct Sinking<'a> {
+    memory: &'a Memory<'a>,
+    order: &'a Order,
+    graph: &'a Graph,
+    /// How many loops are around a block.
+    depth: &'a dyn Fn(Block) -> usize,
+    /// May a store be dropped on all ways? That is what dead stores are.
+    dead_stores: bool,
+    stores: Vec<Store>,
+    by_event: FxHashMap<EventIndex, StoreIndex>,
+    by_node: FxHashMap<Node, Vec<StoreIndex>>,
+    /// How often [`MAX_SETTLING`] has kept everything where it is.
+    pub limits_hit: u32,
+}
+
+/// What became of the stores in one walk.
+#[derive(Default)]
+struct Outcome {
+    /// Ways on which each store was dropped, but for cold ones.
+    drops: Vec<u32>,
+    copies: Vec<u32>,
+    blocks: Vec<u32>,
+    moved: Vec<bool>,
+    places: Vec<(Place, Vec<StoreIndex>)>,
+    by_place: FxHashMap<Place, usize>,
+    questions: Vec<(Node, Class)>,
+}
+
+impl<'a> Sinking<'a> {
+    /// Collects the stores; `is_private` as for dead stores. `None` if there
+    /// are none that could move.
+    pub fn new(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        graph: &'a Graph,
+        depth: &'a dyn Fn(Block) -> usize,
+        dead_stores: bool,
+        is_private: impl Fn(EventIndex) -> bool,
+    ) -> Option<Self> {
+        let mut this = Self {
+            memory,
+            order,
+            graph,
+            depth,
+            dead_stores,
+            stores: Vec::new(),
+            by_event: FxHashMap::default(),
+            by_node: FxHashMap::default(),
+            limits_hit: 0,
+        };
+        for event in 0..memory.events.len() as EventIndex {
+            let node = memory.events[event as usize].node;
+            if this.may_move(event) {
+                let private = is_private(event);
+                let index = this.stores.len();
+                this.by_event.insert(event, index);
+                this.by_node.entry(node).or_default().push(index);
+                let class = memory.access(event)?;
+                this.stores.push(Store {
+                    event,
+                    private,
+                    class: memory.class_of(class, private),
+                    pinned: false,
+                });
+            }
+        }
+        (!this.stores.is_empty()).then_some(this)
+    }
+
+    /// May the store be anywhere else?
+    fn may_move(&self, event: EventIndex) -> bool {
+        let Some(access) = self.memory.access(event) else {
+            return false;
+        };
+        let public = access
+            .slot()
+            .is_some_and(|slot| self.memory.slots.privacy(slot) == Privacy::Never);
+        access.stored.is_some()
+            && access.trap.is_none()
+            && access.location.bytes.is_some()
+            && !access.asynchronous
+            && !public
+    }
+
+    /// What [`Upcoming`] will be asked, sorted.
+    pub fn questions(&mut self) -> Vec<(Node, Class)> {
+        let mut outcome = self.walk(None);
+        for (store, blocks) in self.stores.iter_mut().zip(&outcome.blocks) {
+            store.pinned |= *blocks > MAX_BLOCKS;
+        }
+        outcome.questions.sort_unstable();
+        outcome.questions.dedup();
+        outcome.questions
+    }
+
+    /// Finds the stores that move. `upcoming` can answer [`Self::questions`].
+    pub fn edit(&mut self, upcoming: &mut Upcoming<'_>) -> Option<Edit> {
+        for _ in 0..MAX_SETTLING {
+            let outcome = self.walk(Some(upcoming));
+            if !self.pin(&outcome) {
+                return self.sunk(&outcome).map(Edit::Sink);
+            }
+        }
+        self.limits_hit += 1;
+        None
+    }
+
+    /// Pins the stores that gain nothing; were there any?
+    fn pin(&mut self, outcome: &Outcome) -> bool {
+        let mut any = false;
+        for (index, store) in self.stores.iter_mut().enumerate() {
+            let copies = outcome.copies[index];
+            let is_dead = copies == 0 && !self.dead_stores;
+            let gains = outcome.drops[index] > 0 && copies <= MAX_COPIES && !is_dead;
+            if outcome.moved[index] && !gains {
+                store.pinned = true;
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn sunk(&self, outcome: &Outcome) -> Option<Sunk> {
+        let inst = |store: &StoreIndex| {
+            let event = self.stores[*store].event;
+            self.memory.events[event as usize].inst
+        };
+        let moved = (0..self.stores.len()).filter(|store| outcome.moved[*store]);
+        let sunk = Sunk {
+            stores: moved.map(|store| inst(&store)).collect(),
+            places: outcome
+                .places
+                .iter()
+                .map(|(place, stores)| (*place, stores.iter().map(inst).collect()))
+                .collect(),
+        };
+        (!sunk.stores.is_empty()).then_some(sunk)
+    }
+
+    /// Moves every store that is not pinned as far as it goes. Without
+    /// `upcoming`, none is dropped.
+    fn walk(&self, mut upcoming: Option<&mut Upcoming<'_>>) -> Outcome {
+        let count = self.stores.len();
+        let mut outcome = Outcome {
+            drops: alloc::vec![0; count],
+            copies: alloc::vec![0; count],
+            blocks: alloc::vec![0; count],
+            moved: alloc::vec![false; count],
+            ..Outcome::default()
+        };
+        let mut incoming: FxHashMap<Node, Vec<StoreIndex>> = FxHashMap::default();
+        for node in 0..self.graph.len() as Node {
+            let arrived = incoming.remove(&node).unwrap_or_default();
+            if arrived.is_empty() && !self.by_node.contains_key(&node) {
+                continue;
+            }
+            let leaving = self.leaving(node, &arrived, &mut outcome);
+            for succ in self.graph.succs(node) {
+                let going = self.going(*succ, &leaving, &mut outcome, upcoming.as_deref_mut());
+                if self.graph.preds(*succ).len() == 1 {
+                    incoming.insert(*succ, going);
+                } else {
+                    let order = self.order;
+                    let place = Place::Edge(order.block(node), order.block(*succ));
+                    going.iter().for_each(|store| outcome.land(*store, place));
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Those of the stores in `leaving` that go on to `succ`.
+    fn going(
+        &self,
+        succ: Node,
+        leaving: &[StoreIndex],
+        outcome: &mut Outcome,
+        mut upcoming: Option<&mut Upcoming<'_>>,
+    ) -> Vec<StoreIndex> {
+        let mut going = Vec::new();
+        // Slots whose address goes that way.
+        let mut escaping: SmallVec<[StackSlot; 2]> = SmallVec::new();
+        for index in leaving.iter().rev() {
+            let store = &self.stores[*index];
+            let dropped = match upcoming.as_deref_mut() {
+                None => {
+                    outcome.questions.push((succ, store.class));
+                    false
+                }
+                Some(upcoming) => {
+                    let access = self.memory.access(store.event);
+                    let slot = access.and_then(|access| access.slot());
+                    let known = slot.is_some_and(|slot| escaping.contains(&slot));
+                    !(store.private && known)
+                        && !upcoming.is_observed_from(succ, store.event, store.private)
+                }
+            };
+            if dropped {
+                outcome.drops[*index] += u32::from(self.counts(store, succ));
+            } else {
+                let inst = self.memory.events[store.event as usize].inst;
+                escaping.extend_from_slice(self.memory.slots.escapes_at(inst));
+                going.push(*index);
+            }
+        }
+        going.reverse();
+        going
+    }
+
+    /// The stores that get to the end of `node`, of its own and those that
+    /// `arrived`, and beyond it. The others that arrived end at its start.
+    fn leaving(
+        &self,
+        node: Node,
+        arrived: &[StoreIndex],
+        outcome: &mut Outcome,
+    ) -> Vec<StoreIndex> {
+        let mut leaving = Vec::new();
+        let mut stay: Vec<EventIndex> = Vec::new();
+        let leads_on = self.leads_on(node);
+        for event in self.memory.of_node(node).rev() {
+            match self.by_event.get(&event) {
+                Some(store) if leads_on && self.passes(*store, &stay, outcome) => {
+                    leaving.push(*store);
+                    outcome.moved[*store] = true;
+                }
+                Some(_) | None => stay.push(event),
+            }
+        }
+        let mut stuck = Vec::new();
+        for store in arrived.iter().rev() {
+            if leads_on && self.passes(*store, &stay, outcome) {
+                leaving.push(*store);
+            } else {
+                stay.push(self.stores[*store].event);
+                stuck.push(*store);
+            }
+        }
+        let place = Place::Start(self.order.block(node));
+        for store in stuck.into_iter().rev() {
+            outcome.land(store, place);
+        }
+        leaving.reverse();
+        leaving
+    }
+
+    /// Does the block end in a way that a store can pass?
+    fn leads_on(&self, node: Node) -> bool {
+        let func = self.memory.func;
+        let last = func.layout.last_inst(self.order.block(node));
+        last.is_some_and(|inst| match func.dfg.insts[inst].opcode() {
+            Opcode::Brif | Opcode::BrTable => true,
+            Opcode::Jump => {
+                let succs = self.graph.succs(node);
+                succs.iter().all(|succ| self.graph.preds(*succ).len() == 1)
+            }
+            _ => false,
+        })
+    }
+
+    /// Can the store pass what stays behind it?
+    fn passes(&self, index: StoreIndex, stay: &[EventIndex], outcome: &mut Outcome) -> bool {
+        let store = &self.stores[index];
+        outcome.blocks[index] += 1;
+        if store.pinned || outcome.blocks[index] > MAX_BLOCKS || stay.len() > MAX_PASSED {
+            return false;
+        }
+        stay.iter().all(|other| self.passes_one(store, *other))
+    }
+
+    fn passes_one(&self, store: &Store, other: EventIndex) -> bool {
+        let memory = self.memory;
+        let survives = !store.private && memory.survives_trap(store.class);
+        let may_end = match &memory.events[other as usize].kind {
+            EventKind::Access(access) => access.trap.is_some(),
+            EventKind::Call(call) => call.may_end,
+            EventKind::Barrier | EventKind::Trap | EventKind::End => true,
+            EventKind::Compare | EventKind::Escape => false,
+        };
+        !(may_end && survives) && !may_meet(memory, other, store.event, store.private)
+    }
+
+    /// Is it worth anything to drop the store on the way to `succ`? Not if that
+    /// hardly runs, or less often than where the store is.
+    fn counts(&self, store: &Store, succ: Node) -> bool {
+        let home = self.memory.events[store.event as usize].node;
+        let depth = |node| (self.depth)(self.order.block(node));
+        !self.is_cold(succ) && depth(succ) >= depth(home)
+    }
+
+    /// Does `node` end in a trap, or does its block say that it hardly runs?
+    fn is_cold(&self, node: Node) -> bool {
+        let layout = &self.memory.func.layout;
+        let block = self.order.block(node);
+        let traps = layout
+            .last_inst(block)
+            .is_some_and(|inst| self.memory.func.dfg.insts[inst].opcode() == Opcode::Trap);
+        traps || layout.is_cold(block)
+    }
+}
+
+impl Outcome {
+    fn land(&mut self, store: StoreIndex, place: Place) {
+        self.copies[store] += 1;
+        let places = &mut self.places;
+        let at = *self.by_place.entry(place).or_insert_with(|| {
+            places.push((place, Vec::new()));
+            places.len() - 1
+        });
+        self.places[at].1.push(store);
+    }
+}

@@ -1,0 +1,537 @@
+//! Branches that are decided on the way to their block.
+//!
+//! ```text
+//! block1:                                block1:
+//!     store v1, v0+8                         store v1, v0+8
+//!     jump block3                            jump block4
+//! block2:                                block2:
+//!     call fn0()                             call fn0()
+//!     jump block3                    ==>     jump block3
+//! block3:                                block3:
+//!     v2 = load.i64 v0+8                     v2 = load.i64 v0+8
+//!     v3 = icmp eq v2, v1                    v3 = icmp eq v2, v1
+//!     brif v3, block4, block5                brif v3, block4, block5
+//! ```
+//!
+//! The way goes past the branch, through a copy of what comes before it. A
+//! condition is decided by constants and values that the way passes or that
+//! memory holds at its end, or by an earlier branch on the same condition. If
+//! such a branch decides for every way, no copy is needed: the branch is folded.
+//!
+//! What upstream misses here: it has no jump threading, and re-tests what a
+//! dominating branch has decided.
+//!
+//! Soundness: the copy does what the original would have done on this way, in
+//! the same order, and goes on where it would have gone.
+//!
+//! Loops: the first block of what is copied is entered by no edge that goes
+//! back in reverse postorder, so that it is the header of no loop, and no loop
+//! gets a second entry.
+//!
+//! Cost: for each way into a join before a branch, one query for each load in
+//! between; copies within [`MAX_COPIED`].
+
+use super::apply::Edit;
+use super::rewire::{self, Edge};
+use crate::FxHashMap;
+use crate::FxHashSet;
+use crate::ir::condcodes::IntCC;
+use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
+use crate::memopt::analysis::conditions::{Condition, Conditions};
+use crate::memopt::analysis::graph::{Graph, Node};
+use crate::memopt::analysis::memory::EventIndex;
+use crate::memopt::analysis::reaching::{Reaching, Source};
+use crate::memopt::analysis::values::Values;
+use crate::memopt::facts::effect::{Effect, effect};
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Instructions that one way may copy.
+///
+/// The load, comparison and branch of a check are three; what stands between a
+/// join and the check in real adapters stays below ten. What is given up is a
+/// longer block's branch, which is tested again.
+const MAX_COPIED: usize = 24;
+
+/// Ways into one join that are looked at.
+const MAX_WAYS: usize = 16;
+
+/// Operations that the search for one condition's value may look at.
+const MAX_DEPTH: u32 = 8;
+
+/// A way that goes past a branch.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    /// The way into the first block.
+    pub edge: Edge,
+    /// The blocks that are copied, each of which leads only to the next.
+    pub chain: Vec<Block>,
+    /// The destination of the branch that ends the last of them.
+    pub taken: usize,
+}
+
+/// Finds ways past branches, and branches that are decided on all ways.
+///
+/// The edits of one answer concern different blocks, so that all can be made.
+pub fn edits(values: &Values<'_, '_>, graph: &Graph, reaching: &mut Reaching<'_>) -> Vec<Edit> {
+    let func = values.memory.func;
+    let mut pass = Pass {
+        values,
+        graph,
+        reaching,
+        conditions: Conditions::new(func, values.order, graph, values.dominance),
+        events: None,
+        taken: FxHashSet::default(),
+        edits: Vec::new(),
+    };
+    for node in 0..graph.len() as Node {
+        pass.branch(node);
+    }
+    pass.edits
+}
+
+struct Pass<'p, 'a, 'r> {
+    values: &'p Values<'p, 'a>,
+    graph: &'p Graph,
+    reaching: &'p mut Reaching<'r>,
+    conditions: Conditions<'p>,
+    /// The events of loads; made when first asked for.
+    events: Option<FxHashMap<Inst, EventIndex>>,
+    /// Blocks that an edit concerns.
+    taken: FxHashSet<Block>,
+    edits: Vec<Edit>,
+}
+
+/// The blocks from a join to a branch.
+struct Chain {
+    blocks: Vec<Block>,
+    /// The node of the first.
+    head: Node,
+    branch: Inst,
+}
+
+/// What a value is on one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// This number, zero-extended.
+    Constant(u64),
+    /// This value, which is there on that way.
+    Value(Value),
+}
+
+impl Pass<'_, '_, '_> {
+    fn func(&self) -> &Function {
+        self.values.memory.func
+    }
+
+    /// Looks at the branch that ends the block `node`, if one does.
+    fn branch(&mut self, node: Node) {
+        let block = self.values.order.block(node);
+        let Some(branch) = self.func().layout.last_inst(block) else {
+            return;
+        };
+        if condition(self.func(), branch).is_none() {
+            return;
+        }
+        if let Some(taken) = self.decided_before(node, branch) {
+            if self.taken.insert(block) {
+                self.edits.push(Edit::FoldBranch(branch, taken));
+            }
+            return;
+        }
+        let Some(chain) = self.chain(node, branch) else {
+            return;
+        };
+        let mut threads: Vec<Thread> = Vec::new();
+        for pred in self.graph.preds(chain.head).iter().take(MAX_WAYS) {
+            let pred_block = self.values.order.block(*pred);
+            for edge in rewire::edges(self.func(), pred_block, chain.blocks[0]) {
+                if let Some(taken) = self.decided(&chain, *pred, edge) {
+                    threads.push(Thread {
+                        edge,
+                        chain: chain.blocks.clone(),
+                        taken,
+                    });
+                }
+            }
+        }
+        if threads.is_empty() || !self.take(&chain, &threads) {
+            return;
+        }
+        self.edits.extend(threads.into_iter().map(Edit::Thread));
+    }
+
+    /// Claims the blocks of `threads`; `false` if another edit has one of them.
+    fn take(&mut self, chain: &Chain, threads: &[Thread]) -> bool {
+        let func = self.values.memory.func;
+        let preds = threads
+            .iter()
+            .filter_map(|thread| func.layout.inst_block(thread.edge.branch));
+        let blocks: SmallVec<[Block; 8]> = chain.blocks.iter().copied().chain(preds).collect();
+        if blocks.iter().any(|block| self.taken.contains(block)) {
+            return false;
+        }
+        self.taken.extend(blocks);
+        true
+    }
+
+    /// The way that the branch takes because of one that dominates it.
+    fn decided_before(&self, node: Node, branch: Inst) -> Option<usize> {
+        let InstructionData::Brif { arg, .. } = self.func().dfg.insts[branch] else {
+            return None;
+        };
+        let truth = self.conditions.at(node, arg)?;
+        Some(usize::from(!truth))
+    }
+
+    /// The blocks from the last join to the branch at the end of `node`, if
+    /// they can be copied.
+    fn chain(&self, node: Node, branch: Inst) -> Option<Chain> {
+        let func = self.func();
+        let mut blocks = Vec::new();
+        let mut head = node;
+        let mut room = MAX_COPIED;
+        loop {
+            let block = self.values.order.block(head);
+            for inst in func.layout.block_insts(block) {
+                let is_end = func.dfg.insts[inst].opcode().is_terminator();
+                if !is_end && !may_copy(func, inst) {
+                    return None;
+                }
+                room = room.checked_sub(1)?;
+            }
+            blocks.push(block);
+            let pred = match self.graph.preds(head) {
+                [] => return None,
+                [pred] => self.values.order.block(*pred),
+                preds => return self.chain_from(blocks, head, preds, branch),
+            };
+            match rewire::edges(func, pred, block).len() {
+                1 if is_jump(func, pred) => head = self.graph.preds(head)[0],
+                1 => return None,
+                _ => return self.chain_from(blocks, head, self.graph.preds(head), branch),
+            }
+        }
+    }
+
+    /// The chain of `blocks`, the last one first, that begins at a join with
+    /// these predecessors.
+    fn chain_from(
+        &self,
+        mut blocks: Vec<Block>,
+        head: Node,
+        preds: &[Node],
+        branch: Inst,
+    ) -> Option<Chain> {
+        // Only from edges that do not go back.
+        if preds.iter().any(|pred| *pred >= head) {
+            return None;
+        }
+        blocks.reverse();
+        Some(Chain {
+            blocks,
+            head,
+            branch,
+        })
+    }
+
+    /// The destination that the branch of `chain` takes when it is entered by
+    /// `edge`, at the end of `pred`.
+    fn decided(&mut self, chain: &Chain, pred: Node, edge: Edge) -> Option<usize> {
+        let func = self.values.memory.func;
+        let mut way = Way {
+            pass: self,
+            chain,
+            pred,
+            edge,
+            room: MAX_DEPTH,
+        };
+        match func.dfg.insts[chain.branch] {
+            InstructionData::Brif { arg, .. } => {
+                let truth = way.truth(arg)?;
+                Some(usize::from(!truth))
+            }
+            InstructionData::BranchTable { arg, table, .. } => {
+                let Known::Constant(index) = way.value(arg)? else {
+                    return None;
+                };
+                let entries = func.dfg.jump_tables[table].as_slice().len() as u64;
+                Some(if index < entries {
+                    index as usize + 1
+                } else {
+                    0
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// What the load `inst` finds at the end of each predecessor of `head`.
+    fn event_of(&mut self, inst: Inst) -> Option<EventIndex> {
+        let memory = self.values.memory;
+        let events = self.events.get_or_insert_with(|| {
+            let events = memory.events.iter().enumerate();
+            events
+                .map(|(index, event)| (event.inst, index as EventIndex))
+                .collect()
+        });
+        events.get(&inst).copied()
+    }
+}
+
+/// One way into a chain.
+struct Way<'w, 'p, 'a, 'r> {
+    pass: &'w mut Pass<'p, 'a, 'r>,
+    chain: &'w Chain,
+    pred: Node,
+    edge: Edge,
+    room: u32,
+}
+
+impl Way<'_, '_, '_, '_> {
+    /// Is `condition` something else than zero on this way?
+    fn truth(&mut self, value: Value) -> Option<bool> {
+        match self.value(value)? {
+            Known::Constant(number) => Some(number != 0),
+            Known::Value(value) => self.decided_truth(value),
+        }
+    }
+
+    /// Has a branch decided on `value`, which is there at the end of the
+    /// predecessor?
+    fn decided_truth(&self, value: Value) -> Option<bool> {
+        let func = self.pass.func();
+        if let Some(truth) = self.pass.conditions.at(self.pred, value) {
+            return Some(truth);
+        }
+        let InstructionData::Brif { arg, blocks, .. } = func.dfg.insts[self.edge.branch] else {
+            return None;
+        };
+        let (own, asked) = (Condition::of(func, arg), Condition::of(func, value));
+        let lists = &func.dfg.value_lists;
+        let decides = own.value == asked.value && blocks[0].block(lists) != blocks[1].block(lists);
+        decides.then(|| (self.edge.destination == 0) ^ own.negated ^ asked.negated)
+    }
+
+    /// What `value` is on this way.
+    fn value(&mut self, value: Value) -> Option<Known> {
+        let func = self.pass.values.memory.func;
+        self.room = self.room.checked_sub(1)?;
+        let value = self.pass.values.canonical(value);
+        match func.dfg.value_def(value) {
+            ValueDef::Param(block, _) if self.chain.blocks.contains(&block) => {
+                let edge = self.edge_into(block)?;
+                let passed = rewire::passed(func, edge, value)?;
+                if block == self.chain.blocks[0] {
+                    Some(self.outside(passed))
+                } else {
+                    self.value(passed)
+                }
+            }
+            ValueDef::Result(inst, _) if self.is_inside(inst) => self.result(inst),
+            ValueDef::Param(..) | ValueDef::Result(..) => Some(self.outside(value)),
+            ValueDef::Union(..) => None,
+        }
+    }
+
+    /// A value that is there before the chain.
+    fn outside(&self, value: Value) -> Known {
+        match constant(self.pass.func(), value) {
+            Some(number) => Known::Constant(number),
+            None => Known::Value(self.pass.values.canonical(value)),
+        }
+    }
+
+    fn is_inside(&self, inst: Inst) -> bool {
+        let block = self.pass.func().layout.inst_block(inst);
+        block.is_some_and(|block| self.chain.blocks.contains(&block))
+    }
+
+    /// The edge by which this way enters a block of the chain.
+    fn edge_into(&self, block: Block) -> Option<Edge> {
+        let position = self.chain.blocks.iter().position(|other| *other == block)?;
+        match position.checked_sub(1) {
+            None => Some(self.edge),
+            Some(before) => Some(Edge {
+                branch: self
+                    .pass
+                    .func()
+                    .layout
+                    .last_inst(self.chain.blocks[before])?,
+                destination: 0,
+            }),
+        }
+    }
+
+    /// What an instruction in the chain gives.
+    fn result(&mut self, inst: Inst) -> Option<Known> {
+        let func = self.pass.values.memory.func;
+        let result = func.dfg.first_result(inst);
+        let ty = func.dfg.value_type(result);
+        match func.dfg.insts[inst] {
+            InstructionData::Load { .. } => self.loaded(inst),
+            InstructionData::UnaryImm { .. } => constant(func, result).map(Known::Constant),
+            InstructionData::IntCompare { cond, args, .. } => {
+                let bits = scalar_bits(func, args[0])?;
+                let (x, y) = (self.value(args[0])?, self.value(args[1])?);
+                let truth =
+                    compare(cond, x, y, bits).or_else(|| self.compared_with_zero(cond, x, y));
+                truth.map(|truth| Known::Constant(truth.into()))
+            }
+            InstructionData::Unary { opcode, arg } => {
+                let from = scalar_bits(func, arg)?;
+                let known = self.value(arg)?;
+                extended(opcode, known, from, ty.bits())
+            }
+            InstructionData::Binary { opcode, args } => {
+                let bits = scalar_bits(func, args[0])?;
+                let (x, y) = (self.value(args[0])?, self.value(args[1])?);
+                computed(opcode, x, y, bits)
+            }
+            _ => None,
+        }
+    }
+
+    /// Has a branch on the value decided how it compares with zero?
+    fn compared_with_zero(&self, cond: IntCC, x: Known, y: Known) -> Option<bool> {
+        let (Known::Value(value), Known::Constant(0)) = (x, y) else {
+            return None;
+        };
+        let truth = self.decided_truth(value)?;
+        match cond {
+            IntCC::Equal => Some(!truth),
+            IntCC::NotEqual => Some(truth),
+            _ => None,
+        }
+    }
+
+    /// What the load `inst` finds on this way, if that has a name.
+    fn loaded(&mut self, inst: Inst) -> Option<Known> {
+        let event = self.pass.event_of(inst)?;
+        let values = self.pass.values;
+        let access = values.memory.access(event)?;
+        if access.asynchronous {
+            return None;
+        }
+        let source = self.pass.reaching.source(event);
+        if source != Source::Join(self.chain.head) {
+            return None;
+        }
+        let ways = self.pass.reaching.ways(event, self.chain.head)?;
+        let (_, source) = ways.into_iter().find(|(pred, _)| *pred == self.pred)?;
+        let ty = values.type_of(values.memory.func.dfg.first_result(inst));
+        let key = values.key(source, access, access.opcode, ty);
+        let value = values.value_at_end(self.pred, source, access, key)?;
+        Some(self.outside(value))
+    }
+}
+
+/// The value that the branch at the end of a block depends on.
+fn condition(func: &Function, branch: Inst) -> Option<Value> {
+    match func.dfg.insts[branch] {
+        InstructionData::Brif { arg, .. } | InstructionData::BranchTable { arg, .. } => Some(arg),
+        _ => None,
+    }
+}
+
+fn is_jump(func: &Function, block: Block) -> bool {
+    let last = func.layout.last_inst(block);
+    last.is_some_and(|inst| func.dfg.insts[inst].opcode() == Opcode::Jump)
+}
+
+/// May there be two of this instruction? Calls are too much code, and what a
+/// debugger or an unwinder knows by its place has one.
+fn may_copy(func: &Function, inst: Inst) -> bool {
+    let plain = match effect(func, inst) {
+        Effect::None | Effect::Access(_) | Effect::Trap => true,
+        Effect::Call | Effect::Barrier | Effect::End => false,
+    };
+    plain
+        && !func.dfg.insts[inst].opcode().is_branch()
+        && func.debug_tags.get(inst).is_empty()
+        && func.dfg.user_stack_map_entries(inst).is_none()
+}
+
+/// The constant that `value` is, zero-extended.
+fn constant(func: &Function, value: Value) -> Option<u64> {
+    let value = func.dfg.resolve_aliases(value);
+    let inst = func.dfg.value_def(value).inst()?;
+    match func.dfg.insts[inst] {
+        InstructionData::UnaryImm { imm, .. } => {
+            let bits = func.dfg.value_type(value).bits();
+            Some(imm.zero_extend_from_width(bits).bits() as u64)
+        }
+        _ => None,
+    }
+}
+
+/// The width of a scalar integer of at most 64 bits.
+fn scalar_bits(func: &Function, value: Value) -> Option<u32> {
+    let ty = func.dfg.value_type(value);
+    (ty.is_int() && ty.bits() <= 64).then(|| ty.bits())
+}
+
+fn sign_extend(number: u64, bits: u32) -> i64 {
+    ((number << (64 - bits)) as i64) >> (64 - bits)
+}
+
+fn zero_extend(number: u64, bits: u32) -> u64 {
+    (number << (64 - bits)) >> (64 - bits)
+}
+
+/// `icmp cond x, y` of integers of `bits` bits.
+fn compare(cond: IntCC, x: Known, y: Known, bits: u32) -> Option<bool> {
+    let (x, y) = match (x, y) {
+        (Known::Constant(x), Known::Constant(y)) => (x, y),
+        // Any two that are equal.
+        (Known::Value(x), Known::Value(y)) if x == y => (0, 0),
+        _ => return None,
+    };
+    let (sx, sy) = (sign_extend(x, bits), sign_extend(y, bits));
+    Some(match cond {
+        IntCC::Equal => x == y,
+        IntCC::NotEqual => x != y,
+        IntCC::UnsignedLessThan => x < y,
+        IntCC::UnsignedLessThanOrEqual => x <= y,
+        IntCC::UnsignedGreaterThan => x > y,
+        IntCC::UnsignedGreaterThanOrEqual => x >= y,
+        IntCC::SignedLessThan => sx < sy,
+        IntCC::SignedLessThanOrEqual => sx <= sy,
+        IntCC::SignedGreaterThan => sx > sy,
+        IntCC::SignedGreaterThanOrEqual => sx >= sy,
+    })
+}
+
+/// A conversion between integers of `from` and `to` bits.
+fn extended(opcode: Opcode, known: Known, from: u32, to: u32) -> Option<Known> {
+    let Known::Constant(number) = known else {
+        return None;
+    };
+    if to > 64 {
+        return None;
+    }
+    let number = match opcode {
+        Opcode::Uextend => number,
+        Opcode::Sextend => zero_extend(sign_extend(number, from) as u64, to),
+        Opcode::Ireduce => zero_extend(number, to),
+        _ => return None,
+    };
+    Some(Known::Constant(number))
+}
+
+/// An operation on integers of `bits` bits.
+fn computed(opcode: Opcode, x: Known, y: Known, bits: u32) -> Option<Known> {
+    let number = match (opcode, x, y) {
+        (Opcode::Band, Known::Constant(0), _) | (Opcode::Band, _, Known::Constant(0)) => 0,
+        (_, Known::Constant(x), Known::Constant(y)) => match opcode {
+            Opcode::Band => x & y,
+            Opcode::Bor => x | y,
+            Opcode::Bxor => x ^ y,
+            Opcode::Iadd => zero_extend(x.wrapping_add(y), bits),
+            Opcode::Isub => zero_extend(x.wrapping_sub(y), bits),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(Known::Constant(number))
+}
