@@ -14,6 +14,8 @@
 //!   private, and everything at once.
 //! - A slot is *private* until its address may have *escaped*; then nobody
 //!   else can see it, not even a trap handler, and it is gone at every end.
+//!   Later it is seen like other memory, but not when the function returns:
+//!   an address into a frame that is gone means nothing.
 //! - A *summary* says what a call does, a *policy* what no body can tell.
 //!
 //! # The stages
@@ -23,12 +25,17 @@
 //! | what an instruction, an address, a call does | [`facts`] |
 //! | the graph both ways, dominance, versions of classes | `analysis::{graph, dominance, versions}` |
 //! | where addresses of slots go | `analysis::slots` |
-//! | which write reaches an access | `analysis::reaching` |
+//! | which write reaches an access, and its value | `analysis::{reaching, values}` |
+//! | what branches say about their conditions | `analysis::conditions` |
 //! | what happens next to a store | `analysis::upcoming` |
 //! | forwarded loads, no-op stores, block parameters at joins | `passes::known_values` |
 //! | comparisons and branches that are decided | `passes::{compares, branches}` |
 //! | unused loads, dead stores, unused slots | `passes::{dead_code, dead_stores, unused_slots}` |
-//! | edits | `passes::apply` |
+//! | ways past branches that they decide | `passes::{threading, repair}` |
+//! | stores and what feeds them, moved to the ways that need them | `passes::{sinking, sink_values}` |
+//! | accesses that some ways into a block make needless | `passes::partly_redundant` |
+//! | parameters and blocks that are left over | `passes::{unused_params, empty_blocks}` |
+//! | edits | `passes::{apply, rewire}` |
 //! | upstream's egraph pass, where regions would mislead it | [`one_region`] |
 //! | rounds | [`run()`] |
 //! | functions that call each other | [`summary`], [`callgraph`] |

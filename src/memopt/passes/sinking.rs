@@ -297,8 +297,8 @@ impl<'a> Sinking<'a> {
                     let access = self.memory.access(store.event);
                     let slot = access.and_then(|access| access.slot());
                     let known = slot.is_some_and(|slot| escaping.contains(&slot));
-                    !(store.private && known)
-                        && !upcoming.is_observed_from(succ, store.event, store.private)
+                    let leaves = store.private && known;
+                    !leaves && !upcoming.is_observed_from(succ, store.event, store.private)
                 }
             };
             if dropped {
@@ -383,7 +383,8 @@ impl<'a> Sinking<'a> {
             EventKind::Barrier | EventKind::Trap | EventKind::End => true,
             EventKind::Compare | EventKind::Escape => false,
         };
-        !(may_end && survives) && !may_meet(memory, other, store.event, store.private)
+        let ends = may_end && survives;
+        !ends && !may_meet(memory, other, store.event, store.private)
     }
 
     /// Is it worth anything to drop the store on the way to `succ`? Not if that

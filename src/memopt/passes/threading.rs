@@ -310,7 +310,7 @@ impl Way<'_, '_, '_, '_> {
         let (own, asked) = (Condition::of(func, arg), Condition::of(func, value));
         let lists = &func.dfg.value_lists;
         let decides = own.value == asked.value && blocks[0].block(lists) != blocks[1].block(lists);
-        decides.then(|| (self.edge.destination == 0) ^ own.negated ^ asked.negated)
+        decides.then_some((self.edge.destination == 0) ^ own.negated ^ asked.negated)
     }
 
     /// What `value` is on this way.
