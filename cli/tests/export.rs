@@ -52,6 +52,41 @@ fn a_checkout_can_be_changed_itself() {
     assert!(bench.read("up/src/lib.rs").starts_with("mod a;\nmod b;\n"));
 }
 
+/// Runs git in the checkout; what it prints.
+fn git(bench: &Bench, arguments: &[&str]) -> String {
+    let mut command = std::process::Command::new("git");
+    command.args(["-c", "user.name=A", "-c", "user.email=a@example.invalid"]);
+    command.args(["-c", "commit.gpgsign=false", "-c", "core.autocrlf=false"]);
+    let output = command.args(arguments).current_dir(bench.path("up"));
+    let output = output.output().expect("git starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn git_takes_the_patches() {
+    let bench = bench("[[edit]]\nfile = 'src/lib.rs'\nreplace = 'mod c;'\nlines = ''\n");
+    let arguments = ["--checkout", "up", "--format-patch", "patches"];
+    export(&bench, &arguments)
+        .ends_with(0)
+        .prints("0001-Add-b.patch");
+    git(&bench, &["init", "--quiet"]);
+    git(&bench, &["add", "--all"]);
+    git(&bench, &["commit", "--quiet", "-m", "pristine"]);
+    git(&bench, &["am", "--quiet", "../patches/0001-Add-b.patch"]);
+    assert_eq!(
+        git(&bench, &["log", "-1", "--format=%an: %B"]).trim(),
+        "Nobody yet: Add b\n\nBecause."
+    );
+    let edited = UPSTREAM.replace("mod a;\nmod c;\n", "mod a;\nmod b;\n");
+    assert_eq!(bench.read("up/src/lib.rs"), edited);
+    assert_eq!(bench.read("up/src/b/mod.rs"), "//! Passes.\n");
+    assert_eq!(
+        bench.read("up/src/b/facts/mod.rs"),
+        "//! Facts, no line break"
+    );
+}
+
 /// The edit is refused with `complaint`, and nothing is written.
 #[track_caller]
 fn refuses(edit: &str, complaint: &str) {

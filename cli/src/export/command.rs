@@ -6,6 +6,7 @@ use crate::export::sources::{CRATES, Sources};
 use crate::export::{mail, registry, tree};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -171,7 +172,7 @@ fn report(application: &Application<'_>, sources: &Sources) {
     for (patch, placement) in application.placements() {
         let holds = placement.outcome.holds();
         // A copied file is of interest only where it cannot be.
-        if !placement.anchored && holds {
+        if !placement.anchored {
             continue;
         }
         counts[usize::from(holds)] += 1;
@@ -183,6 +184,26 @@ fn report(application: &Application<'_>, sources: &Sources) {
         let outcome = &placement.outcome;
         anstream::println!("{patch}: {file}{line} {}: {outcome}", placement.what);
     }
+    report_copies(application);
     let [wrong, holding] = counts;
     anstream::println!("{holding} of {} anchors hold", holding + wrong);
+}
+
+/// One line for each copy that finds files where it is to go.
+fn report_copies(application: &Application<'_>) {
+    let mut copies: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (patch, placement) in application.wrong().filter(|(_, it)| !it.anchored) {
+        let files = copies.entry((patch, &placement.what)).or_default();
+        files.push(&placement.file);
+    }
+    for ((patch, what), files) in copies {
+        let [first, others @ ..] = &files[..] else {
+            continue;
+        };
+        let others = match others.len() {
+            0 => String::new(),
+            count => format!(", and {count} more"),
+        };
+        anstream::println!("{patch}: {what}: exists already: {first}{others}");
+    }
 }
