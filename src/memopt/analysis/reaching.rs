@@ -240,6 +240,40 @@ impl<'a> Reaching<'a> {
         answer && !exhausted
     }
 
+    /// Where the bytes come from that the access `event` finds if it is reached
+    /// by `path`: joins, each with the predecessor from which it is entered.
+    ///
+    /// The joins are passed one after the other, the one next to the access
+    /// first, and the answer holds at the end of the last predecessor.
+    pub fn source_on_path(&mut self, event: EventIndex, path: &[(Node, Node)]) -> Source {
+        let Some(access) = self.memory.access(event) else {
+            return Source::Unknown;
+        };
+        let Location { address, bytes } = access.location;
+        if bytes.is_none() || address.offset.is_none() {
+            return Source::Unknown;
+        }
+        let private = self.slot_is_private(event);
+        let ops = self.ops[event as usize];
+        let op = if private { ops.slot } else { ops.region };
+        let class = self.memory.class_of(access, private);
+        if op == NONE || !self.versions.is_tracked(class) {
+            return Source::Unknown;
+        }
+        let state = self.versions.before(op);
+        let Some(mut query) = self.query(access.location, private) else {
+            return Source::Unknown;
+        };
+        query.path = path;
+        let found = query.walk(state);
+        let exhausted = query.steps == 0;
+        self.limits_hit += u32::from(exhausted);
+        match found {
+            Found::Source(source) if !exhausted => source,
+            Found::Source(_) | Found::Cycle => Source::Unknown,
+        }
+    }
+
     /// Where the bytes come from that the access `event` would find at the end
     /// of each predecessor of the node `join`; [`Source::Join`] of that node
     /// where nothing has written them on the way round.
@@ -290,6 +324,7 @@ impl<'a> Reaching<'a> {
             steps: MAX_STEPS,
             question: None,
             all: None,
+            path: &[],
         })
     }
 }
@@ -316,6 +351,8 @@ struct Query<'q, 'a> {
     question: Option<Question<'q>>,
     /// Collects what is found behind joins, which are then no answer.
     all: Option<Vec<Source>>,
+    /// Joins that are passed in one way only, and the predecessor of that way.
+    path: &'q [(Node, Node)],
 }
 
 /// Something to be asked about each input of a join.
@@ -456,6 +493,16 @@ impl Query<'_, '_> {
             .is_none_or(|root| self.reaching.dominance.strictly_dominates(root, node));
         if !same_address {
             return Found::Source(here);
+        }
+        if let Some(at) = self.path.iter().position(|(join, _)| *join == node) {
+            let (_, from) = self.path[at];
+            // Met again, it is an earlier time round some loop.
+            self.path = &self.path[at + 1..];
+            let mut inputs = inputs;
+            return match inputs.find(|(pred, _)| *pred == from) {
+                Some((_, state)) => self.walk(state),
+                None => Found::Source(Source::Unknown),
+            };
         }
         match self.joins.get(&node) {
             Some(Some(source)) => return Found::Source(*source),

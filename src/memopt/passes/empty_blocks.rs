@@ -51,7 +51,8 @@ fn is_bypassable(
         },
     );
     // Where `block` dominates nothing, its parameters are used by the jump alone.
-    let is_used = func.dfg.num_block_params(block) > 0 && domtree.idom(target) == Some(block);
+    // That it dominates its target stays true when blocks in between go.
+    let is_used = func.dfg.num_block_params(block) > 0 && domtree.block_dominates(block, target);
     let is_header = cfg
         .pred_iter(target)
         .any(|pred| domtree.block_dominates(target, pred.block));

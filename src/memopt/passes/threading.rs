@@ -24,12 +24,13 @@
 //! Soundness: the copy does what the original would have done on this way, in
 //! the same order, and goes on where it would have gone.
 //!
-//! Loops: the first block of what is copied is entered by no edge that goes
-//! back in reverse postorder, so that it is the header of no loop, and no loop
-//! gets a second entry.
+//! A way may pass further joins between the one that decides and the branch.
 //!
-//! Cost: for each way into a join before a branch, one query for each load in
-//! between; copies within [`MAX_COPIED`].
+//! Loops: no edge that goes back in reverse postorder leads to a block that is
+//! copied, so that it is the header of no loop, and no loop gets a second entry.
+//!
+//! Cost: for each way before a branch, up to [`MAX_WAYS`], one query for each
+//! load in between; copies within [`MAX_COPIED`].
 
 use super::apply::Edit;
 use super::rewire::{self, Edge};
@@ -53,8 +54,14 @@ use smallvec::SmallVec;
 /// longer block's branch, which is tested again.
 const MAX_COPIED: usize = 24;
 
-/// Ways into one join that are looked at.
-const MAX_WAYS: usize = 16;
+/// Ways to one branch that are looked at.
+const MAX_WAYS: usize = 24;
+
+/// Joins that one way may pass.
+///
+/// Behind an adapter the two ways out of it meet, then the ways of its callee;
+/// each is a join or two.
+const MAX_JOINS: usize = 4;
 
 /// Operations that the search for one condition's value may look at.
 const MAX_DEPTH: u32 = 8;
@@ -102,12 +109,37 @@ struct Pass<'p, 'a, 'r> {
     edits: Vec<Edit>,
 }
 
-/// The blocks from a join to a branch.
+/// The blocks from a join to a branch, and the joins on the way.
+#[derive(Clone)]
 struct Chain {
+    /// The last one first.
     blocks: Vec<Block>,
-    /// The node of the first.
-    head: Node,
+    /// The last one first, each with the predecessor from which it is entered.
+    joins: SmallVec<[(Node, Node); MAX_JOINS]>,
+    /// Instructions that may still be copied.
+    room: usize,
     branch: Inst,
+}
+
+impl Chain {
+    /// The join at which the chain begins.
+    fn head(&self) -> Node {
+        self.joins[self.joins.len() - 1].0
+    }
+
+    /// The predecessor from which it is entered.
+    fn pred(&self) -> Node {
+        self.joins[self.joins.len() - 1].1
+    }
+
+    fn enter_from(&mut self, pred: Node) {
+        let last = self.joins.len() - 1;
+        self.joins[last].1 = pred;
+    }
+
+    fn in_order(&self) -> Vec<Block> {
+        self.blocks.iter().rev().copied().collect()
+    }
 }
 
 /// What a value is on one way.
@@ -139,35 +171,62 @@ impl Pass<'_, '_, '_> {
             }
             return;
         }
-        let Some(chain) = self.chain(node, branch) else {
+        let chain = Chain {
+            blocks: Vec::new(),
+            joins: SmallVec::new(),
+            room: MAX_COPIED,
+            branch,
+        };
+        let Some(chain) = self.extended(chain, node) else {
             return;
         };
         let mut threads: Vec<Thread> = Vec::new();
-        for pred in self.graph.preds(chain.head).iter().take(MAX_WAYS) {
+        let mut tries = MAX_WAYS;
+        self.ways(chain, &mut tries, &mut threads);
+        if !threads.is_empty() && self.take(&threads) {
+            self.edits.extend(threads.into_iter().map(Edit::Thread));
+        }
+    }
+
+    /// Adds the ways into `chain` that decide its branch.
+    fn ways(&mut self, mut chain: Chain, tries: &mut usize, threads: &mut Vec<Thread>) {
+        let func = self.values.memory.func;
+        let graph = self.graph;
+        let head = chain.head();
+        for pred in graph.preds(head) {
             let pred_block = self.values.order.block(*pred);
-            for edge in rewire::edges(self.func(), pred_block, chain.blocks[0]) {
-                if let Some(taken) = self.decided(&chain, *pred, edge) {
+            let edges = rewire::edges(func, pred_block, self.values.order.block(head));
+            chain.enter_from(*pred);
+            for edge in &edges {
+                let Some(left) = tries.checked_sub(1) else {
+                    return;
+                };
+                *tries = left;
+                if let Some(taken) = self.decided(&chain, *edge) {
                     threads.push(Thread {
-                        edge,
-                        chain: chain.blocks.clone(),
+                        edge: *edge,
+                        chain: chain.in_order(),
                         taken,
                     });
+                } else if edges.len() == 1
+                    && is_jump(func, pred_block)
+                    && chain.joins.len() < MAX_JOINS
+                    && let Some(longer) = self.extended(chain.clone(), *pred)
+                {
+                    self.ways(longer, tries, threads);
                 }
             }
         }
-        if threads.is_empty() || !self.take(&chain, &threads) {
-            return;
-        }
-        self.edits.extend(threads.into_iter().map(Edit::Thread));
     }
 
     /// Claims the blocks of `threads`; `false` if another edit has one of them.
-    fn take(&mut self, chain: &Chain, threads: &[Thread]) -> bool {
+    fn take(&mut self, threads: &[Thread]) -> bool {
         let func = self.values.memory.func;
-        let preds = threads
-            .iter()
-            .filter_map(|thread| func.layout.inst_block(thread.edge.branch));
-        let blocks: SmallVec<[Block; 8]> = chain.blocks.iter().copied().chain(preds).collect();
+        let mut blocks: SmallVec<[Block; 8]> = SmallVec::new();
+        for thread in threads {
+            blocks.extend(func.layout.inst_block(thread.edge.branch));
+            blocks.extend(thread.chain.iter().copied());
+        }
         if blocks.iter().any(|block| self.taken.contains(block)) {
             return false;
         }
@@ -184,13 +243,11 @@ impl Pass<'_, '_, '_> {
         Some(usize::from(!truth))
     }
 
-    /// The blocks from the last join to the branch at the end of `node`, if
-    /// they can be copied.
-    fn chain(&self, node: Node, branch: Inst) -> Option<Chain> {
+    /// `chain` with the blocks from the last join to the end of `node`, if they
+    /// can be copied too.
+    fn extended(&self, mut chain: Chain, node: Node) -> Option<Chain> {
         let func = self.func();
-        let mut blocks = Vec::new();
         let mut head = node;
-        let mut room = MAX_COPIED;
         loop {
             let block = self.values.order.block(head);
             for inst in func.layout.block_insts(block) {
@@ -198,51 +255,37 @@ impl Pass<'_, '_, '_> {
                 if !is_end && !may_copy(func, inst) {
                     return None;
                 }
-                room = room.checked_sub(1)?;
+                chain.room = chain.room.checked_sub(1)?;
             }
-            blocks.push(block);
-            let pred = match self.graph.preds(head) {
-                [] => return None,
-                [pred] => self.values.order.block(*pred),
-                preds => return self.chain_from(blocks, head, preds, branch),
-            };
-            match rewire::edges(func, pred, block).len() {
-                1 if is_jump(func, pred) => head = self.graph.preds(head)[0],
-                1 => return None,
-                _ => return self.chain_from(blocks, head, self.graph.preds(head), branch),
+            chain.blocks.push(block);
+            let preds = self.graph.preds(head);
+            if let [pred] = preds
+                && let pred_block = self.values.order.block(*pred)
+                && rewire::edges(func, pred_block, block).len() == 1
+            {
+                if !is_jump(func, pred_block) {
+                    return None;
+                }
+                head = *pred;
+                continue;
             }
+            // Only from edges that do not go back.
+            if preds.is_empty() || preds.iter().any(|pred| *pred >= head) {
+                return None;
+            }
+            chain.joins.push((head, head));
+            return Some(chain);
         }
-    }
-
-    /// The chain of `blocks`, the last one first, that begins at a join with
-    /// these predecessors.
-    fn chain_from(
-        &self,
-        mut blocks: Vec<Block>,
-        head: Node,
-        preds: &[Node],
-        branch: Inst,
-    ) -> Option<Chain> {
-        // Only from edges that do not go back.
-        if preds.iter().any(|pred| *pred >= head) {
-            return None;
-        }
-        blocks.reverse();
-        Some(Chain {
-            blocks,
-            head,
-            branch,
-        })
     }
 
     /// The destination that the branch of `chain` takes when it is entered by
-    /// `edge`, at the end of `pred`.
-    fn decided(&mut self, chain: &Chain, pred: Node, edge: Edge) -> Option<usize> {
+    /// `edge`.
+    fn decided(&mut self, chain: &Chain, edge: Edge) -> Option<usize> {
         let func = self.values.memory.func;
         let mut way = Way {
+            pred: chain.pred(),
             pass: self,
             chain,
-            pred,
             edge,
             room: MAX_DEPTH,
         };
@@ -322,7 +365,7 @@ impl Way<'_, '_, '_, '_> {
             ValueDef::Param(block, _) if self.chain.blocks.contains(&block) => {
                 let edge = self.edge_into(block)?;
                 let passed = rewire::passed(func, edge, value)?;
-                if block == self.chain.blocks[0] {
+                if self.chain.blocks.last() == Some(&block) {
                     Some(self.outside(passed))
                 } else {
                     self.value(passed)
@@ -349,15 +392,12 @@ impl Way<'_, '_, '_, '_> {
 
     /// The edge by which this way enters a block of the chain.
     fn edge_into(&self, block: Block) -> Option<Edge> {
-        let position = self.chain.blocks.iter().position(|other| *other == block)?;
-        match position.checked_sub(1) {
+        let blocks = &self.chain.blocks;
+        let position = blocks.iter().position(|other| *other == block)?;
+        match blocks.get(position + 1) {
             None => Some(self.edge),
             Some(before) => Some(Edge {
-                branch: self
-                    .pass
-                    .func()
-                    .layout
-                    .last_inst(self.chain.blocks[before])?,
+                branch: self.pass.func().layout.last_inst(*before)?,
                 destination: 0,
             }),
         }
@@ -413,14 +453,19 @@ impl Way<'_, '_, '_, '_> {
         if access.asynchronous {
             return None;
         }
-        let source = self.pass.reaching.source(event);
-        if source != Source::Join(self.chain.head) {
-            return None;
-        }
-        let ways = self.pass.reaching.ways(event, self.chain.head)?;
-        let (_, source) = ways.into_iter().find(|(pred, _)| *pred == self.pred)?;
+        let source = self.pass.reaching.source_on_path(event, &self.chain.joins);
         let ty = values.type_of(values.memory.func.dfg.first_result(inst));
         let key = values.key(source, access, access.opcode, ty);
+        if let Source::Store(store) = source
+            && self.is_inside(values.memory.events[store as usize].inst)
+        {
+            let (stored, recipe) = values.seen_through(source, access)?;
+            return if recipe.is_empty() {
+                self.value(stored)
+            } else {
+                None
+            };
+        }
         let value = values.value_at_end(self.pred, source, access, key)?;
         Some(self.outside(value))
     }
