@@ -6,6 +6,7 @@
 
 use super::partly_redundant::{Moved, Upward};
 use super::rewire;
+use super::sink_values::{Below, MAX_PASSED};
 use super::sinking::{Place, Sunk};
 use super::threading::Thread;
 use crate::FxHashMap;
@@ -54,10 +55,10 @@ pub enum Edit {
     /// Stores go to the ways that need them, all together: each may have been
     /// moved over the others.
     Sink(Sunk),
-    /// The load goes to the start of this block, where all its uses are.
-    SinkLoad(Inst, Block),
+    /// The load goes to a block behind which all its uses are.
+    SinkLoad(Inst, Below),
     /// So does the pure instruction, which is no edit of its own.
-    SinkPure(Inst, Block),
+    SinkPure(Inst, Below),
     /// Loads and stores go to the ways into their block that need them.
     MoveUp(Upward),
     /// Nothing names the slot.
@@ -202,9 +203,7 @@ impl Applier<'_> {
             Edit::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
             Edit::Thread(thread) => self.thread(thread),
             Edit::Sink(sunk) => self.sink(sunk),
-            Edit::SinkLoad(inst, block) | Edit::SinkPure(inst, block) => {
-                self.move_to_start(*inst, *block);
-            }
+            Edit::SinkLoad(inst, to) | Edit::SinkPure(inst, to) => self.move_below(*inst, *to),
             Edit::MoveUp(upward) => self.move_up(upward),
             Edit::FreeSlot(slot) => {
                 let data = &mut self.func.sized_stack_slots[*slot];
@@ -309,10 +308,23 @@ impl Applier<'_> {
         }
     }
 
-    fn move_to_start(&mut self, inst: Inst, block: Block) {
-        self.func.layout.remove_inst(inst);
-        if let Some(first) = self.func.layout.first_inst(block) {
-            self.func.layout.insert_inst(inst, first);
+    /// Moves `inst` in front of the first instruction of a block that uses it
+    /// or that it must not pass, or that ends the block.
+    fn move_below(&mut self, inst: Inst, to: Below) {
+        let func = &mut *self.func;
+        func.layout.remove_inst(inst);
+        let result = func.dfg.first_result(inst);
+        let mut passed = 0;
+        let mut at = func.layout.first_inst(to.block);
+        while let Some(next) = at {
+            passed += 1;
+            let uses = func.dfg.inst_values(next).any(|value| value == result);
+            let is_last = func.layout.last_inst(to.block) == Some(next);
+            if uses || is_last || to.end == Some(next) || passed == MAX_PASSED {
+                func.layout.insert_inst(inst, next);
+                return;
+            }
+            at = func.layout.next_inst(next);
         }
     }
 

@@ -18,7 +18,7 @@ use super::apply::Edit;
 use super::dead_code::{Removable, removable};
 use super::independent::may_meet;
 use crate::FxHashMap;
-use crate::ir::{Inst, InstructionData, Value};
+use crate::ir::{Block, Inst, InstructionData, Value};
 use crate::memopt::analysis::dominance::Dominance;
 use crate::memopt::analysis::graph::{Graph, Node, Order};
 use crate::memopt::analysis::memory::{EventIndex, Memory};
@@ -27,17 +27,20 @@ use smallvec::SmallVec;
 
 /// Uses of a value that are looked at.
 ///
-/// What a sunk store needs has a few. A value with more stays where it is.
-const MAX_USES: usize = 8;
+/// The pointer to what an adapter saves and restores has a dozen. A value with
+/// more stays where it is.
+const MAX_USES: usize = 32;
 
 /// Blocks that one value may pass, as for stores.
 const MAX_BLOCKS: u32 = 48;
 
-/// Events that a load may pass in one block, as for stores.
-const MAX_PASSED: usize = 64;
+/// Instructions that a value may pass in one block.
+///
+/// Closer to its use it needs a register for less time; farther is no gain.
+pub const MAX_PASSED: usize = 64;
 
-/// Finds what moves, the last instructions first; each goes to the start of
-/// its block.
+/// Finds what moves, the last instructions first; each goes in front of its
+/// first use in its block, or what it cannot pass there.
 pub fn edits(
     memory: &Memory<'_>,
     order: &Order,
@@ -59,6 +62,15 @@ pub fn edits(
         pass.block(node);
     }
     pass.edits
+}
+
+/// Where an instruction goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Below {
+    /// The block.
+    pub block: Block,
+    /// What it must not pass there.
+    pub end: Option<Inst>,
 }
 
 struct Pass<'p, 'a, F> {
@@ -116,10 +128,13 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
             let target = self.target(node, inst, event, &behind);
             if let Some(target) = target {
                 self.move_uses(inst, node, target);
-                let target = self.order.block(target);
+                let to = Below {
+                    block: self.order.block(target),
+                    end: event.and_then(|event| self.end(event, target)),
+                };
                 self.edits.push(match event {
-                    Some(_) => Edit::SinkLoad(inst, target),
-                    None => Edit::SinkPure(inst, target),
+                    Some(_) => Edit::SinkLoad(inst, to),
+                    None => Edit::SinkPure(inst, to),
                 });
             } else {
                 behind.extend(event);
@@ -164,6 +179,14 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
             }
         }
         target
+    }
+
+    /// What the load `event` cannot pass in the block `node`.
+    fn end(&self, event: EventIndex, node: Node) -> Option<Inst> {
+        let private = (self.is_private)(event);
+        let mut others = self.memory.of_node(node);
+        let other = others.find(|other| may_meet(self.memory, *other, event, private))?;
+        Some(self.memory.events[other as usize].inst)
     }
 
     /// Is all use behind `succ`, which has one predecessor?
