@@ -47,6 +47,8 @@ pub enum Shape {
     Slots,
     /// Adapters of the component model inlined one after the other.
     Adapters,
+    /// A ladder of adapters whose callees call out on a cold path alone.
+    Ladder,
     /// One block to which all others may jump.
     Exits,
     /// `br_table`s with 16 arms each.
@@ -57,12 +59,13 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Regions,
         Self::Diamonds,
         Self::Loops,
         Self::Slots,
         Self::Adapters,
+        Self::Ladder,
         Self::Exits,
         Self::Tables,
         Self::Mixed,
@@ -76,6 +79,7 @@ impl Shape {
             Self::Loops => "loops",
             Self::Slots => "slots",
             Self::Adapters => "adapters",
+            Self::Ladder => "ladder",
             Self::Exits => "exits",
             Self::Tables => "tables",
             Self::Mixed => "mixed",
@@ -93,7 +97,8 @@ impl Shape {
             Self::Diamonds => generator.diamond(),
             Self::Loops => generator.nest(DEPTH),
             Self::Slots => generator.slot(),
-            Self::Adapters => generator.adapter(),
+            Self::Adapters => generator.adapter(Generator::call),
+            Self::Ladder => generator.adapter(Generator::maybe_call),
             Self::Exits => generator.exit_test(),
             Self::Tables => generator.table(),
             Self::Mixed => match generator.random.below(16) {
@@ -101,7 +106,8 @@ impl Shape {
                 6..9 => generator.diamond(),
                 9 => generator.nest(4),
                 10..12 => generator.slot(),
-                12..14 => generator.adapter(),
+                12 => generator.adapter(Generator::call),
+                13 => generator.adapter(Generator::maybe_call),
                 14 => generator.exit_test(),
                 _ => generator.table(),
             },
@@ -373,9 +379,23 @@ impl<'a> Generator<'a> {
         self.keep(value);
     }
 
-    /// A record that is published for the time of a call: what an adapter of
+    /// A callee that calls out on one of two ways.
+    fn maybe_call(&mut self) {
+        let value = self.value();
+        let condition = self.is_zero(value);
+        let [cold, hot, join] = [(); 3].map(|()| self.builder.create_block());
+        self.builder.ins().brif(condition, cold, &[], hot, &[]);
+        self.builder.switch_to_block(cold);
+        self.call();
+        self.builder.ins().jump(join, &[]);
+        self.builder.switch_to_block(hot);
+        self.builder.ins().jump(join, &[]);
+        self.builder.switch_to_block(join);
+    }
+
+    /// A record that is published for the time of a callee: what an adapter of
     /// the component model is after inlining.
-    fn adapter(&mut self) {
+    fn adapter(&mut self, callee: fn(&mut Self)) {
         let kind = MemFlagsData::trusted().with_alias_region(Some(self.regions[0]));
         let link = MemFlagsData::trusted().with_alias_region(Some(self.regions[1]));
         let (current, offset) = {
@@ -388,7 +408,7 @@ impl<'a> Generator<'a> {
         self.builder.ins().store(kind, one, record, 0);
         self.builder.ins().store(link, previous, record, 8);
         self.store(record, (current, offset));
-        self.call();
+        callee(self);
         // The frontend checks that the record is still the current one.
         let now = self.load((current, offset));
         let same = self.builder.ins().icmp(IntCC::Equal, now, record);
