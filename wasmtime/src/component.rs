@@ -53,15 +53,18 @@ pub struct Report {
 
 /// Compiles and measures the component `wasm`.
 ///
+/// With concurrency support off, the component `off` is compiled in its place,
+/// if there is one: for what does not validate without that support.
+///
 /// # Errors
 ///
 /// What Wasmtime refuses; no function `run: func(n: u32) -> u32`; variants
 /// that return different results or call the host differently.
-pub fn measure(file: &str, wasm: &[u8], effort: Effort) -> Result<Report> {
-    let symbol = hot::symbol_of_run(wasm)?;
+pub fn measure(file: &str, wasm: &[u8], off: Option<&[u8]>, effort: Effort) -> Result<Report> {
     let mut subjects = Vec::new();
     for variant in Variant::ALL {
-        let subject = Subject::new(variant, wasm, &symbol);
+        let other = off.filter(|_| variant == Variant::Off);
+        let subject = Subject::new(variant, other.unwrap_or(wasm));
         subjects.push(subject.with_context(|| variant.name())?);
     }
     let warm_up = effort.calls.div_ceil(16);
@@ -124,11 +127,12 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(variant: Variant, wasm: &[u8], symbol: &str) -> Result<Self> {
+    fn new(variant: Variant, wasm: &[u8]) -> Result<Self> {
+        let symbol = hot::symbol_of_run(wasm)?;
         let directory = tempfile::tempdir().context("no place for the CLIF")?;
         let engine = variant.engine(Some(directory.path()))?;
         let component = Component::new(&engine, wasm)?;
-        let written = clif::find(&clif::read_all(directory.path())?, symbol)?.clone();
+        let written = clif::find(&clif::read_all(directory.path())?, &symbol)?.clone();
         let (store, run) = instantiate(&engine, &component)?;
         Ok(Self {
             variant,

@@ -7,6 +7,7 @@
 pub mod clif;
 pub mod component;
 pub mod counter;
+pub mod edits;
 pub mod host;
 pub mod hot;
 pub mod module;

@@ -21,6 +21,9 @@ struct Arguments {
     /// The files are core modules: compile time, code size, what is left
     #[arg(long)]
     module: bool,
+    /// The component to compile for `off`, where the files need concurrency support
+    #[arg(long, value_name = "FILE", conflicts_with = "module")]
+    off: Option<PathBuf>,
     /// The argument of `run`
     #[arg(long, default_value_t = 20_000_000, conflicts_with = "module")]
     calls: u32,
@@ -64,10 +67,12 @@ fn components(arguments: &Arguments) -> Result<()> {
             arguments.rounds
         },
     };
+    let off = arguments.off.as_deref().map(read).transpose()?;
     let mut reports = Vec::new();
     for path in &arguments.files {
         let file = path.display().to_string();
-        let report = read(path).and_then(|wasm| component::measure(&file, &wasm, effort));
+        let report =
+            read(path).and_then(|wasm| component::measure(&file, &wasm, off.as_deref(), effort));
         let report = report.context(file)?;
         match arguments.emit {
             Some(emit) => show_code(&report, emit)?,

@@ -1,0 +1,32 @@
+;; The callee keeps its argument in a context slot of its own thread, and takes
+;; it out again. Compare with context-global.wat: --off FILE.
+(component
+  (component $A
+    (core func $set (canon context.set i32 0))
+    (core func $get (canon context.get i32 0))
+    (core module $MA
+      (import "" "set" (func $set (param i32)))
+      (import "" "get" (func $get (result i32)))
+      (func (export "f") (param i32) (result i32)
+        (call $set (i32.add (local.get 0) (i32.const 1)))
+        (i32.add (call $get) (i32.const 41))))
+    (core instance $m (instantiate $MA (with "" (instance
+      (export "set" (func $set)) (export "get" (func $get))))))
+    (func (export "f") (param "x" u32) (result u32) (canon lift (core func $m "f"))))
+  (component $B
+    (import "f" (func $f (param "x" u32) (result u32)))
+    (core func $lowered (canon lower (func $f)))
+    (core module $MB
+      (import "" "f" (func $f (param i32) (result i32)))
+      (func (export "run") (param $n i32) (result i32)
+        (local $i i32) (local $acc i32)
+        (loop $l
+          (local.set $acc (i32.add (local.get $acc) (call $f (local.get $i))))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $l (i32.lt_u (local.get $i) (local.get $n))))
+        (local.get $acc)))
+    (core instance $m (instantiate $MB (with "" (instance (export "f" (func $lowered))))))
+    (func (export "run") (param "n" u32) (result u32) (canon lift (core func $m "run"))))
+  (instance $a (instantiate $A))
+  (instance $b (instantiate $B (with "f" (func $a "f"))))
+  (export "run" (func $b "run")))

@@ -1,0 +1,141 @@
+;; Lists, records, variants and results between components, with a post-return
+;; that has to run once for each call, behind the results.
+
+(component
+  (component $Points
+    (type $point (record (field "x" s32) (field "y" s32)))
+    (export $point' "point" (type $point))
+    (type $shape (variant (case "none") (case "at" $point') (case "far" (list u8))))
+    (export $shape' "shape" (type $shape))
+    (core module $m
+      (memory (export "memory") 1)
+      (global $next (mut i32) (i32.const 4096))
+      (global $returned (mut i32) (i32.const 0))
+      (func $realloc (export "realloc") (param i32 i32 i32) (param $new i32) (result i32)
+        (local $at i32)
+        (local.set $at (global.get $next))
+        (global.set $next
+          (i32.and (i32.add (i32.add (local.get $at) (local.get $new)) (i32.const 7)) (i32.const -8)))
+        (local.get $at))
+      ;; The sum of a list of points, as a point.
+      (func (export "sum") (param $at i32) (param $n i32) (result i32)
+        (i64.store (i32.const 64) (i64.const 0))
+        (block $done
+          (loop $next
+            (br_if $done (i32.eqz (local.get $n)))
+            (i32.store (i32.const 64)
+              (i32.add (i32.load (i32.const 64)) (i32.load (local.get $at))))
+            (i32.store (i32.const 68)
+              (i32.add (i32.load (i32.const 68)) (i32.load offset=4 (local.get $at))))
+            (local.set $at (i32.add (local.get $at) (i32.const 8)))
+            (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+            (br $next)))
+        (i32.const 64))
+      (func (export "sum-return") (param i32)
+        (global.set $returned (i32.add (global.get $returned) (i32.const 1))))
+      (func (export "size") (param $case i32) (param $x i32) (param $y i32) (result i32)
+        (if (result i32) (i32.eqz (local.get $case))
+          (then (i32.const 0))
+          (else
+            (if (result i32) (i32.eq (local.get $case) (i32.const 1))
+              (then (i32.add (local.get $x) (local.get $y)))
+              (else (local.get $y))))))
+      ;; ok(list) of n bytes, or err(n)
+      (func (export "bytes") (param $n i32) (result i32)
+        (local $at i32)
+        (if (i32.gt_u (local.get $n) (i32.const 100))
+          (then
+            (i32.store8 (i32.const 80) (i32.const 1))
+            (i32.store (i32.const 84) (local.get $n)))
+          (else
+            (local.set $at
+              (call $realloc (i32.const 0) (i32.const 0) (i32.const 1) (local.get $n)))
+            (memory.fill (local.get $at) (i32.const 3) (local.get $n))
+            (i32.store8 (i32.const 80) (i32.const 0))
+            (i32.store (i32.const 84) (local.get $at))
+            (i32.store (i32.const 88) (local.get $n))))
+        (i32.const 80))
+      (func (export "returned") (result i32) (global.get $returned)))
+    (core instance $i (instantiate $m))
+    (func (export "sum") (param "of" (list $point')) (result $point')
+      (canon lift (core func $i "sum") (memory $i "memory") (realloc (func $i "realloc"))
+        (post-return (func $i "sum-return"))))
+    (func (export "size") (param "of" $shape') (result u32)
+      (canon lift (core func $i "size") (memory $i "memory") (realloc (func $i "realloc"))))
+    (func (export "bytes") (param "n" u32) (result (result (list u8) (error u32)))
+      (canon lift (core func $i "bytes") (memory $i "memory") (realloc (func $i "realloc"))))
+    (func (export "returned") (result u32) (canon lift (core func $i "returned"))))
+
+  (component $Caller
+    (import "points" (instance $points
+      (type $point (record (field "x" s32) (field "y" s32)))
+      (export "point" (type $point' (eq $point)))
+      (type $shape (variant (case "none") (case "at" $point') (case "far" (list u8))))
+      (export "shape" (type $shape' (eq $shape)))
+      (export "sum" (func (param "of" (list $point')) (result $point')))
+      (export "size" (func (param "of" $shape') (result u32)))
+      (export "bytes" (func (param "n" u32) (result (result (list u8) (error u32)))))))
+    (core module $memory
+      (memory (export "memory") 1)
+      (global $next (mut i32) (i32.const 8192))
+      (func (export "realloc") (param i32 i32 i32) (param $new i32) (result i32)
+        (local $at i32)
+        (local.set $at (global.get $next))
+        (global.set $next
+          (i32.and (i32.add (i32.add (local.get $at) (local.get $new)) (i32.const 7)) (i32.const -8)))
+        (local.get $at))
+      (data (i32.const 16) "\01\00\00\00\02\00\00\00\0a\00\00\00\14\00\00\00\ff\ff\ff\ff\00\01\00\00"))
+    (core instance $memory (instantiate $memory))
+    (core func $sum (canon lower (func $points "sum") (memory $memory "memory")))
+    (core func $size (canon lower (func $points "size") (memory $memory "memory")))
+    (core func $bytes (canon lower (func $points "bytes") (memory $memory "memory")
+      (realloc (func $memory "realloc"))))
+    (core module $m
+      (import "" "memory" (memory 1))
+      (import "" "sum" (func $sum (param i32 i32 i32)))
+      (import "" "size" (func $size (param i32 i32 i32) (result i32)))
+      (import "" "bytes" (func $bytes (param i32 i32)))
+      (func (export "sum") (param $n i32) (result i32)
+        (call $sum (i32.const 16) (local.get $n) (i32.const 256))
+        (i32.add (i32.load (i32.const 256)) (i32.mul (i32.load (i32.const 260)) (i32.const 1000))))
+      (func (export "sizes") (result i32)
+        (i32.add
+          (call $size (i32.const 0) (i32.const 5) (i32.const 6))
+          (i32.add
+            (i32.mul (i32.const 100) (call $size (i32.const 1) (i32.const 5) (i32.const 6)))
+            (i32.mul (i32.const 10000) (call $size (i32.const 2) (i32.const 16) (i32.const 7))))))
+      (func (export "bad-case") (result i32)
+        (call $size (i32.const 3) (i32.const 0) (i32.const 0)))
+      (func (export "bytes") (param $n i32) (result i32)
+        (call $bytes (local.get $n) (i32.const 512))
+        (if (result i32) (i32.load8_u (i32.const 512))
+          (then (i32.load (i32.const 516)))
+          (else
+            (i32.add
+              (i32.load (i32.const 520))
+              (i32.mul (i32.const 1000)
+                (i32.load8_u (i32.load (i32.const 516)))))))))
+    (core instance $i (instantiate $m (with "" (instance
+      (export "memory" (memory $memory "memory"))
+      (export "sum" (func $sum)) (export "size" (func $size)) (export "bytes" (func $bytes))))))
+    (func (export "sum") (param "n" u32) (result s32) (canon lift (core func $i "sum")))
+    (func (export "sizes") (result u32) (canon lift (core func $i "sizes")))
+    (func (export "bad-case") (result u32) (canon lift (core func $i "bad-case")))
+    (func (export "bytes") (param "n" u32) (result u32) (canon lift (core func $i "bytes"))))
+
+  (instance $points (instantiate $Points))
+  (instance $caller (instantiate $Caller (with "points" (instance $points))))
+  (export "sum" (func $caller "sum"))
+  (export "sizes" (func $caller "sizes"))
+  (export "bad-case" (func $caller "bad-case"))
+  (export "bytes" (func $caller "bytes"))
+  (export "returned" (func $points "returned")))
+
+(assert_return (invoke "sum" (u32.const 0)) (s32.const 0))
+(assert_return (invoke "sum" (u32.const 2)) (s32.const 22011))
+(assert_return (invoke "sum" (u32.const 3)) (s32.const 278010))
+(assert_return (invoke "returned") (u32.const 3))
+(assert_return (invoke "sizes") (u32.const 71100))
+(assert_return (invoke "bytes" (u32.const 5)) (u32.const 3005))
+(assert_return (invoke "bytes" (u32.const 1000)) (u32.const 1000))
+(assert_trap (invoke "bad-case") "invalid variant discriminant")
