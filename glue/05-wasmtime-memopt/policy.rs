@@ -7,6 +7,7 @@
 //! hole the answer is that of a policy which grants nothing.
 
 use super::{AliasRegionKey, VmType};
+use cranelift_codegen::ir;
 use cranelift_codegen::memopt::facts::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
 use cranelift_codegen::memopt::summary::Summaries;
 use wasmtime_environ::{
@@ -32,7 +33,15 @@ pub(crate) struct MemoryPolicy {
 
 impl MemoryPolicy {
     /// The policy for a function whose direct callees are known by `callees`.
-    pub(crate) fn new(ptr: u8, tunables: &Tunables, callees: Summaries) -> Self {
+    ///
+    /// `distinct_regions`: do two keys of regions in this function never give
+    /// one number? See [`has_distinct_regions`].
+    pub(crate) fn new(
+        ptr: u8,
+        tunables: &Tunables,
+        distinct_regions: bool,
+        callees: Summaries,
+    ) -> Self {
         let store = ptr.vm_store_context();
         let slot = |index: usize| store.component_context_slot(u8::try_from(index).unwrap());
         let offset = u32::from(ptr.vmctx_store_context());
@@ -41,7 +50,9 @@ impl MemoryPolicy {
             store.last_wasm_exit_pc(),
         ];
         Self {
-            threads_start_anew: tunables.concurrency_support && !tunables.debug_guest,
+            threads_start_anew: tunables.concurrency_support
+                && !tunables.debug_guest
+                && distinct_regions,
             current_thread: store.current_thread().into(),
             context_slots: std::array::from_fn(|index| slot(index).into()),
             store_context: (field(VmType::VMContext, offset), offset.into()),
@@ -151,6 +162,21 @@ impl Policy for MemoryPolicy {
     }
 }
 
+/// Does this function, by its own accesses, have regions that no others are
+/// taken for? Keys have eight bits for the index of a module.
+pub(crate) fn has_distinct_regions(func: &ir::Function) -> bool {
+    let ir::UserFuncName::User(name) = &func.name else {
+        return false;
+    };
+    match FuncKey::from_raw_parts(name.namespace, name.index) {
+        FuncKey::DefinedWasmFunction(module, _) | FuncKey::ModuleStartup(_, module) => {
+            module.as_u32() < 1 << AliasRegionKey::MODULE_BITS
+        }
+        // Trampolines have nothing of a module.
+        _ => true,
+    }
+}
+
 /// The region of a field.
 fn field(ty: VmType, offset: u32) -> u32 {
     AliasRegionKey::Vm { ty, offset }.into_raw()
@@ -176,7 +202,7 @@ mod tests {
             debug_guest,
             ..Tunables::default_u64()
         };
-        MemoryPolicy::new(8, &tunables, Summaries::default())
+        MemoryPolicy::new(8, &tunables, true, Summaries::default())
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! Writes the CLIF that the published Wasmtime compiles, function by function,
+//! for `wasmtime/tests/stock.rs` to compare with: with its setting off, the
+//! patched Wasmtime has to give the same.
+//!
+//! Usage: `stock_clif DIRECTORY FILE…`; each file gets a folder in the directory.
+
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+use wasmtime::{Config, Engine, Inlining, OptLevel};
+
+fn main() -> Result<()> {
+    let mut arguments = env::args_os().skip(1).map(PathBuf::from);
+    let directory = arguments.next().context("where to?")?;
+    for file in arguments {
+        let stem = file.file_stem().context("a file has a name")?;
+        write(&file, &directory.join(stem)).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn write(file: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir_all(to)?;
+    let mut config = Config::new();
+    config
+        .concurrency_support(true)
+        .wasm_component_model_async(true)
+        .compiler_inlining(Inlining::Yes)
+        .cranelift_opt_level(OptLevel::Speed)
+        .emit_clif(to);
+    config.target("x86_64-unknown-linux-gnu")?;
+    let wasm = wat::parse_file(file)?;
+    Engine::new(&config)?.precompile_component(&wasm)?;
+    Ok(())
+}
