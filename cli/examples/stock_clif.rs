@@ -4,7 +4,7 @@
 //!
 //! Usage: `stock_clif DIRECTORY FILE…`; each file gets a folder in the directory.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 use wasmtime::{Config, Engine, Inlining, OptLevel};
@@ -31,8 +31,12 @@ fn write(file: &Path, to: &Path) -> Result<()> {
         .compiler_inlining(Inlining::Yes)
         .cranelift_opt_level(OptLevel::Speed)
         .emit_clif(to);
-    config.target("x86_64-unknown-linux-gnu")?;
     let wasm = wat::parse_file(file)?;
-    Engine::new(&config)?.precompile_component(&wasm)?;
+    compile(&mut config, &wasm).map_err(|error| anyhow!("{error:#}"))
+}
+
+fn compile(config: &mut Config, wasm: &[u8]) -> wasmtime::Result<()> {
+    config.target("x86_64-unknown-linux-gnu")?;
+    Engine::new(config)?.precompile_component(wasm)?;
     Ok(())
 }
