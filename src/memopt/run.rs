@@ -260,7 +260,9 @@ impl Run<'_> {
         let values = Values::of_loads(&memory, &order, &graph, &dominance, &mut reaching);
         let mut edits = Vec::new();
         if options.thread_branches {
-            edits = threading::edits(&values, &graph, &mut reaching);
+            let (threads, refused) = threading::edits(&values, &graph, &mut reaching);
+            self.stats.limits_hit += refused;
+            edits = threads;
         }
         if edits.is_empty() && options.partly_redundant {
             let loops = &self.ctx.loop_analysis;

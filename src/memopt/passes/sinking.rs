@@ -186,6 +186,13 @@ impl<'a> Sinking<'a> {
             && access.location.bytes.is_some()
             && !access.asynchronous
             && !public
+            && !self.is_tagged(event)
+    }
+
+    /// Does a debugger know the instruction by its place?
+    fn is_tagged(&self, event: EventIndex) -> bool {
+        let inst = self.memory.events[event as usize].inst;
+        !self.memory.func.debug_tags.get(inst).is_empty()
     }
 
     /// What [`Upcoming`] will be asked, sorted.

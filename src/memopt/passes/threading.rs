@@ -36,6 +36,7 @@ use super::apply::Edit;
 use super::rewire::{self, Edge};
 use crate::FxHashMap;
 use crate::FxHashSet;
+use crate::entity::SecondaryMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
 use crate::memopt::analysis::conditions::{Condition, Conditions};
@@ -66,6 +67,14 @@ const MAX_JOINS: usize = 4;
 /// Operations that the search for one condition's value may look at.
 const MAX_DEPTH: u32 = 8;
 
+/// Blocks, for each block of the function, over which copied values may live.
+///
+/// The uses of a copied value are repaired one block after the other. Values
+/// are rarely used more than a dozen blocks below; a function in which all of
+/// them are used at its end would take quadratic time. What is given up is a
+/// way past a branch, and the run counts one hit.
+const LIVE_BLOCKS_PER_BLOCK: usize = 64;
+
 /// A way that goes past a branch.
 #[derive(Clone, Debug)]
 pub struct Thread {
@@ -80,7 +89,12 @@ pub struct Thread {
 /// Finds ways past branches, and branches that are decided on all ways.
 ///
 /// The edits of one answer concern different blocks, so that all can be made.
-pub fn edits(values: &Values<'_, '_>, graph: &Graph, reaching: &mut Reaching<'_>) -> Vec<Edit> {
+/// Also how often [`LIVE_BLOCKS_PER_BLOCK`] has refused some.
+pub fn edits(
+    values: &Values<'_, '_>,
+    graph: &Graph,
+    reaching: &mut Reaching<'_>,
+) -> (Vec<Edit>, u32) {
     let func = values.memory.func;
     let mut pass = Pass {
         values,
@@ -88,13 +102,16 @@ pub fn edits(values: &Values<'_, '_>, graph: &Graph, reaching: &mut Reaching<'_>
         reaching,
         conditions: Conditions::new(func, values.order, graph, values.dominance),
         events: None,
+        last_uses: None,
+        live_room: LIVE_BLOCKS_PER_BLOCK * graph.len(),
+        limits_hit: 0,
         taken: FxHashSet::default(),
         edits: Vec::new(),
     };
     for node in 0..graph.len() as Node {
         pass.branch(node);
     }
-    pass.edits
+    (pass.edits, pass.limits_hit)
 }
 
 struct Pass<'p, 'a, 'r> {
@@ -104,6 +121,11 @@ struct Pass<'p, 'a, 'r> {
     conditions: Conditions<'p>,
     /// The events of loads; made when first asked for.
     events: Option<FxHashMap<Inst, EventIndex>>,
+    /// The last node in which each value is used; made when first asked for.
+    last_uses: Option<SecondaryMap<Value, Node>>,
+    /// What is left of [`LIVE_BLOCKS_PER_BLOCK`].
+    live_room: usize,
+    limits_hit: u32,
     /// Blocks that an edit concerns.
     taken: FxHashSet<Block>,
     edits: Vec<Edit>,
@@ -230,8 +252,34 @@ impl Pass<'_, '_, '_> {
         if blocks.iter().any(|block| self.taken.contains(block)) {
             return false;
         }
+        let live = threads.iter().map(|thread| self.live_blocks(thread)).sum();
+        let Some(room) = self.live_room.checked_sub(live) else {
+            self.limits_hit += 1;
+            return false;
+        };
+        self.live_room = room;
         self.taken.extend(blocks);
         true
+    }
+
+    /// About how many blocks the values that `thread` copies live in.
+    fn live_blocks(&mut self, thread: &Thread) -> usize {
+        let (func, order) = (self.values.memory.func, self.values.order);
+        let uses = self
+            .last_uses
+            .get_or_insert_with(|| last_uses(func, order.blocks()));
+        let mut live = 0;
+        for block in &thread.chain {
+            let Some(node) = order.node(*block) else {
+                continue;
+            };
+            let insts = func.layout.block_insts(*block);
+            let results = insts.flat_map(|inst| func.dfg.inst_results(inst));
+            for value in results.chain(func.dfg.block_params(*block)) {
+                live += uses[*value].saturating_sub(node) as usize;
+            }
+        }
+        live
     }
 
     /// The way that the branch takes because of one that dominates it.
@@ -469,6 +517,19 @@ impl Way<'_, '_, '_, '_> {
         let value = values.value_at_end(self.pred, source, access, key)?;
         Some(self.outside(value))
     }
+}
+
+/// The last of `blocks`, which are in their order, in which each value is used.
+fn last_uses(func: &Function, blocks: &[Block]) -> SecondaryMap<Value, Node> {
+    let mut last = SecondaryMap::with_capacity(func.dfg.num_values());
+    for (node, block) in blocks.iter().enumerate() {
+        for inst in func.layout.block_insts(*block) {
+            for value in func.dfg.inst_values(inst) {
+                last[func.dfg.resolve_aliases(value)] = node as Node;
+            }
+        }
+    }
+    last
 }
 
 /// The value that the branch at the end of a block depends on.
