@@ -21,7 +21,7 @@ pub struct Measured {
     /// Instructions that compiling retired, in millions, where the machine can
     /// count them.
     pub million_instructions: Option<Spread>,
-    /// Bytes of machine code, trampolines among them.
+    /// Bytes of machine code of all functions, without what is between them.
     pub code_size: usize,
     /// What is left in all functions together.
     pub left: Counts,
@@ -76,7 +76,8 @@ impl Subject {
     fn new(variant: Variant, wasm: &[u8]) -> Result<Self> {
         let directory = tempfile::tempdir().context("no place for the CLIF")?;
         let writing = variant.engine(Some(directory.path()))?;
-        let code_size = Module::new(&writing, wasm)?.text().len();
+        let module = Module::new(&writing, wasm)?;
+        let code_size = module.functions().map(|function| function.len).sum();
         let mut left = Counts::default();
         for written in clif::read_all(directory.path())?.values() {
             left.add(&Counts::of(&written.parse()?));
