@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Bench, repository};
+use cranelift_memopt::{DeclaredPolicy, Policy};
 use serde_json::Value;
 
 const GOOD: &str = "\
@@ -228,6 +229,18 @@ fn the_policy_is_named_with_every_figure() {
     );
     assert!(!figures.is_empty());
     assert!(figures.iter().all(|f| f["policy"] == "some.policy"));
+}
+
+#[test]
+fn wasmtimes_policy_as_text_is_understood() {
+    let text = std::fs::read_to_string(repository("wasmtime/wasmtime48.policy"));
+    let policy: DeclaredPolicy = text.unwrap().parse().unwrap();
+    let (current_thread, public_global, may_leave) = (67_109_000, 402_653_184, 738_197_536);
+    assert!(!policy.survives_trap(current_thread));
+    assert!(policy.survives_trap(public_global));
+    assert_eq!(policy.representative(may_leave), public_global);
+    assert!(policy.is_shared_pointer(8, 8));
+    assert!(policy.is_asynchronous(26 << 26));
 }
 
 #[test]
