@@ -25,6 +25,7 @@
 //! | what an instruction, an address, a call does | [`facts`] |
 //! | the graph both ways, dominance, versions of classes | `analysis::{graph, dominance, versions}` |
 //! | where addresses of slots go | `analysis::slots` |
+//! | where the world finds a slot that it forgets | `analysis::links` |
 //! | which write reaches an access, and its value | `analysis::{reaching, values}` |
 //! | what branches say about their conditions | `analysis::conditions` |
 //! | what happens next to a store | `analysis::upcoming` |

@@ -3,6 +3,7 @@
 pub mod conditions;
 pub mod dominance;
 pub mod graph;
+pub mod links;
 pub mod memory;
 pub mod reaching;
 pub mod slots;
