@@ -159,7 +159,8 @@ impl Policy for MemoryPolicy {
     /// `StoreOpaque::force_deferred_current_thread`, walks the list from the
     /// current thread while its adapters are on the stack, reads, and lets the
     /// current thread be `FORCED`: it keeps no pointer and writes none. Another
-    /// adapter puts the pointer into its own record, and back.
+    /// adapter puts the pointer into its own record, and back. `set_thread`
+    /// stores `none` or `FORCED`.
     fn forgets_addresses(&self, region: u32) -> bool {
         self.threads_start_anew
             && match field_of(region) {
