@@ -6,9 +6,13 @@
 //! more than [`LIMIT`] times as many instructions, or more than [`PATIENCE`].
 //! Without valgrind it says so and measures nothing. Some shapes alone:
 //! `cargo bench --bench counts -- loops slots`.
+//!
+//! `cargo bench --bench counts -- --checked` says instead how many times as many
+//! instructions a run takes that is proven right.
 
 mod support;
 
+use cranelift_memopt::Checking;
 use std::error::Error;
 use std::io::Read;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -30,13 +34,20 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Tells the program that it is the one to be measured.
 const CHILD: &str = "--measure";
 
+/// Asks for the price of the checker.
+const CHECKED: &str = "--checked";
+
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, shape, size] = arguments.as_slice()
+    if let [flag, shape, size, checking] = arguments.as_slice()
         && flag == CHILD
     {
         let shape = Shape::by_name(shape).ok_or("no such shape")?;
-        return child(shape, size.parse()?);
+        let checking = match checking.as_str() {
+            CHECKED => Checking::Restore,
+            _ => Checking::Off,
+        };
+        return child(shape, size.parse()?, checking);
     }
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("counts: valgrind is not installed, nothing measured");
@@ -46,12 +57,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let mut names = arguments.iter().filter(|word| !word.starts_with('-'));
         names.clone().next().is_none() || names.any(|name| name == shape.name())
     };
+    if arguments.iter().any(|word| word == CHECKED) {
+        return price(Shape::ALL.into_iter().filter(asked));
+    }
     println!("shape       {SMALL:>14} {LARGE:>14}  ratio  (instructions retired)");
     let mut failed = false;
     for shape in Shape::ALL.into_iter().filter(asked) {
-        let small = count(shape, SMALL)?;
+        let small = count(shape, SMALL, Checking::Off)?;
         let large = match small {
-            Some(_) => count(shape, LARGE)?,
+            Some(_) => count(shape, LARGE, Checking::Off)?,
             None => None,
         };
         let ratio = small
@@ -70,14 +84,40 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints what the checker costs, for each shape.
+fn price(shapes: impl Iterator<Item = Shape>) -> Result<ExitCode, Box<dyn Error>> {
+    println!("shape            unchecked        checked  ratio  (instructions retired, {SMALL})");
+    for shape in shapes {
+        let plain = count(shape, SMALL, Checking::Off)?;
+        let Ok(checked) = count(shape, SMALL, Checking::Restore) else {
+            println!("{:<11} is not proven", shape.name());
+            continue;
+        };
+        let (Some(plain), Some(checked)) = (plain, checked) else {
+            println!("{:<11} takes more than {PATIENCE:?}", shape.name());
+            continue;
+        };
+        let ratio = checked as f64 / plain.max(1) as f64;
+        println!(
+            "{:<11} {plain:>14} {checked:>14} {ratio:>6.1}",
+            shape.name()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// What callgrind counts of the passes on one function; `None` if it takes too
 /// long.
-fn count(shape: Shape, size: usize) -> Result<Option<u64>, Box<dyn Error>> {
+fn count(shape: Shape, size: usize, checking: Checking) -> Result<Option<u64>, Box<dyn Error>> {
     let mut child = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg("--toggle-collect=*measured*")
         .arg(std::env::current_exe()?)
         .args([CHILD, shape.name(), &size.to_string()])
+        .arg(match checking {
+            Checking::Off => "--unchecked",
+            Checking::Restore | Checking::Fail => CHECKED,
+        })
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
@@ -109,11 +149,14 @@ fn wait(child: &mut Child) -> Result<Option<bool>, Box<dyn Error>> {
     Ok(None)
 }
 
-fn child(shape: Shape, size: usize) -> Result<ExitCode, Box<dyn Error>> {
+fn child(shape: Shape, size: usize, checking: Checking) -> Result<ExitCode, Box<dyn Error>> {
     let isa = support::isa()?;
     let policy = support::policy()?;
     let func = support::prepare(shape, size, &*isa);
     let mut ctx = support::context(func);
-    support::measured(&mut ctx, &*isa, &policy)?;
+    let stats = support::measured(&mut ctx, &*isa, &policy, checking)?;
+    if stats.refused + stats.unproven > 0 {
+        return Err("the checker does not accept the run".into());
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ extern crate std;
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{
     CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, control, cursor, dominator_tree,
-    entity, flowgraph, ir, isa, settings,
+    entity, flowgraph, ir, isa, settings, verifier,
 };
 
 pub mod memopt;
@@ -38,5 +38,5 @@ pub mod pipeline;
 pub use memopt::facts::calls::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
 pub use memopt::facts::declared::{DeclaredPolicy, PolicyError};
 pub use memopt::summary::{Summaries, WithSummaries};
-pub use memopt::{Options, Stats};
+pub use memopt::{Checking, Options, Stats};
 pub use pipeline::{optimize, optimize_module, run_module};

@@ -19,7 +19,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_memopt::memopt;
-use cranelift_memopt::{DeclaredPolicy, Options, Stats};
+use cranelift_memopt::{Checking, DeclaredPolicy, Options, Stats};
 use std::error::Error;
 
 /// The seed of every function that the benches measure.
@@ -163,9 +163,11 @@ pub fn measured(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &DeclaredPolicy,
+    checked: Checking,
 ) -> Result<Stats, CodegenError> {
     let options = Options {
         rerun_egraph: false,
+        checked,
         ..Options::default()
     };
     memopt::run(ctx, isa, policy, &options)

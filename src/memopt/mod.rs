@@ -39,12 +39,16 @@
 //! | edits | `passes::{apply, rewire}` |
 //! | upstream's egraph pass, where regions would mislead it | [`one_region`] |
 //! | rounds | [`run()`] |
+//! | a proof that nothing changed | [`check`] |
 //! | functions that call each other | [`summary`], [`callgraph`] |
 //!
-//! Passes use analyses, analyses use facts, and never the other way round.
+//! Passes use analyses, analyses use facts, and never the other way round. The
+//! check uses none of them.
 
 mod analysis;
 pub mod callgraph;
+pub mod check;
+mod checked;
 pub mod facts;
 mod isle;
 pub mod one_region;
@@ -55,6 +59,6 @@ mod stats;
 pub mod summary;
 
 pub use analysis::memory::TargetFacts;
-pub use options::Options;
+pub use options::{Checking, Options};
 pub use run::run;
 pub use stats::Stats;

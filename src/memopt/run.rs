@@ -7,10 +7,12 @@ use super::analysis::reaching::Reaching;
 use super::analysis::slots::{Privacy, Slots};
 use super::analysis::upcoming::Upcoming;
 use super::analysis::values::Values;
+use super::check::Verdict;
+use super::checked::{Proof, Steps, undo};
 use super::facts::calls::{Policy, is_asynchronous};
 use super::facts::effect::{Effect, any_inst, effect};
 use super::one_region::Tags;
-use super::options::Options;
+use super::options::{Checking, Options};
 use super::passes::apply::{Applier, Changes, Copied, Edit};
 use super::passes::repair::{self, Broken};
 use super::passes::sinking::Sinking;
@@ -50,15 +52,50 @@ const MAX_LIMITED_ROUNDS: u32 = 3;
 /// that is memory like any other.
 /// With `opt_level=none` nothing is changed.
 ///
+/// With [`Options::checked`] the run is proven right, or undone.
+///
 /// # Errors
 ///
-/// Only what the verifier says, if `isa` has it enabled.
+/// What the verifier says, if `isa` has it enabled; and what the checker says,
+/// with [`Checking::Fail`].
 pub fn run(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
+    if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&ctx.func) {
+        return Ok(Stats::default());
+    }
+    if options.checked == Checking::Off {
+        return attempt(ctx, isa, policy, options, None).map(|(stats, _)| stats);
+    }
+    let original = ctx.func.clone();
+    let mut proof = Proof::new(&original, Steps::Few);
+    loop {
+        let (stats, done) = attempt(ctx, isa, policy, options, Some(proof))?;
+        let Some(done) = done.filter(|proof| proof.verdict() != &Verdict::Proven) else {
+            return Ok(stats);
+        };
+        let verdict = done.verdict().clone();
+        if done.steps() == Steps::Each || matches!(verdict, Verdict::Limit(_)) {
+            return undo(ctx, original, &verdict, options.checked);
+        }
+        // What several passes did one after the other may be clear only step
+        // by step.
+        ctx.func = original.clone();
+        proof = Proof::new(&original, Steps::Each);
+    }
+}
+
+/// One run, and what became of its proof.
+fn attempt(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    proof: Option<Proof>,
+) -> CodegenResult<(Stats, Option<Proof>)> {
     let mut run = Run {
         ctx,
         isa,
@@ -70,25 +107,10 @@ pub fn run(
         names_handler: false,
         has_sunk: false,
         copied: Vec::new(),
+        proof,
     };
-    if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&run.ctx.func) {
-        return Ok(run.stats);
-    }
-    run.prepare()?;
-    let changes = run.rounds()?;
-    if changes.values && options.rerun_egraph && !accesses_asynchronous(&run.ctx.func, policy) {
-        let tags = Tags::take(&mut run.ctx.func, policy);
-        run.ctx.egraph_pass(isa, &mut ControlPlane::default())?;
-        if let Some(tags) = tags {
-            tags.put_back(&mut run.ctx.func);
-        }
-        forget_removed_branches(&mut run.ctx.func);
-        run.rounds()?;
-    }
-    if changes.any {
-        run.ctx.verify_if(isa)?;
-    }
-    Ok(run.stats)
+    run.all()?;
+    Ok((run.stats, run.proof))
 }
 
 /// Is there anything that a pass could remove? One scan, so that a function
@@ -124,9 +146,57 @@ struct Run<'a> {
     has_sunk: bool,
     /// Values that have copies and await repair.
     copied: Vec<Copied>,
+    /// The proof that nothing changes, if there is to be one.
+    proof: Option<Proof>,
 }
 
 impl Run<'_> {
+    /// All rounds, and the proof.
+    fn all(&mut self) -> CodegenResult<()> {
+        self.prepare()?;
+        let changes = self.rounds()?;
+        self.prove();
+        let asynchronous = || accesses_asynchronous(&self.ctx.func, self.policy);
+        if changes.values && self.options.rerun_egraph && !asynchronous() {
+            let tags = Tags::take(&mut self.ctx.func, self.policy);
+            self.ctx
+                .egraph_pass(self.isa, &mut ControlPlane::default())?;
+            if let Some(tags) = tags {
+                tags.put_back(&mut self.ctx.func);
+            }
+            forget_removed_branches(&mut self.ctx.func);
+            // That pass is upstream's, and not for us to prove.
+            if let Some(proof) = &mut self.proof {
+                proof.trust(&self.ctx.func);
+            }
+            self.rounds()?;
+            self.prove();
+        }
+        if changes.any {
+            self.ctx.verify_if(self.isa)?;
+        }
+        Ok(())
+    }
+
+    /// Proves what has changed since the last time.
+    fn prove(&mut self) {
+        if let Some(proof) = &mut self.proof {
+            proof.prove(&self.ctx.func, self.policy, self.target);
+        }
+    }
+
+    /// A pass has made its edits, and the function is whole: as [`Self::prove`],
+    /// if each step is to be proven by itself.
+    fn step(&mut self, changes: Changes) -> Changes {
+        if let Some(proof) = &self.proof
+            && proof.steps() == Steps::Each
+            && changes.any
+        {
+            self.prove();
+        }
+        changes
+    }
+
     /// Brings aliases, graph and dominator tree up to date.
     fn prepare(&mut self) -> CodegenResult<()> {
         forget_removed_branches(&mut self.ctx.func);
@@ -175,6 +245,7 @@ impl Run<'_> {
     fn round(&mut self) -> CodegenResult<Changes> {
         let (edits, dead_stores) = self.look();
         let mut changes = self.apply(&edits);
+        self.step(changes);
         changes = changes.and(self.branches()?);
         if changes.any {
             changes = changes.and(self.dead_code());
@@ -184,12 +255,14 @@ impl Run<'_> {
             Some(_) | None => self.look_for_dead_stores(),
         };
         let removed = self.apply(&dead_stores);
+        self.step(removed);
         if removed.any {
             changes = changes.and(removed).and(self.dead_code());
         }
         changes = changes.and(self.unused_slots());
         if !changes.any && !self.names_handler {
             changes = self.ways()?;
+            self.step(changes);
         }
         Ok(changes)
     }
@@ -201,6 +274,7 @@ impl Run<'_> {
         if !changes.any && self.options.sink_stores {
             changes = self.sink()?;
         }
+        self.step(changes);
         if changes.any {
             changes = changes.and(self.unused_values());
             if self.bypass_empty_blocks()? {
@@ -415,7 +489,7 @@ impl Run<'_> {
             self.ctx.flowgraph();
             self.tidy()?;
         }
-        Ok(changes)
+        Ok(self.step(changes))
     }
 
     /// Removes what a change of the graph has left behind.
@@ -435,7 +509,7 @@ impl Run<'_> {
                 self.ctx.func.layout.remove_inst(inst);
             }
         }
-        changes
+        self.step(changes)
     }
 
     fn unused_slots(&mut self) -> Changes {

@@ -47,8 +47,11 @@ fn edits(message: &str) -> Option<u64> {
     let counters = counters.trim_end_matches('}').split(',');
     let counted = counters.filter_map(|counter| {
         let (name, count) = counter.split_once(':')?;
-        // These two count work, not what came of it.
-        let is_edit = !matches!(name.trim(), "rounds" | "limits_hit");
+        // These count work, and runs that came to nothing.
+        let is_edit = !matches!(
+            name.trim(),
+            "rounds" | "limits_hit" | "refused" | "unproven"
+        );
         is_edit.then(|| count.trim().parse::<u64>().ok())?
     });
     Some(counted.sum())
