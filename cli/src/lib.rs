@@ -2,8 +2,9 @@
 //!
 //! [`filetest`] runs `.clif` files as tests, in the format that Cranelift's
 //! own filetests have, [`opt`] shows what the passes do to CLIF and to
-//! WebAssembly, and [`export`] puts them into upstream's sources. The modules beside them each know one thing: where in a file
-//! something went wrong, how to choose a target, how to lower a function.
+//! WebAssembly, [`fuzz`] has the oracle test them, and [`export`] puts them into
+//! upstream's sources. The modules beside them each know one thing: where in a
+//! file something went wrong, how to choose a target, how to lower a function.
 //!
 //! It is a library so that `cargo test` runs the same code as the program.
 
@@ -15,6 +16,7 @@ pub mod diff;
 pub mod export;
 pub mod filetest;
 pub mod functions;
+pub mod fuzz;
 pub mod guard;
 pub mod lower;
 pub mod opt;

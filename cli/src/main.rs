@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use memopt_cli::filetest::{self, Setup, report};
-use memopt_cli::{export, opt, passes};
+use memopt_cli::{export, fuzz, opt, passes};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ enum Subcommands {
         #[arg(long)]
         opt_level: Option<String>,
     },
+    /// Compare random modules with their optimized selves
+    Fuzz(fuzz::Arguments),
     /// Put the passes into the sources of Cranelift and Wasmtime
     Export(export::Arguments),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
                 bless: report::bless_wanted(),
             },
         ),
+        Subcommands::Fuzz(arguments) => fuzz(&arguments),
         Subcommands::Export(arguments) => export(&arguments),
     }
 }
@@ -69,6 +72,18 @@ fn test(paths: &[PathBuf], setup: &Setup) -> ExitCode {
     let (trials, complaints) = filetest::trials(paths);
     let tally = report::run_all(&trials, &complaints, setup);
     ExitCode::from(tally.exit_code())
+}
+
+/// Fuzzes; 1 if the passes are wrong, 2 if the command line cannot be used.
+fn fuzz(arguments: &fuzz::Arguments) -> ExitCode {
+    match fuzz::run(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// Exports; 1 if an anchor does not hold, 2 if something else is wrong.

@@ -44,18 +44,22 @@ pub fn build(root: &Path, mistakes: &[Mistake]) -> Result<PathBuf> {
     only_member(&copy.join("Cargo.toml"))?;
     plant(&copy, mistakes)?;
     insert(root, &copy)?;
+    // Not the target directory of the repository: to cargo a package is known by
+    // its path inside of its workspace, so that the copies would be taken for
+    // the originals.
+    let built = target.canonicalize()?.join("planted-build");
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "cranelift-memopt-trace"])
         .args(["--bin", "planted-nets"])
         .current_dir(&copy)
-        .env("CARGO_TARGET_DIR", target.canonicalize()?)
+        .env("CARGO_TARGET_DIR", &built)
         .status()?;
     ensure!(
         status.success(),
         "the copy in {} does not build",
         copy.display()
     );
-    Ok(target.canonicalize()?.join("release/planted-nets"))
+    Ok(built.join("release/planted-nets"))
 }
 
 fn copy_all(from: &Path, to: &Path) -> Result<()> {

@@ -9,6 +9,9 @@ use cranelift_memopt::{Options, Stats};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Inputs of each module.
 const INPUTS: usize = 4;
@@ -23,7 +26,7 @@ pub struct Tally {
     pub modules: u64,
     /// Their functions.
     pub functions: u64,
-    /// Functions that received an edit.
+    /// Functions that received an edit, under any of the settings.
     pub edited: u64,
     /// Pairs of runs that were compared.
     pub runs: u64,
@@ -50,6 +53,57 @@ impl fmt::Display for Tally {
             writeln!(f, "{count} runs discarded: {reason}")?;
         }
         write!(f, "{} wrong", self.wrong.len())
+    }
+}
+
+/// Seeds that a thread takes at a time.
+const CHUNK: u64 = 64;
+
+/// A range of seeds, in which somebody may take an interest on the way.
+pub struct Campaign<'a> {
+    /// The first seed.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// Threads.
+    pub jobs: usize,
+    /// Told, now and then, what has been added, and the reports of failures;
+    /// `false` ends the campaign.
+    pub watch: &'a (dyn Fn(&Tally, &[String]) -> bool + Sync),
+}
+
+impl Campaign<'_> {
+    /// Tests every module, and returns all that came of it. The order of seeds
+    /// in it does not depend on the threads.
+    pub fn run(&self, isa: &dyn TargetIsa) -> Tally {
+        let next = AtomicU64::new(0);
+        let total = Mutex::new(Tally::default());
+        let work = || {
+            loop {
+                let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+                if start >= self.count {
+                    return;
+                }
+                let mut tally = Tally::default();
+                let end = self.count.min(start + CHUNK);
+                let seeds = (start..end).map(|offset| self.first + offset);
+                let reports: Vec<String> = seeds.filter_map(|seed| tally.test(seed, isa)).collect();
+                if !(self.watch)(&tally, &reports) {
+                    next.store(self.count, Ordering::Relaxed);
+                }
+                if let Ok(mut total) = total.lock() {
+                    total.add(tally);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                scope.spawn(work);
+            }
+        });
+        let mut total = total.into_inner().unwrap_or_default();
+        total.wrong.sort_unstable_by_key(|(seed, _)| *seed);
+        total
     }
 }
 
@@ -99,29 +153,77 @@ impl Tally {
         let module = generate::module(seed);
         let inputs = generate::inputs(seed, INPUTS);
         self.modules += 1;
-        for setting in settings(&module, seed) {
-            let verdict = compare(&module, &inputs, isa, &setting.options, setting.mode);
+        let mut is_edited = vec![false; module.functions.len()];
+        let report = self.test_settings(seed, &module, &inputs, isa, &mut is_edited);
+        self.functions += is_edited.len() as u64;
+        self.edited += is_edited.iter().filter(|edited| **edited).count() as u64;
+        report
+    }
+
+    fn test_settings(
+        &mut self,
+        seed: u64,
+        module: &Module,
+        inputs: &[Inputs],
+        isa: &dyn TargetIsa,
+        is_edited: &mut [bool],
+    ) -> Option<String> {
+        for setting in settings(module, seed) {
+            let verdict = compare(module, inputs, isa, &setting.options, setting.mode);
             match verdict {
                 Verdict::Equal {
                     stats,
                     runs,
                     discarded,
-                } => self.equal(&stats, runs, discarded),
+                } => {
+                    for (is_edited, stats) in is_edited.iter_mut().zip(&stats) {
+                        *is_edited |= stats.edits() > 0;
+                        self.stats.add(stats);
+                    }
+                    self.equal(runs, discarded);
+                }
                 Verdict::Wrong(failure) => {
                     self.wrong.push((seed, failure.kind));
-                    return Some(report(seed, &module, &failure, &setting, isa));
+                    return Some(report(seed, module, &failure, &setting, isa));
                 }
             }
         }
         None
     }
 
-    fn equal(&mut self, stats: &[Stats], runs: usize, discarded: Vec<String>) {
-        for stats in stats {
-            self.functions += 1;
-            self.edited += u64::from(stats.edits() > 0);
-            self.stats.add(stats);
+    /// The tally in words, with how fast it was and the seeds that failed.
+    pub fn with_rate(&self, elapsed: Duration) -> String {
+        let rate = self.functions as f64 / elapsed.as_secs_f64().max(0.001);
+        let mut text = format!("{self}, {rate:.0} functions/s");
+        for (seed, kind) in &self.wrong {
+            let _ = write!(text, "\nwrong: seed {seed}: {kind}");
         }
+        text
+    }
+
+    /// Adds what another campaign has come to.
+    pub fn add(&mut self, other: Self) {
+        let Self {
+            modules,
+            functions,
+            edited,
+            runs,
+            discarded,
+            stats,
+            wrong,
+        } = other;
+        self.modules += modules;
+        self.functions += functions;
+        self.edited += edited;
+        self.runs += runs;
+        for (reason, count) in discarded {
+            *self.discarded.entry(reason).or_default() += count;
+        }
+        self.stats.add(&stats);
+        self.wrong.extend(wrong);
+    }
+
+    fn equal(&mut self, runs: usize, discarded: Vec<String>) {
         self.runs += runs as u64;
         for reason in discarded {
             *self.discarded.entry(reason).or_default() += 1;

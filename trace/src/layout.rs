@@ -45,6 +45,9 @@ pub const READ_ONLY_OFFSETS: [u64; 2] = [0x400, 0x500];
 pub const POINTER_CELLS: [(i32, usize); 2] = [(0, 1), (8, 2)];
 /// Where in the read-only memory there is a pointer to a function of the host.
 pub const FUNCTION_CELL: i32 = 16;
+/// From here on the read-only memory is only read-only to callees and to the
+/// world: the function that was entered first may write it.
+pub const SEALED: usize = 64;
 /// The namespace of the host's functions.
 pub const HOST: u32 = 1;
 /// The index of the host function that [`FUNCTION_CELL`] points to.

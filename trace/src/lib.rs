@@ -3,7 +3,8 @@
 //!
 //! [`machine::run`] runs functions in a [`world`] that is as curious and as
 //! destructive as the contract allows, and records a [`trace::Trace`].
-//! [`generate`] makes random modules, [`compare`] optimizes them and compares
+//! [`generate`] makes random modules, [`filetests`] changes the project's own
+//! ([`mutate`]), [`compare`] optimizes them and compares
 //! traces, [`shrink`] makes failures small, and [`campaign`] does all of that
 //! for many seeds.
 
@@ -12,11 +13,13 @@
 pub mod arith;
 pub mod campaign;
 pub mod compare;
+pub mod filetests;
 pub mod generate;
 pub mod heap;
 pub mod layout;
 pub mod machine;
 pub mod memory;
+pub mod mutate;
 pub mod nets;
 pub mod noise;
 pub mod shrink;

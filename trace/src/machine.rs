@@ -16,7 +16,7 @@ use cranelift_codegen::ir::{
     ExceptionTableItem, FuncRef, Function, GlobalValue, GlobalValueData, Inst, InstructionData,
     MemFlags, MemFlagsData, Opcode, TrapCode, Type, Value,
 };
-use cranelift_memopt::{CalleeName, DeclaredPolicy};
+use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy};
 
 /// Calls that may be open at one time. What happens beyond is no part of a
 /// trace, so the run is cut.
@@ -84,6 +84,7 @@ pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
         hosts: program.hosts,
         memory: Memory::new(inputs.seed, inputs.heap.clone()),
         world: World::new(program.policy, program.slot_regions, inputs, program.temper),
+        loses_regions: loses_regions(program),
         fuel: inputs.fuel,
         counts: Counts::default(),
         is_in_entry: true,
@@ -105,6 +106,13 @@ pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
         counts: machine.counts,
         heap: machine.memory.heap,
     }
+}
+
+fn loses_regions(program: &Program<'_>) -> bool {
+    program.functions.iter().any(|func| {
+        let mut regions = func.dfg.alias_regions.iter();
+        regions.any(|(_, region)| !program.policy.survives_trap(region.user_id))
+    })
 }
 
 /// How a call comes back.
@@ -132,6 +140,8 @@ struct Machine<'a> {
     hosts: &'a [CalleeName],
     memory: Memory,
     world: World<'a>,
+    /// Is there a region whose contents do not survive an exception?
+    loses_regions: bool,
     fuel: u64,
     counts: Counts,
     /// Is the outermost frame still that of the entry?
@@ -263,7 +273,7 @@ impl<'a> Machine<'a> {
     /// The check on entry traps if the limit looks unlucky.
     fn check_stack(&mut self, func: &Function, limit: GlobalValue, vmctx: u128) -> Result<(), End> {
         let limit = self.global(func, limit, vmctx)?;
-        if limit % 16 == 3 {
+        if limit % 8 == 3 {
             return Err(self.trap(TrapCode::STACK_OVERFLOW));
         }
         Ok(())
@@ -668,7 +678,7 @@ impl<'a> Machine<'a> {
                 let Some(handler) = handler else {
                     return Ok(Next::Leave(Outcome::Throw(tag, payload)));
                 };
-                if is_internal && self.world.loses_regions() {
+                if is_internal && self.loses_regions {
                     // A region that does not survive holds anything from here.
                     return Err(End::Cut);
                 }

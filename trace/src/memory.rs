@@ -183,6 +183,11 @@ impl Memory {
                 Some(Place::Heap(object, index)) => {
                     self.heap.objects[object].bytes[index] = byte;
                 }
+                Some(Place::ReadOnly(index))
+                    if index >= layout::SEALED && self.frames.len() == 1 =>
+                {
+                    self.read_only[index] = byte;
+                }
                 Some(Place::ReadOnly(_) | Place::Asynchronous) | None => return false,
             }
         }

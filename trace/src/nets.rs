@@ -1,8 +1,11 @@
 //! The nets that have to catch a mistake in the passes, each at fixed seeds.
 
 use crate::campaign::settings;
-use crate::compare::{Verdict, compare, host_isa};
+use crate::compare::{Mode, Verdict, compare, host_isa};
+use crate::filetests::{self, Filetests};
 use crate::generate;
+use cranelift_memopt::Options;
+use std::path::Path;
 
 /// Inputs of each module.
 const INPUTS: usize = 4;
@@ -26,10 +29,16 @@ pub struct Net {
 }
 
 /// All nets.
-pub const ALL: &[Net] = &[Net {
-    name: "generated",
-    haul: generated,
-}];
+pub const ALL: &[Net] = &[
+    Net {
+        name: "generated",
+        haul: generated,
+    },
+    Net {
+        name: "filetests",
+        haul: mutated_filetests,
+    },
+];
 
 /// Generated modules, before against after.
 fn generated(least: u64, most: u64) -> Haul {
@@ -41,6 +50,21 @@ fn generated(least: u64, most: u64) -> Haul {
             let verdict = compare(&module, &inputs, &*isa, &setting.options, setting.mode);
             is_caught(&verdict)
         })
+    })
+}
+
+/// The project's filetests, changed a little.
+fn mutated_filetests(least: u64, most: u64) -> Haul {
+    let isa = host_isa();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filetests");
+    let Ok(filetests) = Filetests::read(&folder) else {
+        return Haul::default();
+    };
+    cast(least, most, |seed| {
+        let module = filetests.of_seed(seed, &*isa);
+        let inputs = filetests::inputs(&module, seed, INPUTS);
+        let options = Options::default();
+        is_caught(&compare(&module, &inputs, &*isa, &options, Mode::Alone))
     })
 }
 

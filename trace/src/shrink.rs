@@ -238,7 +238,7 @@ fn is_constant(func: &Function, inst: Inst) -> bool {
 }
 
 /// Removes an instruction; its results become zero.
-fn remove(func: &mut Function, inst: Inst) {
+pub(crate) fn remove(func: &mut Function, inst: Inst) {
     let results = func.dfg.inst_results(inst).to_vec();
     let mut cursor = FuncCursor::new(func).at_inst(inst);
     let mut zeros = Vec::new();

@@ -123,11 +123,6 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Does the program lose the contents of some region when it traps?
-    pub fn loses_regions(&self) -> bool {
-        (1..HOMES as u32).any(|home| !self.home_survives(home))
-    }
-
     /// The memory that a tag stands for.
     pub fn representative(&self, tag: u32) -> u32 {
         self.policy.representative(tag)
@@ -191,7 +186,7 @@ impl<'a> World<'a> {
             self.scribble(memory, &summary.touches, noise);
             return Reply::Trap(TrapCode::unwrap_user(HOST_TRAP));
         }
-        if summary.may_unwind && noise % 7 == 2 {
+        if summary.may_unwind && noise % 3 == 2 {
             self.scribble(memory, &summary.touches, noise);
             return Reply::Throw((noise >> 8) as u32 % 3, noise >> 16);
         }

@@ -54,6 +54,7 @@ impl Graph {
         let len = match rng.u8(..10) {
             0 => 1,
             1..4 => rng.usize(2..5),
+            4 if rng.u8(..4) == 0 => rng.usize(13..30),
             _ => rng.usize(4..13),
         };
         let exits: Vec<Exit> = (0..len).map(|block| exit(rng, block, len)).collect();

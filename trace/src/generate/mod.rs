@@ -46,12 +46,53 @@ pub(crate) struct Plan {
     pub functions: usize,
     /// The homes of the pointers that each function takes.
     pub pointers: Vec<[usize; 2]>,
+    /// What each function may do.
+    pub styles: Vec<Style>,
+    /// The home that the stack limit of each function is loaded from.
+    pub limits: Vec<Option<usize>>,
+    /// Are there more calls of earlier functions?
+    pub recursive: bool,
+    /// Does the first function write what it loads as `readonly`?
+    pub sealed: bool,
     /// Is there memory that the world accesses at any time?
     pub asynchronous: bool,
     /// Does region 1 have a second tag?
     pub joined: bool,
-    /// Is the pointer in the read-only memory declared as shared?
+    /// What is declared about the host, the regions, and shared pointers.
     pub clauses: Vec<String>,
+}
+
+/// What a function may do besides computing, and accessing memory of its own
+/// and of its pointers. The less it may, the more is known about calling it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// It may call.
+    pub calls: bool,
+    /// It may trap by itself.
+    pub traps: bool,
+    /// It may execute atomics, fences and the like.
+    pub barriers: bool,
+    /// Everything that it accesses outside of its frame has a region.
+    pub tagged: bool,
+}
+
+impl Style {
+    fn new(rng: &mut Rng, function: usize) -> Self {
+        if function == 0 || rng.u8(..5) < 2 {
+            return Self {
+                calls: true,
+                traps: true,
+                barriers: true,
+                tagged: false,
+            };
+        }
+        Self {
+            calls: rng.bool(),
+            traps: rng.u8(..3) == 0,
+            barriers: false,
+            tagged: true,
+        }
+    }
 }
 
 /// The bytes of a home that a pointer parameter may point to begin at most so
@@ -63,10 +104,21 @@ pub(crate) const REACH: i64 = 48;
 impl Plan {
     fn new(rng: &mut Rng) -> Self {
         let functions = rng.usize(1..5);
-        let pointers = (0..functions).map(|_| [rng.usize(..HOMES), rng.usize(..HOMES)]);
+        let styles: Vec<Style> = (0..functions).map(|at| Style::new(rng, at)).collect();
+        let pointers = styles.iter().map(|style| {
+            let first = usize::from(style.tagged);
+            [rng.usize(first..HOMES), rng.usize(first..HOMES)]
+        });
+        let pointers = pointers.collect();
+        let limits = (0..functions).map(|_| (rng.u8(..5) == 0).then(|| rng.usize(..HOMES)));
+        let limits = limits.collect();
         let mut plan = Self {
             functions,
-            pointers: pointers.collect(),
+            pointers,
+            styles,
+            limits,
+            recursive: rng.u8(..4) == 0,
+            sealed: rng.u8(..6) == 0,
             asynchronous: rng.u8(..4) == 0,
             joined: rng.u8(..4) == 0,
             clauses: Vec::new(),
@@ -121,7 +173,7 @@ fn effects(rng: &mut Rng) -> String {
         }
     }
     for word in [" traps", " unwinds"] {
-        if rng.u8(..4) == 0 {
+        if rng.u8(..3) == 0 {
             text.push_str(word);
         }
     }

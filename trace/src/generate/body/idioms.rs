@@ -1,0 +1,188 @@
+//! What real code does with memory, a piece at a time.
+
+use super::accesses::fits;
+use super::{Body, Home, Param, Pointer, Spot};
+use crate::layout::{self, HOME_BYTES};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+
+impl Body<'_> {
+    /// Eight bytes somewhere, of which the world has no say.
+    fn cell(&mut self) -> Option<Spot> {
+        let mut spot = self.spot()?;
+        spot.ty = types::I64;
+        (fits(&spot) && spot.pointer.home != Home::Asynchronous).then_some(spot)
+    }
+
+    /// What an adapter does: a record in the frame is published, something is
+    /// called, and the old pointer is put back, here or in a later block.
+    pub(super) fn adapter(&mut self) {
+        let slots = 0..self.slots.len();
+        let public = |slot: &usize| matches!(self.slots[*slot].home, Home::Shared(_));
+        let slots: Vec<usize> = slots.filter(public).collect();
+        let Some(cell) = self.cell() else { return };
+        if slots.is_empty() {
+            return;
+        }
+        let slot = slots[self.rng.usize(..slots.len())];
+        let record = self.slot_pointer(slot);
+        let old = self.load_from(cell);
+        for value in [self.data(), old] {
+            let field = Spot {
+                pointer: record,
+                offset: record.low + 8 * self.rng.i64(0..2),
+                ty: types::I64,
+            };
+            if fits(&field) {
+                self.store_to(field, value);
+            }
+        }
+        self.store_to(cell, record.value);
+        if self.rng.u8(..4) != 0 {
+            self.call();
+        }
+        let now = self.load_from(cell);
+        let is_ours = self.ins().ins().icmp(IntCC::Equal, now, record.value);
+        if self.style.traps && self.rng.bool() {
+            let code = self.trap_code();
+            self.ins().ins().trapz(is_ours, code);
+        } else {
+            let value = self.data();
+            let value = self.ins().ins().select(is_ours, value, now);
+            self.pool.data.push(value);
+        }
+        self.debts.push((cell, old));
+    }
+
+    /// A call, and accesses of the same bytes before and after it.
+    pub(super) fn call_between_accesses(&mut self) {
+        let callee = self.callee();
+        let limit = self.plan.limits.get(callee).copied().flatten();
+        let spot = match limit {
+            Some(home) if !self.style.tagged && self.rng.bool() => Some(self.limit_cell(home)),
+            _ => self.cell(),
+        };
+        let Some(spot) = spot else { return };
+        let stores = [self.rng.bool(), self.rng.bool()];
+        self.access(spot, stores[0]);
+        self.call_of(callee);
+        self.access(spot, stores[1]);
+    }
+
+    fn access(&mut self, spot: Spot, stores: bool) {
+        if stores {
+            let value = self.data();
+            self.store_to(spot, value);
+        } else {
+            let value = self.load_from(spot);
+            self.found(value);
+        }
+    }
+
+    /// Where the stack limit in a home lies.
+    fn limit_cell(&mut self, home: usize) -> Spot {
+        let pointer = Pointer {
+            value: self.past_vmctx(layout::home(home) as i64),
+            home: Home::Shared(home),
+            low: 0,
+            high: HOME_BYTES as i64,
+            at: None,
+        };
+        Spot {
+            pointer,
+            offset: 0,
+            ty: types::I64,
+        }
+    }
+
+    /// A store to an address that each round computes anew.
+    pub(super) fn rolling_store(&mut self) {
+        let Some(tick) = self.pool.ticks.last().copied() else {
+            return;
+        };
+        let home = self.some_home();
+        let base = self.home_pointer(home);
+        let one = self.ins().ins().iconst(types::I64, 1);
+        let odd = self.ins().ins().band(tick, one);
+        let three = self.ins().ins().iconst(types::I64, 3);
+        let by = self.ins().ins().ishl(odd, three);
+        let pointer = Pointer {
+            value: self.ins().ins().iadd(base.value, by),
+            high: base.high - 8,
+            ..base
+        };
+        let offset = pointer.low;
+        let spot = Spot {
+            pointer,
+            offset,
+            ty: types::I64,
+        };
+        if fits(&spot) {
+            let value = self.data();
+            self.store_to(spot, value);
+            self.pool.spots.push(spot);
+        }
+    }
+
+    /// Loads as `readonly` what this function writes as well.
+    pub(super) fn sealed(&mut self) {
+        let cell = layout::SEALED as i32 + 8 * self.rng.i32(0..2);
+        // In one of the copies alone, which would differ afterwards.
+        let base = layout::READ_ONLY_OFFSETS[0] as i64;
+        let pointer = self.past_vmctx(base);
+        let region = self.region(layout::READ_ONLY);
+        let plain = MemFlagsData::trusted().with_alias_region(region);
+        let readonly = plain.with_readonly();
+        let old = self.ins().ins().load(types::I64, readonly, pointer, cell);
+        self.pool.data.push(old);
+        if self.rng.bool() {
+            let new = self.data();
+            self.ins().ins().store(plain, new, pointer, cell);
+        }
+        if self.style.calls && self.rng.u8(..4) == 0 {
+            self.call();
+        }
+        if self.rng.bool() {
+            self.ins().ins().store(plain, old, pointer, cell);
+        }
+        let alias = self.past_vmctx(base);
+        let now = self.ins().ins().load(types::I64, plain, alias, cell);
+        self.pool.data.push(now);
+    }
+
+    /// A condition on what memory holds.
+    pub(super) fn loaded_condition(&mut self) -> Value {
+        let Some(cell) = self.cell() else {
+            return self.data();
+        };
+        let found = self.load_from(cell);
+        self.pool.wild.push(found);
+        let other = match self.rng.u8(..3) {
+            0 => return found,
+            1 => self.data(),
+            _ => {
+                let small = self.rng.i64(0..3);
+                self.ins().ins().iconst(types::I64, small)
+            }
+        };
+        self.ins().ins().icmp(IntCC::Equal, found, other)
+    }
+
+    /// A condition on a parameter of the block.
+    pub(super) fn passed_condition(&mut self) -> Value {
+        let params = self.params[self.block].iter().enumerate();
+        let data = params.filter(|(_, param)| matches!(param, Param::Data));
+        let data: Vec<usize> = data.map(|(at, _)| at).collect();
+        if data.is_empty() {
+            return self.data();
+        }
+        let at = data[self.rng.usize(..data.len())];
+        let passed = self.func.dfg.block_params(self.blocks[self.block])[at];
+        if self.rng.bool() {
+            return passed;
+        }
+        let small = self.rng.i64(0..3);
+        let small = self.ins().ins().iconst(types::I64, small);
+        self.ins().ins().icmp(IntCC::NotEqual, passed, small)
+    }
+}
