@@ -3,7 +3,7 @@
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let mut number = || args.next().and_then(|arg| arg.parse().ok());
+    let mut number = || args.next().and_then(|arg| arg.parse::<u64>().ok());
     let (Some(mistake), Some(least), Some(most)) = (number(), number(), number()) else {
         panic!("nets MISTAKE LEAST MOST");
     };
@@ -13,5 +13,9 @@ fn main() {
     for net in memopt_trace::nets::ALL {
         let haul = (net.haul)(least, most);
         println!("{}\t{}\t{}", net.name, haul.caught, haul.cases);
+    }
+    if let Some(file) = args.next() {
+        let haul = memopt_trace::nets::filetest(&file);
+        println!("its filetest\t{}\t{}", haul.caught, haul.cases);
     }
 }

@@ -14,6 +14,8 @@ const SWITCH: &str = "PLANTED";
 pub struct Mistake {
     /// What is wrong.
     pub name: String,
+    /// A filetest that upstream's mistake of the kind has given rise to.
+    pub filetest: Option<String>,
     /// How it gets into the sources.
     pub edit: Vec<Edit>,
 }
@@ -50,6 +52,7 @@ impl Mistake {
     pub fn none() -> Self {
         Self {
             name: "none".to_owned(),
+            filetest: None,
             edit: Vec::new(),
         }
     }

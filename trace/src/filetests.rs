@@ -84,7 +84,9 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 /// The functions of a file, under all the clauses that it has.
-fn module(text: &str) -> Option<Module> {
+///
+/// `None` if it is no file of functions.
+pub fn module(text: &str) -> Option<Module> {
     let file = parse_test(text, ParseOptions::default()).ok()?;
     let functions: Vec<Function> = file.functions.into_iter().map(|(func, _)| func).collect();
     let clauses = text

@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Inputs of each module.
 const INPUTS: usize = 4;
+/// Inputs of a filetest that is not mutated.
+const FILETEST_INPUTS: u64 = 64;
 
 /// What a net has caught.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +67,24 @@ fn mutated_filetests(least: u64, most: u64) -> Haul {
         let inputs = filetests::inputs(&module, seed, INPUTS);
         let options = Options::default();
         is_caught(&compare(&module, &inputs, &*isa, &options, Mode::Alone))
+    })
+}
+
+/// One filetest as it is, given by its path from the root of the repository; each
+/// case is another input, alone and behind the mid-end.
+pub fn filetest(path: &str) -> Haul {
+    let isa = host_isa();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let Some(module) = filetests::module(&text) else {
+        return Haul::default();
+    };
+    let options = Options::default();
+    cast(FILETEST_INPUTS, FILETEST_INPUTS, |seed| {
+        let inputs = filetests::inputs(&module, seed, 1);
+        [Mode::Alone, Mode::BehindMidEnd]
+            .into_iter()
+            .any(|mode| is_caught(&compare(&module, &inputs, &*isa, &options, mode)))
     })
 }
 
