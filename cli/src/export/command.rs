@@ -168,14 +168,14 @@ fn report(application: &Application<'_>, sources: &Sources) {
             anstream::println!("{}: {version}", it.name);
         }
     }
-    let mut counts = [0, 0];
-    for (patch, placement) in application.placements() {
-        let holds = placement.outcome.holds();
-        // A copied file is of interest only where it cannot be.
-        if !placement.anchored {
-            continue;
-        }
-        counts[usize::from(holds)] += 1;
+    let [mut holding, mut wrong, mut elsewhere] = [0, 0, 0];
+    // A copied file is of interest only where it cannot be.
+    for (patch, placement) in application.placements().filter(|(_, it)| it.anchored) {
+        *match &placement.outcome {
+            Outcome::Elsewhere => &mut elsewhere,
+            outcome if outcome.holds() => &mut holding,
+            _ => &mut wrong,
+        } += 1;
         let file = &placement.file;
         let line = match placement.outcome {
             Outcome::Placed(Some(line)) => format!(":{line}"),
@@ -185,7 +185,9 @@ fn report(application: &Application<'_>, sources: &Sources) {
         anstream::println!("{patch}: {file}{line} {}: {outcome}", placement.what);
     }
     report_copies(application);
-    let [wrong, holding] = counts;
+    if elsewhere != 0 {
+        anstream::println!("{elsewhere} anchors are in files that these sources do not have");
+    }
     anstream::println!("{holding} of {} anchors hold", holding + wrong);
 }
 
