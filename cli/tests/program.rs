@@ -271,3 +271,18 @@ fn names_with_slashes_do_not_stop_wasmtime() {
         .ends_with(0)
         .prints("wasm[0]::function[0] (policy none)");
 }
+
+/// The mid-end alone panics over these; `docs/upstream-findings.md` has why.
+#[test]
+fn upstream_has_no_zero_of_some_types() {
+    for (ty, operation) in [("f16", "bxor"), ("f128", "bxor"), ("i16x4", "isub")] {
+        let text = format!(
+            "function %f({ty}) -> {ty} {{\nblock0(v0: {ty}):\n    v1 = {operation} v0, v0\n    return v1\n}}\n"
+        );
+        let bench = Bench::new();
+        bench.write("f.clif", text);
+        let outcome = bench.memopt(&["opt", "f.clif", "--target", "aarch64"]);
+        let panicked = outcome.err.contains("no rule matched for term");
+        assert!(panicked, "{ty} {operation}: mended? {outcome:#?}");
+    }
+}
