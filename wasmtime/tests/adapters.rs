@@ -1,0 +1,70 @@
+//! What is left of adapters on the way round the hot loop, and that they
+//! compute the same in all variants.
+
+use adapter_bench::component::{Effort, Report, measure};
+use adapter_bench::hot::Counts;
+use adapter_bench::read;
+use std::path::Path;
+
+fn report(file: &str, off: Option<&str>) -> Report {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let off = off.map(|off| read(&root.join(off)).unwrap());
+    let wasm = read(&root.join(file)).unwrap();
+    let effort = Effort {
+        calls: 1000,
+        rounds: 1,
+    };
+    measure(file, &wasm, off.as_deref(), effort).unwrap()
+}
+
+/// With the passes; without them it is more, or they have nothing to do.
+fn left(file: &str, off: Option<&str>) -> Counts {
+    let report = report(file, off);
+    let [_, on, memopt] = &report.variants[..] else {
+        panic!("three variants");
+    };
+    let (on, memopt) = (on.hot_loop, memopt.hot_loop);
+    assert!(memopt.stores < on.stores, "{file}: {memopt:?}");
+    assert!(memopt.loads < on.loads, "{file}: {memopt:?}");
+    assert!(memopt.instructions < on.instructions, "{file}: {memopt:?}");
+    memopt
+}
+
+#[test]
+fn nothing_but_the_check_is_left_of_an_adapter_that_nobody_observes() {
+    let counts = left("../examples/trivial.wat", None);
+    assert_eq!((counts.stores, counts.loads), (0, 1));
+}
+
+#[test]
+fn a_call_of_the_host_on_a_cold_path_costs_the_hot_one_nothing() {
+    let counts = left("../examples/host-cold.wat", None);
+    assert_eq!(counts.stores, 0);
+    assert_eq!(counts.loads - counts.readonly_loads, 1);
+}
+
+#[test]
+fn a_chain_of_components_stores_nothing() {
+    assert_eq!(left("adapters/chain.wat", None).stores, 0);
+}
+
+#[test]
+fn a_slot_of_the_callees_context_is_as_good_as_a_local() {
+    let counts = left("adapters/context.wat", Some("adapters/context-global.wat"));
+    assert_eq!(counts.stores, 0);
+}
+
+#[test]
+fn a_chain_with_hosts_on_cold_paths_has_less_to_do() {
+    left("adapters/chain-host-cold.wat", None);
+}
+
+#[test]
+fn around_a_large_callee_only_what_a_trap_must_show_is_stored() {
+    let file = "adapters/large.wat";
+    // `task_may_block`, and back.
+    assert_eq!(left(file, None).stores, 2);
+    let report = report(file, None);
+    let func = report.variants[2].written.parse().unwrap();
+    assert!(func.sized_stack_slots.values().all(|slot| slot.size == 0));
+}
