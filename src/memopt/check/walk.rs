@@ -1028,19 +1028,25 @@ impl Walk<'_> {
     /// Does an access of `side` come before the other side leaves the meeting at
     /// which it stands? Only an access that nobody sees can.
     ///
-    /// It does, unless the other side is about to make it in that very block,
-    /// and this side has no such meeting in front of it.
+    /// It does, unless the other side is about to make it (or what it is a copy
+    /// of) in that very block, and this side has no such meeting in front of it.
     fn goes_before(&mut self, path: &Path, side: Side, inst: Inst, meeting: Block) -> Step<bool> {
         let (body, other) = (
             self.bodies[side as usize],
             self.bodies[side.other() as usize],
         );
-        let is_there = other.block_of(inst) == Some(meeting);
+        let is_there = match other.block_of(inst) {
+            Some(block) => block == meeting,
+            // What only the result has may be a copy of what is there.
+            None => side == Side::Result,
+        };
         let comes_there = body.func.dfg.block_is_valid(meeting)
             && body.is_merge(meeting)
-            && body
-                .block_of(inst)
-                .is_some_and(|block| body.rank(block) < body.rank(meeting));
+            && body.block_of(inst).is_some_and(|block| {
+                let mut ways = body.destinations(block).iter();
+                body.rank(block) < body.rank(meeting)
+                    || ways.any(|way| way.block(&body.func.dfg.value_lists) == meeting)
+            });
         if is_there && !comes_there {
             return Ok(false);
         }
