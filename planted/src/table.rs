@@ -2,6 +2,7 @@
 
 use crate::mistakes::Mistake;
 use anyhow::{Context, Result};
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -38,7 +39,8 @@ impl Row {
     }
 }
 
-/// Runs `nets` for each of `mistakes`, `jobs` at a time.
+/// Runs `nets` for each of `mistakes`, `jobs` at a time; each row goes to
+/// standard error as soon as it is there.
 ///
 /// # Errors
 ///
@@ -54,6 +56,9 @@ pub fn rows(
     let work = || {
         while let Some((number, mistake)) = mistakes.get(next.fetch_add(1, Ordering::Relaxed)) {
             let row = row(nets, *number, mistake, limits);
+            if let Ok(row) = &row {
+                eprintln!("{row}");
+            }
             if let Ok(mut done) = done.lock() {
                 done.push(row);
             }
@@ -91,18 +96,21 @@ fn row(nets: &Path, number: usize, mistake: &Mistake, limits: (u64, u64)) -> Res
     })
 }
 
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.is_good() { ' ' } else { '!' };
+        write!(f, "{mark} {:>2} {:<70}", self.number, self.name)?;
+        for (name, caught, cases) in &self.hauls {
+            write!(f, "  {name} {caught}/{cases}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Prints the table; is every mistake caught?
 pub fn print(rows: &[Row]) -> bool {
     for row in rows {
-        let hauls = row.hauls.iter();
-        let hauls = hauls.map(|(name, caught, cases)| format!("{name} {caught}/{cases}"));
-        let mark = if row.is_good() { ' ' } else { '!' };
-        println!(
-            "{mark} {:>2} {:<70} {}",
-            row.number,
-            row.name,
-            hauls.collect::<Vec<_>>().join("  ")
-        );
+        println!("{row}");
     }
     let mistakes = || rows.iter().filter(|row| row.number > 0);
     let caught = mistakes().filter(|row| row.is_caught()).count();

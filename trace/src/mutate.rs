@@ -127,7 +127,10 @@ fn change_flags(func: &mut Function, rng: &mut Rng) -> Option<()> {
     let inst = access(func, rng)?;
     let flags = *flags_of(func, inst)?;
     let mut data = func.dfg.mem_flags[flags];
+    // An order that is named cannot be taken back.
+    let is_named = data.endianness(Endianness::Little) == data.endianness(Endianness::Big);
     match rng.u8(..4) {
+        0 | 1 if is_named => return None,
         0 => data.set_endianness(Endianness::Big),
         1 => data.set_endianness(Endianness::Little),
         2 => data = data.with_trap_code(Some(TrapCode::unwrap_user(7))),
