@@ -96,6 +96,7 @@ fn attempt(
     options: &Options,
     proof: Option<Proof>,
 ) -> CodegenResult<(Stats, Option<Proof>)> {
+    let insts = ctx.func.dfg.num_insts();
     let mut run = Run {
         ctx,
         isa,
@@ -107,6 +108,7 @@ fn attempt(
         names_handler: false,
         has_sunk: false,
         copied: Vec::new(),
+        copies: threading::COPIES_PER_RUN + insts / threading::INSTS_PER_COPY,
         proof,
     };
     run.all()?;
@@ -146,6 +148,8 @@ struct Run<'a> {
     has_sunk: bool,
     /// Values that have copies and await repair.
     copied: Vec<Copied>,
+    /// Instructions that may still be copied past branches.
+    copies: usize,
     /// The proof that nothing changes, if there is to be one.
     proof: Option<Proof>,
 }
@@ -334,7 +338,8 @@ impl Run<'_> {
         let values = Values::of_loads(&memory, &order, &graph, &dominance, &mut reaching);
         let mut edits = Vec::new();
         if options.thread_branches {
-            let (threads, refused) = threading::edits(&values, &graph, &mut reaching);
+            let (threads, refused) =
+                threading::edits(&values, &graph, &mut reaching, &mut self.copies);
             self.stats.limits_hit += refused;
             edits = threads;
         }

@@ -55,6 +55,17 @@ use smallvec::SmallVec;
 /// longer block's branch, which is tested again.
 const MAX_COPIED: usize = 24;
 
+/// Instructions that all ways of one run may copy, and one more for each
+/// [`INSTS_PER_COPY`] of the function.
+///
+/// An adapter around two others copies forty on its hot path. Functions in which
+/// ways are decided everywhere would grow for little; what is given up is the
+/// rest of those, which is no limit of the search and counts no hit.
+pub const COPIES_PER_RUN: usize = 48;
+
+/// See [`COPIES_PER_RUN`].
+pub const INSTS_PER_COPY: usize = 256;
+
 /// Ways to one branch that are looked at.
 const MAX_WAYS: usize = 24;
 
@@ -89,11 +100,13 @@ pub struct Thread {
 /// Finds ways past branches, and branches that are decided on all ways.
 ///
 /// The edits of one answer concern different blocks, so that all can be made.
-/// Also how often [`LIVE_BLOCKS_PER_BLOCK`] has refused some.
+/// Also how often [`LIVE_BLOCKS_PER_BLOCK`] has refused some. `copies` is how many
+/// instructions may still be copied.
 pub fn edits(
     values: &Values<'_, '_>,
     graph: &Graph,
     reaching: &mut Reaching<'_>,
+    copies: &mut usize,
 ) -> (Vec<Edit>, u32) {
     let func = values.memory.func;
     let mut pass = Pass {
@@ -105,6 +118,7 @@ pub fn edits(
         last_uses: None,
         live_room: LIVE_BLOCKS_PER_BLOCK * graph.len(),
         limits_hit: 0,
+        copies,
         taken: FxHashSet::default(),
         edits: Vec::new(),
     };
@@ -126,6 +140,8 @@ struct Pass<'p, 'a, 'r> {
     /// What is left of [`LIVE_BLOCKS_PER_BLOCK`].
     live_room: usize,
     limits_hit: u32,
+    /// What is left of [`COPIES_PER_RUN`].
+    copies: &'p mut usize,
     /// Blocks that an edit concerns.
     taken: FxHashSet<Block>,
     edits: Vec<Edit>,
@@ -257,7 +273,14 @@ impl Pass<'_, '_, '_> {
             self.limits_hit += 1;
             return false;
         };
-        self.live_room = room;
+        let copied = threads
+            .iter()
+            .map(|thread| copied_insts(func, thread))
+            .sum();
+        let Some(copies) = self.copies.checked_sub(copied) else {
+            return false;
+        };
+        (self.live_room, *self.copies) = (room, copies);
         self.taken.extend(blocks);
         true
     }
@@ -517,6 +540,13 @@ impl Way<'_, '_, '_, '_> {
         let value = values.value_at_end(self.pred, source, access, key)?;
         Some(self.outside(value))
     }
+}
+
+/// How many instructions `thread` copies, but for the ends of blocks.
+fn copied_insts(func: &Function, thread: &Thread) -> usize {
+    let blocks = thread.chain.iter();
+    let insts = blocks.map(|block| func.layout.block_insts(*block).count() - 1);
+    insts.sum()
 }
 
 /// The last of `blocks`, which are in their order, in which each value is used.
