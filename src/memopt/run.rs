@@ -112,6 +112,7 @@ fn attempt(
         proof,
     };
     run.all()?;
+    run.stats.limits_hit += u32::from(run.copies == 0);
     Ok((run.stats, run.proof))
 }
 

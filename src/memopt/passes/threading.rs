@@ -60,7 +60,7 @@ const MAX_COPIED: usize = 24;
 ///
 /// An adapter around two others copies forty on its hot path. Functions in which
 /// ways are decided everywhere would grow for little; what is given up is the
-/// rest of those, which is no limit of the search and counts no hit.
+/// rest of those, and the run counts one hit.
 pub const COPIES_PER_RUN: usize = 48;
 
 /// See [`COPIES_PER_RUN`].
@@ -278,6 +278,8 @@ impl Pass<'_, '_, '_> {
             .map(|thread| copied_insts(func, thread))
             .sum();
         let Some(copies) = self.copies.checked_sub(copied) else {
+            // Whatever else would fit: the run counts one hit.
+            *self.copies = 0;
             return false;
         };
         (self.live_room, *self.copies) = (room, copies);
