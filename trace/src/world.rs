@@ -250,13 +250,12 @@ impl<'a> World<'a> {
     /// The memory that is seen after a trap or an uncaught exception.
     pub fn at_trap(&mut self, memory: &Memory) -> Box<Snapshot> {
         let survives = |world: &Self, home: usize| home == 0 || world.home_survives(home as u32);
-        let mut seen = self.look_at(memory, &RegionSet::All, &[], &survives);
-        seen.heap = self.heap(memory, &|owner| {
+        let heap = self.heap(memory, &|owner| {
             owner
                 .region
                 .is_none_or(|region| self.policy.survives_trap(region))
         });
-        Box::new(seen)
+        Box::new(self.look_at(memory, &RegionSet::All, &[], &survives, heap))
     }
 
     fn home_survives(&self, home: u32) -> bool {
@@ -333,16 +332,19 @@ impl<'a> World<'a> {
     /// What somebody sees who may look at the regions of `set`, and who has
     /// been given `args`. The world remembers the slots that come to light.
     fn look(&mut self, memory: &Memory, set: &RegionSet, args: &[u128]) -> Snapshot {
-        self.look_at(memory, set, args, &|world, home| world.contains(set, home))
+        let heap = self.heap(memory, &|owner| self.contains_owner(set, owner));
+        let visible = |world: &Self, home| world.contains(set, home);
+        self.look_at(memory, set, args, &visible, heap)
     }
 
-    /// The same, for the homes that `visible` names.
+    /// The same, for the homes that `visible` names and the heap as it is given.
     fn look_at(
         &mut self,
         memory: &Memory,
         set: &RegionSet,
         args: &[u128],
         visible: &dyn Fn(&Self, usize) -> bool,
+        heap: Vec<(u64, Vec<u8>)>,
     ) -> Snapshot {
         self.known
             .retain(|(frame, slot)| memory.slot(*frame, *slot).is_some());
@@ -361,7 +363,6 @@ impl<'a> World<'a> {
                 self.learn_from(memory, &memory.homes[home]);
             }
         }
-        let heap = self.heap(memory, &|owner| self.contains_owner(set, owner));
         for (_, bytes) in &heap {
             self.learn_from(memory, bytes);
         }
