@@ -29,7 +29,7 @@ extern crate std;
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{
     CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, control, cursor, dominator_tree,
-    entity, flowgraph, ir, isa, settings, verifier,
+    entity, flowgraph, ir, isa, loop_analysis, settings, verifier,
 };
 
 pub mod memopt;

@@ -38,6 +38,7 @@
 //! | parameters and blocks that are left over | `passes::{unused_params, empty_blocks}` |
 //! | edits | `passes::{apply, rewire}` |
 //! | upstream's egraph pass, where regions would mislead it | [`one_region`] |
+//! | the first pass that finds something | `search` |
 //! | rounds | [`run()`] |
 //! | a proof that nothing changed | [`check`] |
 //! | functions that call each other | [`summary`], [`callgraph`] |
@@ -55,6 +56,7 @@ pub mod one_region;
 mod options;
 mod passes;
 mod run;
+mod search;
 mod stats;
 pub mod summary;
 

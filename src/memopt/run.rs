@@ -2,11 +2,7 @@
 
 use super::analysis::dominance::Dominance;
 use super::analysis::graph::{Graph, Order};
-use super::analysis::memory::{Memory, TargetFacts};
-use super::analysis::reaching::Reaching;
-use super::analysis::slots::{Privacy, Slots};
-use super::analysis::upcoming::Upcoming;
-use super::analysis::values::Values;
+use super::analysis::memory::TargetFacts;
 use super::check::Verdict;
 use super::checked::{Proof, Steps, undo};
 use super::facts::calls::{Policy, is_asynchronous};
@@ -15,11 +11,8 @@ use super::one_region::Tags;
 use super::options::{Checking, Options};
 use super::passes::apply::{Applier, Changes, Copied, Edit};
 use super::passes::repair::{self, Broken};
-use super::passes::sinking::Sinking;
-use super::passes::{
-    branches, compares, dead_code, dead_stores, empty_blocks, known_values, partly_redundant,
-    sink_values, threading, unused_params, unused_slots,
-};
+use super::passes::{branches, dead_code, empty_blocks, threading, unused_params};
+use super::search::{Search, Stage};
 use super::stats::Stats;
 use crate::control::ControlPlane;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
@@ -243,42 +236,87 @@ impl Run<'_> {
         Ok(changes)
     }
 
-    /// Every pass once.
-    ///
-    /// While a pass has found nothing, the next one looks at the same facts;
-    /// in most functions no pass finds anything.
+    /// Every pass once, but what concerns some ways through the function and
+    /// not others only if nothing else has changed.
     fn round(&mut self) -> CodegenResult<Changes> {
-        let (edits, dead_stores) = self.look();
-        let mut changes = self.apply(&edits);
-        self.step(changes);
-        changes = changes.and(self.branches()?);
-        if changes.any {
-            changes = changes.and(self.dead_code());
-        }
-        let dead_stores = match dead_stores {
-            Some(edits) if !changes.any => edits,
-            Some(_) | None => self.look_for_dead_stores(),
-        };
-        let removed = self.apply(&dead_stores);
-        self.step(removed);
-        if removed.any {
-            changes = changes.and(removed).and(self.dead_code());
-        }
-        changes = changes.and(self.unused_slots());
-        if !changes.any && !self.names_handler {
-            changes = self.ways()?;
-            self.step(changes);
+        let mut changes = Changes::default();
+        let mut next = Some(Stage::FIRST);
+        while let Some(first) = next
+            && let Some((stage, edits)) = self.search(first, !changes.any)
+        {
+            let made = self.make(stage, &edits)?;
+            changes = changes.and(made);
+            next = match stage {
+                // That has folded branches as well.
+                Stage::Values => Stage::Branches.next(),
+                // Each changes the graph, so that those before it come first again.
+                Stage::Joins | Stage::Sinking if made.any => None,
+                stage => stage.next(),
+            };
         }
         Ok(changes)
     }
 
-    /// What concerns some ways through the function and not others. Each pass
-    /// changes the graph, so that those before it come first again.
-    fn ways(&mut self) -> CodegenResult<Changes> {
-        let mut changes = self.joins()?;
-        if !changes.any && self.options.sink_stores {
-            changes = self.sink()?;
+    fn search(&mut self, first: Stage, ways: bool) -> Option<(Stage, Vec<Edit>)> {
+        let search = Search {
+            func: &self.ctx.func,
+            cfg: &self.ctx.cfg,
+            domtree: &self.ctx.domtree,
+            policy: self.policy,
+            target: self.target,
+            options: self.options,
+            may_change_graph: !self.names_handler,
+            ways,
+            has_sunk: self.has_sunk,
+            copies: &mut self.copies,
+            stats: &mut self.stats,
+        };
+        search.from(first)
+    }
+
+    /// Makes the edits of one pass, and removes what they have left behind.
+    fn make(&mut self, stage: Stage, edits: &[Edit]) -> CodegenResult<Changes> {
+        Ok(match stage {
+            Stage::Values => {
+                let changes = self.apply(edits);
+                self.step(changes);
+                let changes = changes.and(self.branches()?);
+                self.without_dead_code(changes)
+            }
+            Stage::Branches => {
+                let changes = self.fold(edits)?;
+                self.without_dead_code(changes)
+            }
+            Stage::DeadStores => {
+                let changes = self.apply(edits);
+                self.step(changes);
+                self.without_dead_code(changes)
+            }
+            Stage::Slots => self.apply(edits),
+            Stage::Joins => {
+                let changes = self.joins(edits)?;
+                self.after_ways(changes)?
+            }
+            Stage::Sinking => {
+                let changes = self.sink(edits)?;
+                self.after_ways(changes)?
+            }
+            Stage::SinkingValues => {
+                let changes = self.apply(edits);
+                self.after_ways(changes)?
+            }
+        })
+    }
+
+    fn without_dead_code(&mut self, changes: Changes) -> Changes {
+        match changes.any {
+            true => changes.and(self.dead_code()),
+            false => changes,
         }
+    }
+
+    /// Removes what a pass that concerns some ways has left behind.
+    fn after_ways(&mut self, mut changes: Changes) -> CodegenResult<Changes> {
         self.step(changes);
         if changes.any {
             changes = changes.and(self.unused_values());
@@ -286,7 +324,7 @@ impl Run<'_> {
                 changes = changes.and(self.unused_values());
             }
         }
-        Ok(changes)
+        Ok(self.step(changes))
     }
 
     /// Removes what nobody uses, parameters included.
@@ -310,47 +348,15 @@ impl Run<'_> {
         Ok(bypassed)
     }
 
-    /// Ways past branches; and if there are none, accesses that only some ways
-    /// into a block need.
-    fn joins(&mut self) -> CodegenResult<Changes> {
-        let edits = self.look_at_joins();
-        let changes = self.apply(&edits);
+    /// Lets ways go past branches, or accesses go to the ways that need them.
+    fn joins(&mut self, edits: &[Edit]) -> CodegenResult<Changes> {
+        let changes = self.apply(edits);
         if changes.graph {
             self.ctx.flowgraph();
             self.repair();
             self.tidy()?;
         }
         Ok(changes)
-    }
-
-    fn look_at_joins(&mut self) -> Vec<Edit> {
-        let options = self.options;
-        if !options.thread_branches && !options.partly_redundant {
-            return Vec::new();
-        }
-        self.ctx.compute_loop_analysis();
-        let order = Order::new(&self.ctx.domtree);
-        let graph = Graph::forward(&order, &self.ctx.cfg);
-        let Some(dominance) = Dominance::new(&graph) else {
-            return Vec::new();
-        };
-        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
-        let mut reaching = Reaching::new(&memory, &order, &graph, &dominance);
-        let values = Values::of_loads(&memory, &order, &graph, &dominance, &mut reaching);
-        let mut edits = Vec::new();
-        if options.thread_branches {
-            let (threads, refused) =
-                threading::edits(&values, &graph, &mut reaching, &mut self.copies);
-            self.stats.limits_hit += refused;
-            edits = threads;
-        }
-        if edits.is_empty() && options.partly_redundant {
-            let loops = &self.ctx.loop_analysis;
-            let depth = |block| loops.loop_level(block).level();
-            edits = partly_redundant::edits(&values, &graph, &mut reaching, &depth, options);
-        }
-        self.stats.limits_hit += reaching.limits_hit;
-        edits
     }
 
     /// Gives the uses of values that were copied the definitions that reach
@@ -372,67 +378,17 @@ impl Run<'_> {
     }
 
     /// Moves stores to the ways that need them, and what feeds those.
-    fn sink(&mut self) -> CodegenResult<Changes> {
-        let edits = self.look_for_sinking();
-        let mut changes = self.apply(&edits);
-        if changes.graph {
-            self.has_sunk = true;
-            self.ctx.flowgraph();
-            self.tidy()?;
+    fn sink(&mut self, edits: &[Edit]) -> CodegenResult<Changes> {
+        let changes = self.apply(edits);
+        if !changes.graph {
+            return Ok(changes);
         }
-        if self.has_sunk {
-            changes = changes.and(self.sink_values());
-        }
-        Ok(changes)
-    }
-
-    fn look_for_sinking(&mut self) -> Vec<Edit> {
-        self.ctx.compute_loop_analysis();
-        let order = Order::new(&self.ctx.domtree);
-        let graph = Graph::forward(&order, &self.ctx.cfg);
-        let Some(dominance) = Dominance::new(&graph) else {
-            return Vec::new();
-        };
-        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
-        let reaching = Reaching::new(&memory, &order, &graph, &dominance);
-        let loops = &self.ctx.loop_analysis;
-        let depth = |block| loops.loop_level(block).level();
-        let dead_stores = self.options.dead_stores;
-        let sinking = Sinking::new(&memory, &order, &graph, &depth, dead_stores, |event| {
-            reaching.slot_is_private(event)
-        });
-        let Some(mut sinking) = sinking else {
-            return Vec::new();
-        };
-        let questions = sinking.questions();
-        if questions.is_empty() {
-            return Vec::new();
-        }
-        let reversed = Graph::reversed(&graph);
-        let repeating = graph.repeating_nodes();
-        let upcoming =
-            Upcoming::with_questions_at_starts(&memory, &order, &reversed, &repeating, &questions);
-        let Some(mut upcoming) = upcoming else {
-            self.stats.limits_hit += 1;
-            return Vec::new();
-        };
-        let edit = sinking.edit(&mut upcoming);
-        self.stats.limits_hit += upcoming.limits_hit + sinking.limits_hit;
-        edit.into_iter().collect()
-    }
-
-    fn sink_values(&mut self) -> Changes {
-        let order = Order::new(&self.ctx.domtree);
-        let graph = Graph::forward(&order, &self.ctx.cfg);
-        let Some(dominance) = Dominance::new(&graph) else {
-            return Changes::default();
-        };
-        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
-        let reaching = Reaching::new(&memory, &order, &graph, &dominance);
-        let edits = sink_values::edits(&memory, &order, &graph, &dominance, |event| {
-            reaching.slot_is_private(event)
-        });
-        self.apply(&edits)
+        self.has_sunk = true;
+        self.ctx.flowgraph();
+        self.tidy()?;
+        let follows = self.search(Stage::SinkingValues, true);
+        let follows = follows.map_or_else(Vec::new, |(_, edits)| edits);
+        Ok(changes.and(self.apply(&follows)))
     }
 
     fn remove_unused_params(&mut self) -> bool {
@@ -444,53 +400,16 @@ impl Run<'_> {
         !params.is_empty()
     }
 
-    /// What memory holds where: forwarded loads, no-op stores, comparisons.
-    /// And if there are none of those, dead stores.
-    fn look(&mut self) -> (Vec<Edit>, Option<Vec<Edit>>) {
-        let order = Order::new(&self.ctx.domtree);
-        let graph = Graph::forward(&order, &self.ctx.cfg);
-        let Some(dominance) = Dominance::new(&graph) else {
-            self.stats.limits_hit += 1;
-            return (Vec::new(), None);
-        };
-        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
-        let mut reaching = Reaching::new(&memory, &order, &graph, &dominance);
-        let mut edits = Vec::new();
-        if self.options.fold_branches {
-            edits.extend(compares::edits(&memory, &order, &reaching));
-        }
-        if self.options.forward_loads || self.options.noop_stores {
-            edits.extend(known_values::edits(
-                &memory,
-                &order,
-                &graph,
-                &dominance,
-                &mut reaching,
-                self.options,
-            ));
-        }
-        self.stats.limits_hit += reaching.limits_hit + u32::from(memory.slots.limit_hit);
-        let dead_stores = (edits.is_empty() && self.options.dead_stores)
-            .then(|| dead_store_edits(&memory, &order, &graph, Some(&reaching), &mut self.stats));
-        (edits, dead_stores)
-    }
-
-    fn look_for_dead_stores(&mut self) -> Vec<Edit> {
-        if !self.options.dead_stores {
-            return Vec::new();
-        }
-        let order = Order::new(&self.ctx.domtree);
-        let graph = Graph::forward(&order, &self.ctx.cfg);
-        let memory = Memory::new(&self.ctx.func, &order, self.policy, self.target);
-        dead_store_edits(&memory, &order, &graph, None, &mut self.stats)
-    }
-
     fn branches(&mut self) -> CodegenResult<Changes> {
         if !self.options.fold_branches || self.names_handler {
             return Ok(Changes::default());
         }
         let edits = branches::edits(&self.ctx.func);
-        let changes = self.apply(&edits);
+        self.fold(&edits)
+    }
+
+    fn fold(&mut self, edits: &[Edit]) -> CodegenResult<Changes> {
+        let changes = self.apply(edits);
         if changes.graph {
             self.ctx.flowgraph();
             self.tidy()?;
@@ -518,23 +437,6 @@ impl Run<'_> {
         self.step(changes)
     }
 
-    fn unused_slots(&mut self) -> Changes {
-        if !self.options.unused_slots {
-            return Changes::default();
-        }
-        let edits = unused_slots::edits(&self.ctx.func);
-        // An access outside of its slot may be to one that nothing names.
-        if edits.is_empty() || self.slots_are_left() {
-            return Changes::default();
-        }
-        self.apply(&edits)
-    }
-
-    fn slots_are_left(&self) -> bool {
-        let order = Order::new(&self.ctx.domtree);
-        Slots::new(&self.ctx.func, &order, self.policy).are_left
-    }
-
     fn apply(&mut self, edits: &[Edit]) -> Changes {
         let applier = Applier {
             func: &mut self.ctx.func,
@@ -544,40 +446,6 @@ impl Run<'_> {
         };
         applier.apply(edits)
     }
-}
-
-fn dead_store_edits(
-    memory: &Memory<'_>,
-    order: &Order,
-    graph: &Graph,
-    reaching: Option<&Reaching<'_>>,
-    stats: &mut Stats,
-) -> Vec<Edit> {
-    if !dead_stores::any_candidate(memory) {
-        return Vec::new();
-    }
-    let reversed = Graph::reversed(graph);
-    let repeating = graph.repeating_nodes();
-    let Some(mut upcoming) = Upcoming::new(memory, order, &reversed, &repeating) else {
-        stats.limits_hit += 1;
-        return Vec::new();
-    };
-    let slots = memory.slots.used().iter();
-    let mut privacy = slots.map(|slot| memory.slots.privacy(*slot));
-    // Where an escape lies decides only for slots that have one.
-    let asks = reaching.is_none() && privacy.any(|privacy| privacy == Privacy::UntilEscape);
-    let dominance = asks.then(|| Dominance::new(graph)).flatten();
-    let own = dominance
-        .as_ref()
-        .map(|dominance| Reaching::new(memory, order, graph, dominance));
-    let reaching = reaching.or(own.as_ref());
-    let edits = dead_stores::edits(memory, &mut upcoming, |event| {
-        let access = memory.access(event);
-        access.is_some_and(|access| access.is_always_private(&memory.slots))
-            || reaching.is_some_and(|reaching| reaching.slot_is_private(event))
-    });
-    stats.limits_hit += upcoming.limits_hit;
-    edits
 }
 
 /// Is there an access that has to be done exactly as it is written?

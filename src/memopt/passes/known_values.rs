@@ -43,25 +43,26 @@
 use super::apply::Edit;
 use crate::ir::{Block, Inst, Value};
 use crate::memopt::Options;
-use crate::memopt::analysis::dominance::Dominance;
-use crate::memopt::analysis::graph::{Graph, Node, Order};
-use crate::memopt::analysis::memory::{Access, EventIndex, Memory, defining_node};
+use crate::memopt::analysis::graph::{Graph, Node};
+use crate::memopt::analysis::memory::{Access, EventIndex, defining_node};
 use crate::memopt::analysis::reaching::{Reaching, Source};
 use crate::memopt::analysis::values::{Key, Known, Values};
 use crate::memopt::facts::coercion::Recipe;
 use alloc::vec::Vec;
 
 /// Finds loads to replace and no-op stores.
-pub fn edits(
-    memory: &Memory<'_>,
-    order: &Order,
+///
+/// `values` knows nothing yet. Where nothing is found, and loads are searched
+/// for, it knows what all of them find.
+pub fn edits<'p, 'a>(
+    values: &mut Values<'p, 'a>,
     graph: &Graph,
-    dominance: &Dominance,
     reaching: &mut Reaching<'_>,
     options: &Options,
 ) -> Vec<Edit> {
+    let (memory, dominance) = (values.memory, values.dominance);
     let mut pass = Pass {
-        facts: Values::new(memory, order, dominance),
+        facts: values,
         reaching,
         options,
         edits: Vec::new(),
@@ -76,14 +77,14 @@ pub fn edits(
     pass.edits
 }
 
-struct Pass<'p, 'a, 'r> {
-    facts: Values<'p, 'a>,
-    reaching: &'p mut Reaching<'r>,
-    options: &'p Options,
+struct Pass<'v, 'p, 'a, 'r> {
+    facts: &'v mut Values<'p, 'a>,
+    reaching: &'v mut Reaching<'r>,
+    options: &'v Options,
     edits: Vec<Edit>,
 }
 
-impl Pass<'_, '_, '_> {
+impl Pass<'_, '_, '_, '_> {
     fn visit(&mut self, node: Node, event: EventIndex) {
         let memory = self.facts.memory;
         let Some(access) = memory.access(event) else {
