@@ -11,6 +11,7 @@ use super::one_region::Tags;
 use super::options::{Checking, Options};
 use super::passes::apply::{Applier, Changes, Copied, Edit};
 use super::passes::repair::{self, Broken};
+use super::passes::uses::Uses;
 use super::passes::{branches, dead_code, empty_blocks, threading, unused_params};
 use super::search::{Search, Stage};
 use super::stats::Stats;
@@ -163,6 +164,7 @@ impl Run<'_> {
                 tags.put_back(&mut self.ctx.func);
             }
             forget_removed_branches(&mut self.ctx.func);
+            self.ctx.func.dfg.resolve_all_aliases();
             // That pass is upstream's, and not for us to prove.
             if let Some(proof) = &mut self.proof {
                 proof.trust(&self.ctx.func);
@@ -212,8 +214,8 @@ impl Run<'_> {
         let domtree = &self.ctx.domtree;
         let mut blocks = self.ctx.func.layout.blocks();
         if blocks.any(|block| !domtree.is_reachable(block)) {
+            // Keeps the graph up to date; to the tree they were no part of it.
             self.ctx.eliminate_unreachable_code(self.isa)?;
-            self.ctx.flowgraph();
         }
         Ok(())
     }
@@ -329,9 +331,11 @@ impl Run<'_> {
 
     /// Removes what nobody uses, parameters included.
     fn unused_values(&mut self) -> Changes {
-        let mut changes = self.dead_code();
-        while self.remove_unused_params() {
-            changes = changes.and(self.dead_code());
+        let (mut changes, mut uses) = self.unused_code();
+        while self.remove_unused_params(&uses) {
+            let more;
+            (more, uses) = self.unused_code();
+            changes = changes.and(more);
         }
         changes
     }
@@ -391,11 +395,12 @@ impl Run<'_> {
         Ok(changes.and(self.apply(&follows)))
     }
 
-    fn remove_unused_params(&mut self) -> bool {
+    /// `uses` are those of the function as it is.
+    fn remove_unused_params(&mut self, uses: &Uses) -> bool {
         if self.room == Some(0) {
             return false;
         }
-        let params = unused_params::find(&self.ctx.func);
+        let params = unused_params::find(&self.ctx.func, uses);
         unused_params::remove(&mut self.ctx.func, &params);
         !params.is_empty()
     }
@@ -420,12 +425,23 @@ impl Run<'_> {
     /// Removes what a change of the graph has left behind.
     fn tidy(&mut self) -> CodegenResult<()> {
         self.remove_unreachable_blocks()?;
-        self.ctx.remove_constant_phis(self.isa)?;
-        self.ctx.func.dfg.resolve_all_aliases();
+        let params = count_params(&self.ctx.func);
+        if params > 0 {
+            self.ctx.remove_constant_phis(self.isa)?;
+        }
+        // One that is gone is an alias now.
+        if count_params(&self.ctx.func) < params {
+            self.ctx.func.dfg.resolve_all_aliases();
+        }
         Ok(())
     }
 
     fn dead_code(&mut self) -> Changes {
+        self.unused_code().0
+    }
+
+    /// Removes code that nobody uses; also the uses that are left.
+    fn unused_code(&mut self) -> (Changes, Uses) {
         let dead = dead_code::find(&self.ctx.func, self.policy, self.options.unused_loads);
         let changes = self.apply(&dead.loads);
         // At the edit limit some of those loads have stayed, with their feed.
@@ -434,7 +450,11 @@ impl Run<'_> {
                 self.ctx.func.layout.remove_inst(inst);
             }
         }
-        self.step(changes)
+        let uses = match self.room {
+            Some(_) => Uses::new(&self.ctx.func),
+            None => dead.uses,
+        };
+        (self.step(changes), uses)
     }
 
     fn apply(&mut self, edits: &[Edit]) -> Changes {
@@ -476,6 +496,12 @@ fn forget_removed_branches(func: &mut Function) {
             };
         }
     }
+}
+
+/// The block parameters of `func`, but for its own.
+fn count_params(func: &Function) -> usize {
+    let blocks = func.layout.blocks().skip(1);
+    blocks.map(|block| func.dfg.num_block_params(block)).sum()
 }
 
 /// Does `func` take the address of an exception handler's block?

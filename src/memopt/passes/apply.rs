@@ -11,7 +11,6 @@ use super::sinking::{Place, Sunk};
 use super::threading::Thread;
 use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
-use crate::entity::SecondaryMap;
 use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
 use crate::memopt::Stats;
 use crate::memopt::facts::coercion::{self, Recipe};
@@ -367,42 +366,5 @@ impl Applier<'_> {
             let mut args = dfg.inst_args(inst).iter();
             !is_access && !opcode.is_call() && args.any(|arg| dfg.value_is_alias(*arg))
         })
-    }
-}
-
-/// How often each value is used, by instructions in the layout.
-pub struct Uses {
-    counts: SecondaryMap<Value, u32>,
-}
-
-impl Uses {
-    /// Counts all uses in `func`. Cost: O(instructions + values).
-    pub fn new(func: &Function) -> Self {
-        let mut counts = SecondaryMap::with_capacity(func.dfg.num_values());
-        for block in func.layout.blocks() {
-            for inst in func.layout.block_insts(block) {
-                for value in func.dfg.inst_values(inst) {
-                    counts[func.dfg.resolve_aliases(value)] += 1;
-                }
-            }
-        }
-        Self { counts }
-    }
-
-    /// Does nothing use a result of `inst`?
-    pub fn are_none(&self, func: &Function, inst: Inst) -> bool {
-        let results = func.dfg.inst_results(inst);
-        results.iter().all(|result| self.counts[*result] == 0)
-    }
-
-    /// Takes back the uses by `inst`, and visits what nobody uses any more.
-    pub fn remove(&mut self, func: &Function, inst: Inst, mut unused: impl FnMut(Value)) {
-        for value in func.dfg.inst_values(inst) {
-            let value = func.dfg.resolve_aliases(value);
-            self.counts[value] -= 1;
-            if self.counts[value] == 0 {
-                unused(value);
-            }
-        }
     }
 }

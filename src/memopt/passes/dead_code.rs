@@ -7,7 +7,8 @@
 //! Soundness: a load that cannot trap observes memory, but nobody observes the
 //! load. One of memory that the world writes at any time stays.
 
-use super::apply::{Edit, Uses};
+use super::apply::Edit;
+use super::uses::Uses;
 use crate::entity::EntitySet;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
 use crate::memopt::facts::calls::{Policy, is_asynchronous};
@@ -21,22 +22,26 @@ pub struct DeadCode {
     /// Pure instructions, whose removal is no edit: Cranelift's lowering does
     /// not see them anyway.
     pub pure: Vec<Inst>,
+    /// The uses that are left when all of this is gone.
+    pub uses: Uses,
 }
 
 /// Finds unused loads, and the pure code that feeds nothing else.
 ///
 /// With `loads` false, loads stay.
 pub fn find(func: &Function, policy: &dyn Policy, loads: bool) -> DeadCode {
-    let mut uses = Uses::new(func);
     let mut dead = DeadCode {
         loads: Vec::new(),
         pure: Vec::new(),
+        uses: Uses::new(func),
     };
+    let uses = &mut dead.uses;
     let mut work = Vec::new();
     let mut known = EntitySet::new();
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
-            if uses.are_none(func, inst) {
+            // What has no results is there for something else.
+            if !func.dfg.inst_results(inst).is_empty() && uses.are_none(func, inst) {
                 work.push(inst);
             }
         }

@@ -17,3 +17,4 @@ pub mod sinking;
 pub mod threading;
 pub mod unused_params;
 pub mod unused_slots;
+pub mod uses;

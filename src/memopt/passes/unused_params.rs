@@ -5,96 +5,76 @@
 //! them keep loads alive on every way in. Upstream removes parameters only if
 //! all ways pass one value.
 //!
-//! Cost: O(instructions).
+//! Cost: O(blocks + what they pass · log), given the uses.
 
+use super::uses::Uses;
 use crate::entity::{EntitySet, SecondaryMap};
-use crate::ir::{Block, BlockArg, BlockCall, ExceptionTableItem, Function, Value, ValueDef};
+use crate::ir::{Block, BlockArg, Function, Value, ValueDef};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
-/// The parameters that can go, the last of each block first.
-pub fn find(func: &Function) -> Vec<Value> {
-    let Some(entry) = func.layout.entry_block() else {
-        return Vec::new();
-    };
-    let mut blocks = func.layout.blocks().filter(|block| *block != entry);
-    if blocks.all(|block| func.dfg.num_block_params(block) == 0) {
-        return Vec::new();
-    }
-    let mut usage = Usage {
-        func,
-        used: EntitySet::new(),
-        feeds: SecondaryMap::new(),
-        work: Vec::new(),
-    };
-    usage.collect();
-    usage.spread();
-    let blocks = func.layout.blocks().filter(|block| *block != entry);
-    blocks
-        .flat_map(|block| func.dfg.block_params(block).iter().rev())
-        .filter(|param| !usage.used.contains(**param))
+/// The parameters that can go, the last of each block first. `uses` are those
+/// of `func`.
+pub fn find(func: &Function, uses: &Uses) -> Vec<Value> {
+    let entry = func.layout.entry_block();
+    let inner = func.layout.blocks().filter(|block| Some(*block) != entry);
+    let params = inner.flat_map(|block| func.dfg.block_params(block).iter().rev());
+    let candidates: Vec<Value> = params
         .copied()
-        .collect()
+        .filter(|param| !uses.are_direct(*param))
+        .collect();
+    if candidates.is_empty() {
+        return candidates;
+    }
+    let used = used_candidates(func, uses, &candidates);
+    let unused = candidates
+        .into_iter()
+        .filter(|param| !used.contains(*param));
+    unused.collect()
 }
 
-struct Usage<'a> {
-    func: &'a Function,
-    used: EntitySet<Value>,
-    /// The parameters that are passed to each parameter.
-    feeds: SecondaryMap<Value, SmallVec<[Value; 2]>>,
-    work: Vec<Value>,
-}
-
-impl Usage<'_> {
-    fn collect(&mut self) {
-        let func = self.func;
-        let dfg = &func.dfg;
-        for block in func.layout.blocks() {
-            for inst in func.layout.block_insts(block) {
-                for value in dfg.inst_args(inst) {
-                    self.use_value(*value);
-                }
-                if let Some(table) = dfg.insts[inst].exception_table() {
-                    for item in dfg.exception_tables[table].items() {
-                        if let ExceptionTableItem::Context(value) = item {
-                            self.use_value(value);
-                        }
-                    }
-                }
-                let calls =
-                    dfg.insts[inst].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
-                for call in calls {
-                    self.collect_passed(call);
+/// Those of `candidates` that are passed on, maybe by way of others of them, to
+/// a parameter that is used by anything else.
+fn used_candidates(func: &Function, uses: &Uses, candidates: &[Value]) -> EntitySet<Value> {
+    let mut is_candidate = EntitySet::new();
+    is_candidate.extend(candidates.iter().copied());
+    let mut used = EntitySet::new();
+    let mut work = Vec::new();
+    // A parameter, and one that is passed to it.
+    let mut feeds: Vec<(Value, Value)> = Vec::new();
+    for block in func.layout.blocks() {
+        for_each_passed(func, block, |param, value| {
+            if is_candidate.contains(value) {
+                if !uses.are_direct(param) {
+                    feeds.push((param, value));
+                } else if used.insert(value) {
+                    work.push(value);
                 }
             }
-        }
+        });
     }
+    feeds.sort_unstable();
+    while let Some(param) = work.pop() {
+        let first = feeds.partition_point(|feed| feed.0 < param);
+        let feeding = feeds[first..].iter().take_while(|feed| feed.0 == param);
+        work.extend(feeding.filter_map(|feed| used.insert(feed.1).then_some(feed.1)));
+    }
+    used
+}
 
-    fn collect_passed(&mut self, call: &BlockCall) {
-        let dfg = &self.func.dfg;
+/// Calls `visit` with each parameter that the end of `block` passes a value to,
+/// and the value.
+fn for_each_passed(func: &Function, block: Block, mut visit: impl FnMut(Value, Value)) {
+    let dfg = &func.dfg;
+    let Some(end) = func.layout.last_inst(block) else {
+        return;
+    };
+    let calls = dfg.insts[end].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+    for call in calls {
         let params = dfg.block_params(call.block(&dfg.value_lists)).iter();
         for (param, arg) in params.zip(call.args(&dfg.value_lists)) {
             if let BlockArg::Value(value) = arg {
-                let value = dfg.resolve_aliases(value);
-                if let ValueDef::Param(..) = dfg.value_def(value) {
-                    self.feeds[*param].push(value);
-                }
-            }
-        }
-    }
-
-    fn use_value(&mut self, value: Value) {
-        let value = self.func.dfg.resolve_aliases(value);
-        if self.used.insert(value) {
-            self.work.push(value);
-        }
-    }
-
-    /// What feeds a used parameter is used.
-    fn spread(&mut self) {
-        while let Some(value) = self.work.pop() {
-            for feeding in core::mem::take(&mut self.feeds[value]) {
-                self.use_value(feeding);
+                visit(*param, value);
             }
         }
     }
