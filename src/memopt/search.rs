@@ -227,7 +227,7 @@ impl Looking<'_, '_, '_> {
         let options = self.search.options;
         let mut edits = Vec::new();
         if options.fold_branches {
-            edits.extend(compares::edits(self.memory, self.order, &self.reaching));
+            edits.extend(compares::edits(self.memory, &self.reaching));
         }
         if options.forward_loads || options.noop_stores {
             let mut values = Values::new(self.memory, self.order, self.dominance);

@@ -150,6 +150,8 @@ pub struct Memory<'a> {
     pub events: Vec<Event>,
     /// Where the events of each node begin; one more than there are nodes.
     pub starts: Vec<u32>,
+    /// The integer comparisons of all reachable blocks, in their order.
+    pub compares: Vec<Inst>,
     /// The slots.
     pub slots: Slots,
     /// The width of a pointer, in bits.
@@ -227,6 +229,7 @@ impl<'a> Memory<'a> {
             policy,
             events: Vec::new(),
             starts: Vec::with_capacity(order.len() + 1),
+            compares: Vec::new(),
             slots,
             pointer_bits: target.pointer_bits,
             untagged_stores: false,
@@ -374,10 +377,15 @@ impl<'a> Memory<'a> {
             self.starts.push(self.events.len() as u32);
             for inst in func.layout.block_insts(*block) {
                 let kind = match effect::effect(func, inst) {
-                    Effect::None => match self.concern_with_slots(inst) {
-                        Some(kind) => kind,
-                        None => continue,
-                    },
+                    Effect::None => {
+                        if func.dfg.insts[inst].opcode() == Opcode::Icmp {
+                            self.compares.push(inst);
+                        }
+                        match self.concern_with_slots(inst) {
+                            Some(kind) => kind,
+                            None => continue,
+                        }
+                    }
                     Effect::Access(access) => {
                         EventKind::Access(self.place(&mut addresses, &access, endianness))
                     }

@@ -14,7 +14,6 @@ use super::apply::Edit;
 use crate::FxHashMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Inst, InstructionData, StackSlot, Value};
-use crate::memopt::analysis::graph::Order;
 use crate::memopt::analysis::memory::{EventIndex, EventKind, Memory};
 use crate::memopt::analysis::reaching::Reaching;
 use crate::memopt::facts::location::Root;
@@ -22,21 +21,21 @@ use crate::memopt::isle::{self, SlotFacts};
 use alloc::vec::Vec;
 
 /// Finds the comparisons whose result is known.
-pub fn edits(memory: &Memory<'_>, order: &Order, reaching: &Reaching<'_>) -> Vec<Edit> {
+///
+/// Cost: O(comparisons + events).
+pub fn edits(memory: &Memory<'_>, reaching: &Reaching<'_>) -> Vec<Edit> {
     let events = compare_events(memory);
     let mut edits = Vec::new();
-    for block in order.blocks() {
-        for inst in memory.func.layout.block_insts(*block) {
-            if let Some((cc, args)) = scalar_compare(memory, inst) {
-                let event = events.get(&inst);
-                let point = Point {
-                    memory,
-                    private: event.is_some_and(|event| reaching.slot_is_private(*event)),
-                };
-                let dfg = &memory.func.dfg;
-                if let Some(result) = isle::fold_icmp(dfg, memory.policy, &point, cc, args) {
-                    edits.push(Edit::FoldCompare(inst, result));
-                }
+    for inst in memory.compares.iter().copied() {
+        if let Some((cc, args)) = scalar_compare(memory, inst) {
+            let event = events.get(&inst);
+            let point = Point {
+                memory,
+                private: event.is_some_and(|event| reaching.slot_is_private(*event)),
+            };
+            let dfg = &memory.func.dfg;
+            if let Some(result) = isle::fold_icmp(dfg, memory.policy, &point, cc, args) {
+                edits.push(Edit::FoldCompare(inst, result));
             }
         }
     }
@@ -44,6 +43,9 @@ pub fn edits(memory: &Memory<'_>, order: &Order, reaching: &Reaching<'_>) -> Vec
 }
 
 fn compare_events(memory: &Memory<'_>) -> FxHashMap<Inst, EventIndex> {
+    if memory.slots.used().is_empty() {
+        return FxHashMap::default();
+    }
     let events = memory.events.iter().enumerate();
     let compares = events.filter(|(_, event)| matches!(event.kind, EventKind::Compare));
     compares
@@ -54,7 +56,12 @@ fn compare_events(memory: &Memory<'_>) -> FxHashMap<Inst, EventIndex> {
 fn scalar_compare(memory: &Memory<'_>, inst: Inst) -> Option<(IntCC, [Value; 2])> {
     let dfg = &memory.func.dfg;
     match dfg.insts[inst] {
-        InstructionData::IntCompare { args, cond, .. } if dfg.value_type(args[0]).is_int() => {
+        // The rules decide nothing but equality.
+        InstructionData::IntCompare {
+            args,
+            cond: cond @ (IntCC::Equal | IntCC::NotEqual),
+            ..
+        } if dfg.value_type(args[0]).is_int() => {
             Some((cond, args.map(|arg| dfg.resolve_aliases(arg))))
         }
         _ => None,

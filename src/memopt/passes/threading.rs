@@ -319,6 +319,9 @@ impl Pass<'_, '_, '_> {
     /// `chain` with the blocks from the last join to the end of `node`, if they
     /// can be copied too.
     fn extended(&self, mut chain: Chain, node: Node) -> Option<Chain> {
+        if !self.has_join_above(node) {
+            return None;
+        }
         let func = self.func();
         let mut head = node;
         loop {
@@ -349,6 +352,30 @@ impl Pass<'_, '_, '_> {
             chain.joins.push((head, head));
             return Some(chain);
         }
+    }
+
+    /// Is there a join that leads to `node` by jumps alone, close enough for what
+    /// lies in between to be copied? There rarely is, and to see that is cheaper
+    /// than to look at what would be copied.
+    fn has_join_above(&self, node: Node) -> bool {
+        let func = self.func();
+        let mut head = node;
+        for _ in 0..MAX_COPIED {
+            let preds = self.graph.preds(head);
+            if let [pred] = preds {
+                let pred_block = self.values.order.block(*pred);
+                if is_jump(func, pred_block) {
+                    head = *pred;
+                    continue;
+                }
+                let block = self.values.order.block(head);
+                if rewire::edges(func, pred_block, block).len() == 1 {
+                    return false;
+                }
+            }
+            return !preds.is_empty() && preds.iter().all(|pred| *pred < head);
+        }
+        false
     }
 
     /// The destination that the branch of `chain` takes when it is entered by
