@@ -360,12 +360,15 @@ fn dead_store_edits(
     reaching: Option<&Reaching<'_>>,
     stats: &mut Stats,
 ) -> Vec<Edit> {
-    if !dead_stores::any_candidate(memory) {
+    let candidates = dead_stores::candidates(memory);
+    if candidates.is_empty() {
         return Vec::new();
     }
     let reversed = Graph::reversed(graph);
     let repeating = graph.repeating_nodes();
-    let Some(mut upcoming) = Upcoming::new(memory, order, &reversed, &repeating) else {
+    let accesses = candidates.iter().filter_map(|event| memory.access(*event));
+    let asked = accesses.flat_map(|access| [true, false].map(|it| memory.class_of(access, it)));
+    let Some(mut upcoming) = Upcoming::new(memory, order, &reversed, &repeating, asked) else {
         stats.limits_hit += 1;
         return Vec::new();
     };
@@ -378,7 +381,7 @@ fn dead_store_edits(
         .as_ref()
         .map(|dominance| Reaching::new(memory, order, graph, dominance));
     let reaching = reaching.or(own.as_ref());
-    let edits = dead_stores::edits(memory, &mut upcoming, |event| {
+    let edits = dead_stores::edits(memory, &candidates, &mut upcoming, |event| {
         let access = memory.access(event);
         access.is_some_and(|access| access.is_always_private(&memory.slots))
             || reaching.is_some_and(|reaching| reaching.slot_is_private(event))

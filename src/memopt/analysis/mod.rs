@@ -5,6 +5,7 @@ pub mod dominance;
 pub mod graph;
 pub mod links;
 pub mod memory;
+pub mod pairs;
 pub mod reaching;
 pub mod slots;
 pub mod upcoming;

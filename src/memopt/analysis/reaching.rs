@@ -9,6 +9,7 @@
 use super::dominance::Dominance;
 use super::graph::{Graph, Node, Order};
 use super::memory::{Access, Call, Classes, EventIndex, EventKind, Memory, defining_node};
+use super::pairs::Pairs;
 use super::slots::Privacy;
 use super::versions::{
     Class, Definition, EPOCH, Op, OpIndex, Ops, PhiIndex, State, Version, Versions,
@@ -65,6 +66,8 @@ pub struct Reaching<'a> {
     ops: Vec<EventOps>,
     event_of_op: Vec<EventIndex>,
     end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
+    /// See [`Pairs`].
+    paired: Vec<bool>,
     /// Stores that are known to change nothing.
     noops: Vec<bool>,
     /// How many queries [`MAX_STEPS`] has ended, and classes without versions.
@@ -94,7 +97,8 @@ impl<'a> Reaching<'a> {
         dominance: &'a Dominance,
         classes_at_ends: &'a [Class],
     ) -> Self {
-        let mut builder = Builder::new(memory, classes_at_ends);
+        let paired = Pairs::new(memory, &graph.repeating_nodes()).paired;
+        let mut builder = Builder::new(memory, &paired, classes_at_ends);
         for node in 0..graph.len() as Node {
             builder.starts.push(builder.list.len() as u32);
             for event in memory.of_node(node) {
@@ -107,8 +111,12 @@ impl<'a> Reaching<'a> {
             list: builder.list,
             starts: builder.starts,
             classes,
+            left_out: builder.left_out,
         };
-        let versions = Versions::new(graph, dominance, &ops);
+        let versions = match builder.asks {
+            true => Versions::new(graph, dominance, &ops),
+            false => Versions::of_nothing(&ops),
+        };
         Self {
             memory,
             order,
@@ -119,6 +127,7 @@ impl<'a> Reaching<'a> {
             ops: builder.ops,
             event_of_op: builder.event_of_op,
             end_ops: builder.end_ops,
+            paired,
             noops: alloc::vec![false; memory.events.len()],
         }
     }
@@ -140,8 +149,12 @@ impl<'a> Reaching<'a> {
 
     /// Where the bytes come from that the access `event` finds.
     ///
-    /// For a store, what its location held just before.
+    /// For a store, what its location held just before. Unknown where no other
+    /// access could make a use of the answer.
     pub fn source(&mut self, event: EventIndex) -> Source {
+        if !self.paired[event as usize] {
+            return Source::Unknown;
+        }
         let memory = self.memory;
         let Some(access) = memory.access(event) else {
             return Source::Unknown;
@@ -551,6 +564,23 @@ impl Query<'_, '_> {
     }
 }
 
+/// The classes in which one of the `paired` accesses is looked for, and others that are
+/// asked about.
+fn wanted_classes(memory: &Memory<'_>, paired: &[bool], classes_at_ends: &[Class]) -> Vec<bool> {
+    let mut wanted = alloc::vec![false; memory.classes() as usize];
+    wanted[EPOCH as usize] = true;
+    for (event, _) in paired.iter().enumerate().filter(|(_, paired)| **paired) {
+        if let Some(access) = memory.access(event as EventIndex) {
+            wanted[memory.class_of(access, true) as usize] = true;
+            wanted[memory.class_of(access, false) as usize] = true;
+        }
+    }
+    for class in classes_at_ends {
+        wanted[*class as usize] = true;
+    }
+    wanted
+}
+
 /// Turns events into operations.
 struct Builder<'a> {
     memory: &'a Memory<'a>,
@@ -561,10 +591,16 @@ struct Builder<'a> {
     escape_classes: SecondaryMap<StackSlot, Class>,
     classes_at_ends: &'a [Class],
     end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
+    /// The classes that can be asked about. Those of escapes are always.
+    wanted: Vec<bool>,
+    /// Operations of other classes.
+    left_out: usize,
+    /// Is there anything that asks?
+    asks: bool,
 }
 
 impl<'a> Builder<'a> {
-    fn new(memory: &'a Memory<'a>, classes_at_ends: &'a [Class]) -> Self {
+    fn new(memory: &'a Memory<'a>, paired: &[bool], classes_at_ends: &'a [Class]) -> Self {
         let mut escape_classes = SecondaryMap::new();
         for (class, slot) in (memory.classes()..).zip(memory.slots.used()) {
             escape_classes[*slot] = class;
@@ -578,10 +614,19 @@ impl<'a> Builder<'a> {
             escape_classes,
             classes_at_ends,
             end_ops: FxHashMap::default(),
+            wanted: wanted_classes(memory, paired, classes_at_ends),
+            left_out: 0,
+            asks: false,
         }
     }
 
+    /// Adds an operation, unless nobody asks about its class.
     fn push(&mut self, event: EventIndex, class: Class, defines: bool) -> OpIndex {
+        if self.wanted.get(class as usize) == Some(&false) {
+            self.left_out += 1;
+            return NONE;
+        }
+        self.asks |= class != EPOCH;
         let op = self.list.len() as OpIndex;
         self.list.push(Op { class, defines });
         self.event_of_op.push(event);

@@ -18,7 +18,8 @@ use super::links::Links;
 use super::memory::{ANY, Access, Call, Classes, EventIndex, EventKind, Memory, defining_node};
 use super::slots::Privacy;
 use super::versions::{
-    Class, Definition, EPOCH, Op, OpIndex, Ops, RETURN_EPOCH, State, TRAP_EPOCH, Versions,
+    Class, Definition, EPOCH, FIRST_CLASS, Op, OpIndex, Ops, RETURN_EPOCH, State, TRAP_EPOCH,
+    Versions,
 };
 use crate::ir::StackSlot;
 use crate::memopt::facts::location::{Location, Overlap, Root};
@@ -28,6 +29,9 @@ use alloc::vec::Vec;
 /// Versions that one query may look at. As for loads, see
 /// [`super::reaching`]; beyond it the store counts as observed.
 const MAX_STEPS: u32 = 128;
+
+/// Events that [`is_seen_soon`] looks at; what they do not show, a walk does.
+const MAX_SOON: usize = 16;
 
 const NONE: OpIndex = OpIndex::MAX;
 
@@ -55,8 +59,10 @@ pub struct Upcoming<'a> {
 }
 
 impl<'a> Upcoming<'a> {
-    /// Computes the versions of all classes; `None` if the graph is too deep,
-    /// see [`Dominance::new`]. `reversed` is the graph against the edges.
+    /// Computes the versions of the classes in `asked`; `None` if the graph is too
+    /// deep, see [`Dominance::new`]. `reversed` is the graph against the edges.
+    ///
+    /// Of a store in another class everything is observed.
     ///
     /// Cost: O(instructions + edges), see [`Versions::new`].
     pub fn new(
@@ -64,12 +70,14 @@ impl<'a> Upcoming<'a> {
         order: &'a Order,
         reversed: &'a Graph,
         repeating: &'a [bool],
+        asked: impl IntoIterator<Item = Class>,
     ) -> Option<Self> {
-        Self::with_questions_at_starts(memory, order, reversed, repeating, &[])
+        let builder = Builder::new(memory, asked);
+        Self::build(memory, order, reversed, repeating, builder, &[])
     }
 
-    /// The same, and [`Self::is_observed_from`] can be asked about the classes
-    /// at the starts of the nodes in `questions`, which are sorted.
+    /// The same, for [`Self::is_observed_from`] to be asked about the classes at
+    /// the starts of the nodes in `questions`, which are sorted.
     pub fn with_questions_at_starts(
         memory: &'a Memory<'a>,
         order: &'a Order,
@@ -77,8 +85,19 @@ impl<'a> Upcoming<'a> {
         repeating: &'a [bool],
         questions: &[(Node, Class)],
     ) -> Option<Self> {
+        let builder = Builder::new(memory, questions.iter().map(|(_, class)| *class));
+        Self::build(memory, order, reversed, repeating, builder, questions)
+    }
+
+    fn build(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        reversed: &'a Graph,
+        repeating: &'a [bool],
+        mut builder: Builder<'a>,
+        questions: &[(Node, Class)],
+    ) -> Option<Self> {
         let dominance = Dominance::new(reversed)?;
-        let mut builder = Builder::new(memory);
         let mut questions = questions.iter().copied().peekable();
         for node in 0..order.len() as Node {
             builder.starts.push(builder.list.len() as u32);
@@ -95,6 +114,7 @@ impl<'a> Upcoming<'a> {
             list: builder.list,
             starts: builder.starts,
             classes: memory.classes(),
+            left_out: builder.left_out,
         };
         let versions = Versions::new(reversed, &dominance, &ops);
         Some(Self {
@@ -199,6 +219,60 @@ impl<'a> Upcoming<'a> {
         }
         observed
     }
+}
+
+/// Do `events`, which follow a store of `access` in one block, show that someone
+/// sees it? Most stores are seen within a few events, and need no versions.
+///
+/// What is not shown may be true all the same. A store into a slot is left to
+/// the walk, which knows where the slot is found.
+pub fn is_seen_soon(
+    memory: &Memory<'_>,
+    access: &Access,
+    events: impl Iterator<Item = EventIndex>,
+) -> bool {
+    if access.slot().is_some() {
+        return false;
+    }
+    let class = access.class.unwrap_or(ANY);
+    let survives_trap = memory.survives_trap(class);
+    for event in events.take(MAX_SOON) {
+        match &memory.events[event as usize].kind {
+            EventKind::Access(other) => {
+                if survives_trap && other.trap.is_some() {
+                    return true;
+                }
+                let private = other.is_always_private(&memory.slots);
+                if !private && other.class.is_none() && other.stored.is_none() {
+                    return true;
+                }
+                let concerns = class == ANY || other.class == Some(class);
+                let overlap = memory.overlap(&other.location, &access.location, private);
+                if private || !concerns || overlap == Overlap::None {
+                    continue;
+                }
+                if other.stored.is_none() {
+                    return true;
+                }
+                if overlap.covers() {
+                    return false;
+                }
+            }
+            EventKind::Call(call) => {
+                let reads = match &call.reads {
+                    Classes::All => true,
+                    Classes::These(classes) => classes.contains(&class),
+                };
+                if reads || (survives_trap && call.may_end) {
+                    return true;
+                }
+            }
+            EventKind::Barrier | EventKind::End => return true,
+            EventKind::Trap if survives_trap => return true,
+            EventKind::Trap | EventKind::Compare | EventKind::Escape => {}
+        }
+    }
+    false
 }
 
 /// One walk from a store in the direction of time.
@@ -400,11 +474,19 @@ struct Builder<'a> {
     region_ops: Vec<OpIndex>,
     slot_ops: Vec<OpIndex>,
     start_ops: FxHashMap<(Node, Class), OpIndex>,
+    /// The classes that are asked about, and the epochs.
+    wanted: Vec<bool>,
+    /// Operations of other classes.
+    left_out: usize,
 }
 
 impl<'a> Builder<'a> {
-    fn new(memory: &'a Memory<'a>) -> Self {
+    fn new(memory: &'a Memory<'a>, asked: impl IntoIterator<Item = Class>) -> Self {
         let events = memory.events.len();
+        let mut wanted = alloc::vec![false; memory.classes() as usize];
+        for class in (0..FIRST_CLASS).chain(asked) {
+            wanted[class as usize] = true;
+        }
         Self {
             memory,
             list: Vec::new(),
@@ -414,10 +496,17 @@ impl<'a> Builder<'a> {
             region_ops: alloc::vec![NONE; events],
             slot_ops: alloc::vec![NONE; events],
             start_ops: FxHashMap::default(),
+            wanted,
+            left_out: 0,
         }
     }
 
+    /// Adds an operation, unless nobody asks about its class.
     fn push(&mut self, event: EventIndex, class: Class, is_access: bool) -> OpIndex {
+        if !self.wanted[class as usize] {
+            self.left_out += 1;
+            return NONE;
+        }
         let op = self.list.len() as OpIndex;
         self.list.push(Op {
             class,

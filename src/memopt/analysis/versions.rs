@@ -137,6 +137,8 @@ pub struct Ops {
     pub starts: Vec<u32>,
     /// How many classes there are.
     pub classes: u32,
+    /// Operations of classes that nobody asks about, which are not in the list.
+    pub left_out: usize,
 }
 
 impl Ops {
@@ -162,6 +164,19 @@ impl Versions {
         this.place_phis(graph, dominance, ops);
         this.rename(graph, dominance, ops);
         this
+    }
+
+    /// No versions at all, where no operation asks about one.
+    pub fn of_nothing(ops: &Ops) -> Self {
+        Self {
+            ops: ops.list.len() as u32,
+            before: Vec::new(),
+            phis: Vec::new(),
+            args: Vec::new(),
+            node_start: Vec::new(),
+            node_end: Vec::new(),
+            tracked: vec![true; ops.classes as usize],
+        }
     }
 
     /// Is `class` tracked, or has it too many phis?
@@ -254,7 +269,7 @@ impl Versions {
         let mut placing = Placing {
             graph,
             dominance,
-            room: (ops.list.len() + edges + 64) * PHI_ARGS_PER_ITEM,
+            room: (ops.list.len() + ops.left_out + edges + 64) * PHI_ARGS_PER_ITEM,
             has_phi: vec![u32::MAX; graph.len()],
             placed: Vec::new(),
         };

@@ -27,26 +27,36 @@ use crate::entity::EntitySet;
 use crate::ir::StackSlot;
 use crate::memopt::analysis::memory::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::analysis::slots::Privacy;
-use crate::memopt::analysis::upcoming::Upcoming;
+use crate::memopt::analysis::upcoming::{Upcoming, is_seen_soon};
 use alloc::vec::Vec;
 
-/// Finds the stores that nobody observes. `is_private` says whether the slot
-/// of an access is known to nobody else when it executes.
+/// The stores that could go, as far as the rest of their blocks tells. Most
+/// functions have none, and need not know what happens next.
+pub fn candidates(memory: &Memory<'_>) -> Vec<EventIndex> {
+    let events = 0..memory.events.len() as EventIndex;
+    let candidates = events.filter(|event| {
+        memory.access(*event).is_some_and(|access| {
+            let node = memory.events[*event as usize].node;
+            let rest = *event + 1..memory.of_node(node).end;
+            is_candidate(memory, access) && !is_seen_soon(memory, access, rest)
+        })
+    });
+    candidates.collect()
+}
+
+/// Finds those of `candidates` that nobody observes. `is_private` says whether
+/// the slot of an access is known to nobody else when it executes.
 pub fn edits(
     memory: &Memory<'_>,
+    candidates: &[EventIndex],
     upcoming: &mut Upcoming<'_>,
     is_private: impl Fn(EventIndex) -> bool,
 ) -> Vec<Edit> {
     let read = slots_that_are_read(memory);
     let mut edits = Vec::new();
-    for index in 0..memory.events.len() as EventIndex {
-        let Some(access) = memory
-            .access(index)
-            .filter(|access| is_candidate(memory, access))
-        else {
-            continue;
-        };
-        let unread = access.slot().is_some_and(|slot| {
+    for index in candidates.iter().copied() {
+        let slot = memory.access(index).and_then(Access::slot);
+        let unread = slot.is_some_and(|slot| {
             memory.slots.privacy(slot) == Privacy::Always && !read.contains(slot)
         });
         if unread || !upcoming.is_observed(index, is_private(index)) {
@@ -54,13 +64,6 @@ pub fn edits(
         }
     }
     edits
-}
-
-/// Is there any store that could go? Most functions have none, and need not
-/// know what happens next.
-pub fn any_candidate(memory: &Memory<'_>) -> bool {
-    let mut accesses = (0..memory.events.len() as EventIndex).filter_map(|i| memory.access(i));
-    accesses.any(|access| is_candidate(memory, access))
 }
 
 /// May the store go if nobody observes it?

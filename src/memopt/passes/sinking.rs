@@ -45,7 +45,7 @@ use crate::ir::{Block, Inst, Opcode, StackSlot};
 use crate::memopt::analysis::graph::{Graph, Node, Order};
 use crate::memopt::analysis::memory::{EventIndex, EventKind, Memory};
 use crate::memopt::analysis::slots::Privacy;
-use crate::memopt::analysis::upcoming::Upcoming;
+use crate::memopt::analysis::upcoming::{Upcoming, is_seen_soon};
 use crate::memopt::analysis::versions::Class;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -297,7 +297,9 @@ impl<'a> Sinking<'a> {
             let store = &self.stores[*index];
             let dropped = match upcoming.as_deref_mut() {
                 None => {
-                    outcome.questions.push((succ, store.class));
+                    if self.could_drop(store, succ) {
+                        outcome.questions.push((succ, store.class));
+                    }
                     false
                 }
                 Some(upcoming) => {
@@ -318,6 +320,13 @@ impl<'a> Sinking<'a> {
         }
         going.reverse();
         going
+    }
+
+    /// May the store be dropped on the way to `succ`, as far as the start of that
+    /// shows? Where nobody asks about it, it is not.
+    fn could_drop(&self, store: &Store, succ: Node) -> bool {
+        let access = self.memory.access(store.event);
+        access.is_some_and(|access| !is_seen_soon(self.memory, access, self.memory.of_node(succ)))
     }
 
     /// The stores that get to the end of `node`, of its own and those that
