@@ -54,6 +54,10 @@ pub fn address_step(dfg: &DataFlowGraph, policy: &dyn Policy, value: Value) -> S
 
 /// Without a policy, no load is looked through.
 fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step {
+    // Every rule looks at the instruction.
+    if dfg.value_def(value).inst().is_none() {
+        return Step::Root;
+    }
     let mut rules = Rules {
         dfg,
         policy,

@@ -16,6 +16,9 @@ use super::passes::{branches, dead_code, empty_blocks, threading, unused_params}
 use super::search::{Search, Stage};
 use super::stats::Stats;
 use crate::control::ControlPlane;
+use crate::dominator_tree::DominatorTree;
+use crate::flowgraph::ControlFlowGraph;
+use crate::ir::types::INVALID;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
 use crate::isa::TargetIsa;
 use crate::settings::OptLevel;
@@ -38,8 +41,9 @@ const MAX_LIMITED_ROUNDS: u32 = 3;
 
 /// Runs the passes on `ctx.func` until nothing changes, within a limit.
 ///
-/// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled;
-/// its graph and dominator tree are valid afterwards. Upstream's egraph pass
+/// `ctx` is in the state that [`Context::optimize`] leaves, or freshly filled: its
+/// graph and dominator tree are those of the function, or not computed. They are
+/// valid afterwards. Upstream's egraph pass
 /// runs once more if an edit gave it something new and `options` allow it; see
 /// [`one_region`](super::one_region) for where regions would mislead it. It does
 /// not where memory is accessed that the world writes at any time: to upstream
@@ -200,8 +204,13 @@ impl Run<'_> {
     /// Brings aliases, graph and dominator tree up to date.
     fn prepare(&mut self) -> CodegenResult<()> {
         forget_removed_branches(&mut self.ctx.func);
-        self.ctx.func.dfg.resolve_all_aliases();
-        self.ctx.flowgraph();
+        if has_aliases(&self.ctx.func) {
+            self.ctx.func.dfg.resolve_all_aliases();
+        }
+        if !self.ctx.cfg.is_valid() || !self.ctx.domtree.is_valid() {
+            self.ctx.flowgraph();
+        }
+        debug_assert!(is_current(self.ctx), "graph or tree of another function");
         self.ctx.verify_if(self.isa)?;
         self.names_handler = names_handler(&self.ctx.func);
         if !self.names_handler {
@@ -478,6 +487,24 @@ fn accesses_asynchronous(func: &Function, policy: &dyn Policy) -> bool {
                 is_asynchronous(policy, id)
             }
             Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
+        })
+}
+
+/// Is any value another name of one? Those that have been resolved everywhere have
+/// no type any more.
+fn has_aliases(func: &Function) -> bool {
+    let dfg = &func.dfg;
+    { dfg.values() }.any(|value| dfg.value_is_alias(value) && dfg.value_type(value) != INVALID)
+}
+
+/// Are graph and dominator tree those of the function?
+fn is_current(ctx: &Context) -> bool {
+    let cfg = ControlFlowGraph::with_function(&ctx.func);
+    let domtree = DominatorTree::with_function(&ctx.func, &cfg);
+    domtree.cfg_postorder() == ctx.domtree.cfg_postorder()
+        && domtree.cfg_postorder().iter().all(|block| {
+            domtree.idom(*block) == ctx.domtree.idom(*block)
+                && cfg.pred_iter(*block).eq(ctx.cfg.pred_iter(*block))
         })
 }
 

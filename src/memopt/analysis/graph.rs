@@ -34,6 +34,8 @@ impl Order {
     pub fn new(domtree: &DominatorTree) -> Self {
         let blocks: Vec<Block> = domtree.cfg_rpo().copied().collect();
         let mut numbers = SecondaryMap::with_default(UNREACHABLE);
+        let last = blocks.iter().map(|block| block.as_u32()).max();
+        numbers.resize(last.map_or(0, |last| last as usize + 1));
         for (number, block) in blocks.iter().enumerate() {
             numbers[*block] = number as Node;
         }

@@ -227,7 +227,8 @@ impl<'a> Memory<'a> {
         let mut this = Self {
             func,
             policy,
-            events: Vec::new(),
+            // About every eighth instruction that there ever was.
+            events: Vec::with_capacity(func.dfg.num_insts() / 8),
             starts: Vec::with_capacity(order.len() + 1),
             compares: Vec::new(),
             slots,

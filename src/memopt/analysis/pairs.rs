@@ -3,7 +3,7 @@
 //! A load is answered, and a store found to be needless, by another access to
 //! some of the same bytes, known by one root and constant offsets; or, in a loop,
 //! a store by itself. An access whose bytes no other touches in that way has
-//! nothing to gain from versions, and most have none: it is found by sorting.
+//! nothing to gain from versions.
 
 use super::memory::{EventIndex, Memory};
 use crate::FxHashMap;
@@ -22,10 +22,9 @@ pub struct Pairs {
     pub paired: Vec<bool>,
 }
 
-/// Some bytes, by the number of their root.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Some bytes behind one root.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Bytes {
-    root: u32,
     start: i64,
     end: i64,
     event: EventIndex,
@@ -34,10 +33,10 @@ struct Bytes {
 impl Pairs {
     /// Finds them; `repeating` says which nodes may run more than once.
     ///
-    /// Cost: O(accesses · log accesses).
+    /// Cost: O(accesses), and a logarithm of how many one root has.
     pub fn new(memory: &Memory<'_>, repeating: &[bool]) -> Self {
         let mut paired = vec![false; memory.events.len()];
-        let mut all: Vec<Bytes> = Vec::new();
+        let mut all: Vec<(u32, Bytes)> = Vec::new();
         let mut roots: FxHashMap<Root, u32> = FxHashMap::default();
         for event in 0..memory.events.len() as EventIndex {
             let Some(access) = memory.access(event) else {
@@ -48,33 +47,59 @@ impl Pairs {
                 continue;
             };
             let node = memory.events[event as usize].node;
-            let may_wrap = is_near_wrapping(start, memory.pointer_bits);
-            paired[event as usize] =
-                may_wrap || (access.stored.is_some() && repeating[node as usize]);
+            paired[event as usize] = is_near_wrapping(start, memory.pointer_bits)
+                || (access.stored.is_some() && repeating[node as usize]);
             let next = roots.len() as u32;
-            all.push(Bytes {
-                root: *roots.entry(address.root).or_insert(next),
-                start,
-                end: start.saturating_add(bytes.into()),
-                event,
-            });
+            let root = *roots.entry(address.root).or_insert(next);
+            let end = start.saturating_add(bytes.into());
+            all.push((root, Bytes { start, end, event }));
         }
-        all.sort_unstable();
-        // Of those before, the one that reaches farthest.
-        let mut farthest: Option<Bytes> = None;
-        for bytes in all {
-            match farthest {
-                Some(before) if before.root == bytes.root && before.end > bytes.start => {
-                    paired[before.event as usize] = true;
-                    paired[bytes.event as usize] = true;
-                    if bytes.end > before.end {
-                        farthest = Some(bytes);
-                    }
-                }
-                Some(_) | None => farthest = Some(bytes),
-            }
-        }
+        for_each_group(roots.len(), &all, |group| {
+            group.sort_unstable();
+            mark_overlaps(group, &mut paired);
+        });
         Self { paired }
+    }
+}
+
+/// Calls `visit` with the members of each of the first `groups` groups.
+fn for_each_group(groups: usize, all: &[(u32, Bytes)], mut visit: impl FnMut(&mut [Bytes])) {
+    let mut starts = vec![0u32; groups + 1];
+    for (group, _) in all {
+        starts[*group as usize + 1] += 1;
+    }
+    for group in 0..groups {
+        starts[group + 1] += starts[group];
+    }
+    let mut sorted = vec![Bytes::default(); all.len()];
+    let mut next = starts.clone();
+    for (group, bytes) in all {
+        let at = &mut next[*group as usize];
+        sorted[*at as usize] = *bytes;
+        *at += 1;
+    }
+    for group in 0..groups {
+        let range = starts[group] as usize..starts[group + 1] as usize;
+        if range.len() > 1 {
+            visit(&mut sorted[range]);
+        }
+    }
+}
+
+/// Marks those of `group`, which is sorted, that share bytes with another of it.
+fn mark_overlaps(group: &[Bytes], paired: &mut [bool]) {
+    // Of those before, the one that reaches farthest.
+    let mut farthest: Option<Bytes> = None;
+    for bytes in group {
+        if let Some(before) = farthest
+            && before.end > bytes.start
+        {
+            paired[before.event as usize] = true;
+            paired[bytes.event as usize] = true;
+        }
+        if farthest.is_none_or(|before| bytes.end > before.end) {
+            farthest = Some(*bytes);
+        }
     }
 }
 

@@ -45,6 +45,16 @@ pub struct Known {
     pub readonly: bool,
 }
 
+/// The values of one key.
+#[derive(Default)]
+struct Found {
+    /// Those that may dominate what the walk comes to.
+    known: SmallVec<[Known; 1]>,
+    /// Everything that was ever put into `known`, for joins: their
+    /// predecessors lie in other parts of the dominator tree.
+    loaded: SmallVec<[Known; 2]>,
+}
+
 /// What has been found so far.
 pub struct Values<'p, 'a> {
     /// The accesses.
@@ -53,10 +63,7 @@ pub struct Values<'p, 'a> {
     pub order: &'p Order,
     /// Which of them dominate which.
     pub dominance: &'p Dominance,
-    known: FxHashMap<Key, SmallVec<[Known; 1]>>,
-    /// Everything that was ever put into `known`, for joins: their
-    /// predecessors lie in other parts of the dominator tree.
-    loaded: FxHashMap<Key, SmallVec<[Known; 2]>>,
+    found: FxHashMap<Key, Found>,
     /// Loaded values that are another value, of the same type.
     replaced: FxHashMap<Value, Value>,
 }
@@ -68,8 +75,7 @@ impl<'p, 'a> Values<'p, 'a> {
             memory,
             order,
             dominance,
-            known: FxHashMap::default(),
-            loaded: FxHashMap::default(),
+            found: FxHashMap::default(),
             replaced: FxHashMap::default(),
         }
     }
@@ -125,10 +131,10 @@ impl<'p, 'a> Values<'p, 'a> {
 
     /// From `known.node` on, a load of `key` would give `known.value`.
     pub fn learn(&mut self, key: Key, known: Known) {
-        self.known.entry(key).or_default().push(known);
-        let loaded = self.loaded.entry(key).or_default();
-        if loaded.len() < MAX_LOADED {
-            loaded.push(known);
+        let found = self.found.entry(key).or_default();
+        found.known.push(known);
+        if found.loaded.len() < MAX_LOADED {
+            found.loaded.push(known);
         }
     }
 
@@ -147,8 +153,9 @@ impl<'p, 'a> Values<'p, 'a> {
         let ty = self.type_of(stored);
         store.undone_loads().iter().any(|opcode| {
             let key = self.key(source, store, *opcode, ty);
-            let loaded = self.loaded.get(&key).into_iter().flatten();
-            loaded.copied().any(|known| {
+            let found = self.found.get(&key).into_iter();
+            let mut loaded = found.flat_map(|found| found.loaded.iter().copied());
+            loaded.any(|known| {
                 !known.readonly
                     && self.dominance.dominates(known.node, node)
                     && self.canonical(known.value) == stored
@@ -177,8 +184,9 @@ impl<'p, 'a> Values<'p, 'a> {
         if let Some((value, recipe)) = self.seen_through(source, access) {
             return recipe.is_empty().then(|| self.canonical(value));
         }
-        let loaded = self.loaded.get(&Key { source, ..key })?;
-        let known = loaded
+        let found = self.found.get(&Key { source, ..key })?;
+        let known = found
+            .loaded
             .iter()
             .find(|known| self.dominance.dominates(known.node, node))?;
         Some(self.canonical(known.value))
@@ -253,7 +261,7 @@ impl<'p, 'a> Values<'p, 'a> {
 
     /// The value under `key` that dominates `node`.
     pub fn look_up(&mut self, key: Key, node: Node) -> Option<Known> {
-        let list = self.known.get_mut(&key)?;
+        let list = &mut self.found.get_mut(&key)?.known;
         // The walk is over the dominator tree: what does not dominate this
         // node will not dominate a later one either.
         while let Some(last) = list.last() {

@@ -28,8 +28,20 @@ impl<'a> Addresses<'a> {
     ///
     /// Cost: O(1) for each value on the way, over all calls.
     pub fn of(&mut self, value: Value) -> Address {
+        let value = self.func.dfg.resolve_aliases(value);
+        match isle::address_step(&self.func.dfg, self.policy, value) {
+            // Most are, and to know it again costs as much as to look it up.
+            Step::Root => Address {
+                root: Root::Value(value),
+                offset: Some(0),
+            },
+            Step::Offset { .. } | Step::Slot { .. } | Step::Shared { .. } => self.follow(value),
+        }
+    }
+
+    fn follow(&mut self, value: Value) -> Address {
         let mut path = Vec::new();
-        let mut at = self.func.dfg.resolve_aliases(value);
+        let mut at = value;
         let base = loop {
             if let Some(known) = self.known.get(&at) {
                 break *known;

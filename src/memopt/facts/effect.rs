@@ -62,10 +62,44 @@ pub fn any_inst(func: &Function, wanted: impl Fn(Inst) -> bool) -> bool {
     blocks.any(|block| func.layout.block_insts(block).any(&wanted))
 }
 
+/// Is this one of the opcodes that most instructions have and that do nothing?
+/// [`by_flags`] comes to the same for them, more slowly.
+fn is_common(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::Iconst
+            | Opcode::Iadd
+            | Opcode::Isub
+            | Opcode::Imul
+            | Opcode::Band
+            | Opcode::Bor
+            | Opcode::Bxor
+            | Opcode::Ishl
+            | Opcode::Ushr
+            | Opcode::Sshr
+            | Opcode::Rotl
+            | Opcode::Icmp
+            | Opcode::Select
+            | Opcode::Uextend
+            | Opcode::Sextend
+            | Opcode::Ireduce
+            | Opcode::Fadd
+            | Opcode::Fsub
+            | Opcode::Fmul
+            | Opcode::StackAddr
+            | Opcode::Jump
+            | Opcode::Brif
+            | Opcode::BrTable
+    )
+}
+
 /// What `inst` does to memory.
 pub fn effect(func: &Function, inst: Inst) -> Effect {
-    let data = &func.dfg.insts[inst];
-    match data.opcode() {
+    let opcode = func.dfg.insts[inst].opcode();
+    if is_common(opcode) {
+        return Effect::None;
+    }
+    match opcode {
         Opcode::Load
         | Opcode::Uload8
         | Opcode::Sload8
@@ -90,6 +124,13 @@ pub fn effect(func: &Function, inst: Inst) -> Effect {
             Effect::Call
         }
         Opcode::Return | Opcode::ReturnCall | Opcode::ReturnCallIndirect => Effect::End,
+        opcode => by_flags(opcode),
+    }
+}
+
+/// What an opcode does that is not listed, by what its own flags say.
+fn by_flags(opcode: Opcode) -> Effect {
+    match opcode {
         opcode if opcode.is_call() => Effect::Barrier,
         opcode if opcode.can_load() || opcode.can_store() || opcode.other_side_effects() => {
             Effect::Barrier
@@ -159,5 +200,18 @@ fn load(opcode: Opcode, wide: Type) -> Option<Load> {
         Opcode::Sload16 => sign(types::I16),
         Opcode::Sload32 => sign(types::I32),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_opcodes_do_nothing() {
+        let common = Opcode::all().iter().filter(|opcode| is_common(**opcode));
+        for opcode in common {
+            assert!(matches!(by_flags(*opcode), Effect::None), "{opcode}");
+        }
     }
 }

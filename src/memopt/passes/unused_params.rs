@@ -5,7 +5,7 @@
 //! them keep loads alive on every way in. Upstream removes parameters only if
 //! all ways pass one value.
 //!
-//! Cost: O(blocks + what they pass · log), given the uses.
+//! Cost: O(blocks + what they pass to each other), given the uses.
 
 use super::uses::Uses;
 use crate::entity::{EntitySet, SecondaryMap};
@@ -40,24 +40,30 @@ fn used_candidates(func: &Function, uses: &Uses, candidates: &[Value]) -> Entity
     is_candidate.extend(candidates.iter().copied());
     let mut used = EntitySet::new();
     let mut work = Vec::new();
-    // A parameter, and one that is passed to it.
-    let mut feeds: Vec<(Value, Value)> = Vec::new();
+    // For each parameter those that are passed to it, as a list.
+    let mut first: SecondaryMap<Value, Option<u32>> = SecondaryMap::new();
+    let mut feeds: Vec<(Value, Option<u32>)> = Vec::new();
     for block in func.layout.blocks() {
         for_each_passed(func, block, |param, value| {
             if is_candidate.contains(value) {
                 if !uses.are_direct(param) {
-                    feeds.push((param, value));
+                    let next = first[param].replace(feeds.len() as u32);
+                    feeds.push((value, next));
                 } else if used.insert(value) {
                     work.push(value);
                 }
             }
         });
     }
-    feeds.sort_unstable();
     while let Some(param) = work.pop() {
-        let first = feeds.partition_point(|feed| feed.0 < param);
-        let feeding = feeds[first..].iter().take_while(|feed| feed.0 == param);
-        work.extend(feeding.filter_map(|feed| used.insert(feed.1).then_some(feed.1)));
+        let mut next = first[param];
+        while let Some(at) = next {
+            let (feeding, rest) = feeds[at as usize];
+            if used.insert(feeding) {
+                work.push(feeding);
+            }
+            next = rest;
+        }
     }
     used
 }
