@@ -54,8 +54,7 @@ pub fn address_step(dfg: &DataFlowGraph, policy: &dyn Policy, value: Value) -> S
 
 /// Without a policy, no load is looked through.
 fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step {
-    // Every rule looks at the instruction.
-    if dfg.value_def(value).inst().is_none() {
+    if !may_step(dfg, policy.is_some(), value) {
         return Step::Root;
     }
     let mut rules = Rules {
@@ -64,6 +63,29 @@ fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step 
         slots: &NoSlotFacts,
     };
     generated::constructor_step(&mut rules, value)
+}
+
+/// Could a rule for [`Step`] match? Most addresses are roots, and to see that here
+/// takes a tenth of asking the rules.
+fn may_step(dfg: &DataFlowGraph, sees_loads: bool, value: Value) -> bool {
+    let opcode = |value: Value| {
+        let inst = dfg.value_def(value).inst()?;
+        Some(dfg.insts[inst].opcode())
+    };
+    let Some(inst) = dfg.value_def(value).inst() else {
+        return false;
+    };
+    match dfg.insts[inst] {
+        InstructionData::Binary {
+            opcode: Opcode::Iadd | Opcode::Isub,
+            args,
+        } => args
+            .iter()
+            .any(|arg| opcode(dfg.resolve_aliases(*arg)) == Some(Opcode::Iconst)),
+        InstructionData::StackAddr { .. } => true,
+        InstructionData::Load { .. } => sees_loads,
+        _ => false,
+    }
 }
 
 /// The value that `address` is based on, and the constant distance from it.

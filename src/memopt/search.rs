@@ -360,7 +360,7 @@ fn dead_store_edits(
     reaching: Option<&Reaching<'_>>,
     stats: &mut Stats,
 ) -> Vec<Edit> {
-    let candidates = dead_stores::candidates(memory);
+    let candidates = dead_stores::candidates(memory, graph);
     if candidates.is_empty() {
         return Vec::new();
     }

@@ -25,13 +25,16 @@ use crate::ir::StackSlot;
 use crate::memopt::facts::location::{Location, Overlap, Root};
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
+use core::ops::Range;
+use smallvec::SmallVec;
 
 /// Versions that one query may look at. As for loads, see
 /// [`super::reaching`]; beyond it the store counts as observed.
 const MAX_STEPS: u32 = 128;
 
-/// Events that [`is_seen_soon`] looks at; what they do not show, a walk does.
-const MAX_SOON: usize = 16;
+/// Events and blocks that [`is_seen_soon`] looks at; what they do not show, a walk
+/// does.
+const MAX_SOON: usize = 32;
 
 const NONE: OpIndex = OpIndex::MAX;
 
@@ -221,58 +224,98 @@ impl<'a> Upcoming<'a> {
     }
 }
 
-/// Do `events`, which follow a store of `access` in one block, show that someone
-/// sees it? Most stores are seen within a few events, and need no versions.
+/// Does someone see a store of `access` within a few events? `rest` are the events
+/// behind it in `node`, and `graph` is the forward one. Most stores are seen so soon,
+/// and need no versions.
 ///
 /// What is not shown may be true all the same. A store into a slot is left to
-/// the walk, which knows where the slot is found.
+/// the walk, which knows where the slot is found. Only edges that go forward in
+/// reverse postorder are followed, so that the address means the same; see the
+/// header.
+///
+/// Cost: [`MAX_SOON`] events and blocks.
 pub fn is_seen_soon(
     memory: &Memory<'_>,
+    graph: &Graph,
     access: &Access,
-    events: impl Iterator<Item = EventIndex>,
+    node: Node,
+    rest: Range<EventIndex>,
 ) -> bool {
     if access.slot().is_some() {
         return false;
     }
-    let class = access.class.unwrap_or(ANY);
-    let survives_trap = memory.survives_trap(class);
-    for event in events.take(MAX_SOON) {
-        match &memory.events[event as usize].kind {
-            EventKind::Access(other) => {
-                if survives_trap && other.trap.is_some() {
-                    return true;
-                }
-                let private = other.is_always_private(&memory.slots);
-                if !private && other.class.is_none() && other.stored.is_none() {
-                    return true;
-                }
-                let concerns = class == ANY || other.class == Some(class);
-                let overlap = memory.overlap(&other.location, &access.location, private);
-                if private || !concerns || overlap == Overlap::None {
-                    continue;
-                }
-                if other.stored.is_none() {
-                    return true;
-                }
-                if overlap.covers() {
-                    return false;
-                }
+    let mut room = MAX_SOON;
+    let mut ways: SmallVec<[(Node, Range<EventIndex>); 8]> = SmallVec::new();
+    ways.push((node, rest));
+    while let Some((node, events)) = ways.pop() {
+        let mut is_gone = false;
+        for event in events {
+            match soon(memory, access, event) {
+                _ if room == 0 => return false,
+                Next::Observed => return true,
+                Next::Gone => is_gone = true,
+                Next::Pass => room -= 1,
             }
-            EventKind::Call(call) => {
-                let reads = match &call.reads {
-                    Classes::All => true,
-                    Classes::These(classes) => classes.contains(&class),
-                };
-                if reads || (survives_trap && call.may_end) {
-                    return true;
-                }
+            if is_gone {
+                break;
             }
-            EventKind::Barrier | EventKind::End => return true,
-            EventKind::Trap if survives_trap => return true,
-            EventKind::Trap | EventKind::Compare | EventKind::Escape => {}
+        }
+        if is_gone {
+            continue;
+        }
+        for succ in graph.succs(node).iter().filter(|succ| **succ > node) {
+            if room == 0 {
+                return false;
+            }
+            room -= 1;
+            ways.push((*succ, memory.of_node(*succ)));
         }
     }
     false
+}
+
+/// What `event` is to a store of `access`, to no slot.
+fn soon(memory: &Memory<'_>, access: &Access, event: EventIndex) -> Next {
+    let class = access.class.unwrap_or(ANY);
+    let survives_trap = memory.survives_trap(class);
+    let seen = match &memory.events[event as usize].kind {
+        EventKind::Access(other) => return soon_accessed(memory, access, other),
+        EventKind::Call(call) => {
+            let reads = match &call.reads {
+                Classes::All => true,
+                Classes::These(classes) => classes.contains(&class),
+            };
+            reads || (survives_trap && call.may_end)
+        }
+        EventKind::Barrier | EventKind::End => true,
+        EventKind::Trap => survives_trap,
+        EventKind::Compare | EventKind::Escape => false,
+    };
+    if seen { Next::Observed } else { Next::Pass }
+}
+
+fn soon_accessed(memory: &Memory<'_>, access: &Access, other: &Access) -> Next {
+    let class = access.class.unwrap_or(ANY);
+    if other.trap.is_some() && memory.survives_trap(class) {
+        return Next::Observed;
+    }
+    if other.is_always_private(&memory.slots) {
+        return Next::Pass;
+    }
+    // Without a region it may read any.
+    if other.class.is_none() && other.stored.is_none() {
+        return Next::Observed;
+    }
+    if class != ANY && other.class != Some(class) {
+        return Next::Pass;
+    }
+    let overlap = memory.overlap(&other.location, &access.location, false);
+    match other.stored {
+        _ if overlap == Overlap::None => Next::Pass,
+        None => Next::Observed,
+        Some(_) if overlap.covers() => Next::Gone,
+        Some(_) => Next::Pass,
+    }
 }
 
 /// One walk from a store in the direction of time.

@@ -25,20 +25,21 @@
 use super::apply::Edit;
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
+use crate::memopt::analysis::graph::Graph;
 use crate::memopt::analysis::memory::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::analysis::slots::Privacy;
 use crate::memopt::analysis::upcoming::{Upcoming, is_seen_soon};
 use alloc::vec::Vec;
 
-/// The stores that could go, as far as the rest of their blocks tells. Most
-/// functions have none, and need not know what happens next.
-pub fn candidates(memory: &Memory<'_>) -> Vec<EventIndex> {
+/// The stores that could go, as far as the next few events tell. Most functions
+/// have none, and need not know what happens next.
+pub fn candidates(memory: &Memory<'_>, graph: &Graph) -> Vec<EventIndex> {
     let events = 0..memory.events.len() as EventIndex;
     let candidates = events.filter(|event| {
         memory.access(*event).is_some_and(|access| {
             let node = memory.events[*event as usize].node;
             let rest = *event + 1..memory.of_node(node).end;
-            is_candidate(memory, access) && !is_seen_soon(memory, access, rest)
+            is_candidate(memory, access) && !is_seen_soon(memory, graph, access, node, rest)
         })
     });
     candidates.collect()

@@ -7,6 +7,8 @@
 //! et al. 1991).
 
 use super::rewire;
+use super::uses::for_each_use;
+use crate::entity::SecondaryMap;
 use crate::ir::{Block, Function, Inst, Value, ValueDef};
 use crate::memopt::analysis::dominance::Dominance;
 use crate::memopt::analysis::graph::{Graph, Node, Order};
@@ -56,11 +58,8 @@ pub fn repair(
     dominance: &Dominance,
     broken: &[Broken],
 ) {
-    let mut uses = uses_of(func, broken);
-    for broken in broken {
-        let Some(uses) = uses.remove(&broken.value) else {
-            continue;
-        };
+    let uses = uses_of(func, broken);
+    for (broken, uses) in broken.iter().zip(uses) {
         let mut repair = Repair {
             order,
             graph,
@@ -90,20 +89,23 @@ pub fn repair(
 }
 
 /// The instructions that use each broken value, in their order.
-fn uses_of(func: &Function, broken: &[Broken]) -> FxHashMap<Value, Vec<Inst>> {
-    let mut uses: FxHashMap<Value, Vec<Inst>> = broken
-        .iter()
-        .map(|broken| (broken.value, Vec::new()))
-        .collect();
+fn uses_of(func: &Function, broken: &[Broken]) -> Vec<Vec<Inst>> {
+    let mut numbers: SecondaryMap<Value, Option<u32>> = SecondaryMap::new();
+    for (number, broken) in broken.iter().enumerate() {
+        numbers[broken.value] = Some(number as u32);
+    }
+    let mut uses = alloc::vec![Vec::new(); broken.len()];
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
-            for value in func.dfg.inst_values(inst) {
-                if let Some(users) = uses.get_mut(&value)
-                    && users.last() != Some(&inst)
-                {
+            for_each_use(func, inst, |value, _| {
+                let Some(number) = numbers[value] else {
+                    return;
+                };
+                let users = &mut uses[number as usize];
+                if users.last() != Some(&inst) {
                     users.push(inst);
                 }
-            }
+            });
         }
     }
     uses

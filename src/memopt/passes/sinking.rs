@@ -322,11 +322,12 @@ impl<'a> Sinking<'a> {
         going
     }
 
-    /// May the store be dropped on the way to `succ`, as far as the start of that
-    /// shows? Where nobody asks about it, it is not.
+    /// May the store be dropped on the way to `succ`, as far as the first events
+    /// there tell? Where nobody asks about it, it is not.
     fn could_drop(&self, store: &Store, succ: Node) -> bool {
-        let access = self.memory.access(store.event);
-        access.is_some_and(|access| !is_seen_soon(self.memory, access, self.memory.of_node(succ)))
+        let (memory, events) = (self.memory, self.memory.of_node(succ));
+        let access = memory.access(store.event);
+        access.is_some_and(|access| !is_seen_soon(memory, self.graph, access, succ, events))
     }
 
     /// The stores that get to the end of `node`, of its own and those that

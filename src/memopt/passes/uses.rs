@@ -5,10 +5,14 @@ use crate::ir::{ExceptionTableItem, Function, Inst, Value};
 
 /// How often each value is used, by instructions in the layout.
 pub struct Uses {
-    /// All uses.
-    counts: SecondaryMap<Value, u32>,
-    /// Those of them that pass it to a block parameter.
-    passed: SecondaryMap<Value, u32>,
+    counts: SecondaryMap<Value, Count>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Count {
+    all: u32,
+    /// Those that pass the value to a block parameter.
+    passed: u32,
 }
 
 impl Uses {
@@ -16,40 +20,39 @@ impl Uses {
     ///
     /// Cost: O(instructions + values).
     pub fn new(func: &Function) -> Self {
-        let mut this = Self {
-            counts: SecondaryMap::new(),
-            passed: SecondaryMap::new(),
-        };
-        this.counts.resize(func.dfg.num_values());
-        this.passed.resize(func.dfg.num_values());
+        let mut counts: SecondaryMap<Value, Count> = SecondaryMap::new();
+        counts.resize(func.dfg.num_values());
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
-                for_each(func, inst, |value, passed| {
-                    this.counts[value] += 1;
-                    this.passed[value] += u32::from(passed);
+                for_each_use(func, inst, |value, passed| {
+                    debug_assert!(!func.dfg.value_is_alias(value), "aliases are resolved");
+                    let count = &mut counts[value];
+                    count.all += 1;
+                    count.passed += u32::from(passed);
                 });
             }
         }
-        this
+        Self { counts }
     }
 
     /// Does nothing use a result of `inst`?
     pub fn are_none(&self, func: &Function, inst: Inst) -> bool {
         let results = func.dfg.inst_results(inst);
-        results.iter().all(|result| self.counts[*result] == 0)
+        results.iter().all(|result| self.counts[*result].all == 0)
     }
 
     /// Does anything use `value`, but to pass it to a block parameter?
     pub fn are_direct(&self, value: Value) -> bool {
-        self.counts[value] > self.passed[value]
+        self.counts[value].all > self.counts[value].passed
     }
 
     /// Takes back the uses by `inst`, and visits what nobody uses any more.
     pub fn remove(&mut self, func: &Function, inst: Inst, mut unused: impl FnMut(Value)) {
-        for_each(func, inst, |value, passed| {
-            self.counts[value] -= 1;
-            self.passed[value] -= u32::from(passed);
-            if self.counts[value] == 0 {
+        for_each_use(func, inst, |value, passed| {
+            let count = &mut self.counts[value];
+            count.all -= 1;
+            count.passed -= u32::from(passed);
+            if count.all == 0 {
                 unused(value);
             }
         });
@@ -58,11 +61,10 @@ impl Uses {
 
 /// Calls `visit` with each value that `inst` uses, once for each use, and whether
 /// it passes it to a block parameter.
-fn for_each(func: &Function, inst: Inst, mut visit: impl FnMut(Value, bool)) {
+pub fn for_each_use(func: &Function, inst: Inst, mut visit: impl FnMut(Value, bool)) {
     let dfg = &func.dfg;
     let data = &dfg.insts[inst];
     for value in data.arguments(&dfg.value_lists) {
-        debug_assert!(!dfg.value_is_alias(*value), "aliases are resolved");
         visit(*value, false);
     }
     let opcode = data.opcode();
@@ -71,7 +73,6 @@ fn for_each(func: &Function, inst: Inst, mut visit: impl FnMut(Value, bool)) {
     }
     for call in data.branch_destination(&dfg.jump_tables, &dfg.exception_tables) {
         for value in call.args(&dfg.value_lists).filter_map(|arg| arg.as_value()) {
-            debug_assert!(!dfg.value_is_alias(value), "aliases are resolved");
             visit(value, true);
         }
     }
