@@ -19,7 +19,7 @@ use crate::control::ControlPlane;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::types::INVALID;
-use crate::ir::{Function, Inst, InstructionData, Opcode};
+use crate::ir::{Function, Inst, InstructionData, Opcode, Value};
 use crate::isa::TargetIsa;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
@@ -494,7 +494,8 @@ fn accesses_asynchronous(func: &Function, policy: &dyn Policy) -> bool {
 /// no type any more.
 fn has_aliases(func: &Function) -> bool {
     let dfg = &func.dfg;
-    { dfg.values() }.any(|value| dfg.value_is_alias(value) && dfg.value_type(value) != INVALID)
+    let mut values = (0..dfg.num_values() as u32).map(Value::from_u32);
+    values.any(|value| dfg.value_is_alias(value) && dfg.value_type(value) != INVALID)
 }
 
 /// Are graph and dominator tree those of the function?

@@ -7,7 +7,11 @@ use crate::ir::{Function, InstructionData, Opcode, Value};
 use crate::memopt::isle::{self, Step};
 use alloc::vec::Vec;
 
-/// Takes addresses apart, each value once.
+/// Sums of so many parts are taken apart each time; that costs less than to
+/// remember them.
+const SHORT: u32 = 4;
+
+/// Takes addresses apart, the parts of long sums once.
 pub struct Addresses<'a> {
     func: &'a Function,
     policy: &'a dyn Policy,
@@ -29,16 +33,36 @@ impl<'a> Addresses<'a> {
     /// Cost: O(1) for each value on the way, over all calls.
     pub fn of(&mut self, value: Value) -> Address {
         let value = self.func.dfg.resolve_aliases(value);
-        match isle::address_step(&self.func.dfg, self.policy, value) {
-            // Most are, and to know it again costs as much as to look it up.
-            Step::Root => Address {
-                root: Root::Value(value),
-                offset: Some(0),
-            },
-            Step::Offset { .. } | Step::Slot { .. } | Step::Shared { .. } => self.follow(value),
+        let (mut at, mut distance) = (value, 0i64);
+        for _ in 0..SHORT {
+            match isle::address_step(&self.func.dfg, self.policy, at) {
+                Step::Offset { base, by } => {
+                    at = base;
+                    distance = distance.wrapping_add(by);
+                }
+                Step::Slot { slot, by } => return self.at(value, Root::Slot(slot), distance, by),
+                Step::Shared { region, offset } => {
+                    return self.at(value, Root::Shared(region, offset), distance, 0);
+                }
+                Step::Root => return self.at(value, Root::Value(at), distance, 0),
+            }
+        }
+        self.follow(value)
+    }
+
+    /// What `value` is, `distance` from `by` behind `root`.
+    fn at(&self, value: Value, root: Root, distance: i64, by: i64) -> Address {
+        let start = Address {
+            root,
+            offset: Some(by),
+        };
+        match distance {
+            0 => start,
+            _ => start.plus(distance, self.func.dfg.value_type(value).bits()),
         }
     }
 
+    /// The same, for long sums; remembers every part.
     fn follow(&mut self, value: Value) -> Address {
         let mut path = Vec::new();
         let mut at = value;

@@ -34,6 +34,7 @@
 
 use super::apply::Edit;
 use super::rewire::{self, Edge};
+use super::uses::for_each_use;
 use crate::FxHashMap;
 use crate::FxHashSet;
 use crate::entity::SecondaryMap;
@@ -580,12 +581,11 @@ fn copied_insts(func: &Function, thread: &Thread) -> usize {
 
 /// The last of `blocks`, which are in their order, in which each value is used.
 fn last_uses(func: &Function, blocks: &[Block]) -> SecondaryMap<Value, Node> {
-    let mut last = SecondaryMap::with_capacity(func.dfg.num_values());
+    let mut last = SecondaryMap::new();
+    last.resize(func.dfg.num_values());
     for (node, block) in blocks.iter().enumerate() {
         for inst in func.layout.block_insts(*block) {
-            for value in func.dfg.inst_values(inst) {
-                last[func.dfg.resolve_aliases(value)] = node as Node;
-            }
+            for_each_use(func, inst, |value, _| last[value] = node as Node);
         }
     }
     last

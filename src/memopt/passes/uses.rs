@@ -1,7 +1,7 @@
 //! How often values are used, and how.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{ExceptionTableItem, Function, Inst, Value};
+use crate::ir::{ExceptionTableItem, Function, Inst, InstructionData, Value};
 
 /// How often each value is used, by instructions in the layout.
 pub struct Uses {
@@ -61,26 +61,32 @@ impl Uses {
 
 /// Calls `visit` with each value that `inst` uses, once for each use, and whether
 /// it passes it to a block parameter.
+///
+/// What `DataFlowGraph::inst_values` gives, at a third of its cost.
 pub fn for_each_use(func: &Function, inst: Inst, mut visit: impl FnMut(Value, bool)) {
     let dfg = &func.dfg;
     let data = &dfg.insts[inst];
     for value in data.arguments(&dfg.value_lists) {
         visit(*value, false);
     }
-    let opcode = data.opcode();
-    if !opcode.is_branch() && !opcode.is_call() {
-        return;
-    }
-    for call in data.branch_destination(&dfg.jump_tables, &dfg.exception_tables) {
-        for value in call.args(&dfg.value_lists).filter_map(|arg| arg.as_value()) {
-            visit(value, true);
-        }
-    }
-    if let Some(table) = data.exception_table() {
-        for item in dfg.exception_tables[table].items() {
-            if let ExceptionTableItem::Context(value) = item {
-                visit(value, false);
+    match data {
+        InstructionData::Jump { .. }
+        | InstructionData::Brif { .. }
+        | InstructionData::BranchTable { .. }
+        | InstructionData::TryCall { .. }
+        | InstructionData::TryCallIndirect { .. } => {
+            for call in data.branch_destination(&dfg.jump_tables, &dfg.exception_tables) {
+                let args = call.args(&dfg.value_lists);
+                args.filter_map(|arg| arg.as_value())
+                    .for_each(|value| visit(value, true));
+            }
+            let table = data.exception_table().into_iter();
+            for item in table.flat_map(|table| dfg.exception_tables[table].items()) {
+                if let ExceptionTableItem::Context(value) = item {
+                    visit(value, false);
+                }
             }
         }
+        _ => debug_assert!(!data.opcode().is_branch(), "{data:?}"),
     }
 }
