@@ -82,6 +82,7 @@ pub fn run(
         // What several passes did one after the other may be clear only step
         // by step.
         ctx.func = original.clone();
+        ctx.flowgraph();
         proof = Proof::new(&original, Steps::Each);
     }
 }
