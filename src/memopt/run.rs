@@ -12,7 +12,7 @@ use super::options::{Checking, Options};
 use super::passes::apply::{Applier, Changes, Copied, Edit};
 use super::passes::repair::{self, Broken};
 use super::passes::uses::Uses;
-use super::passes::{branches, dead_code, empty_blocks, threading, unused_params};
+use super::passes::{branches, constant_params, dead_code, empty_blocks, threading, unused_params};
 use super::search::{Search, Stage};
 use super::stats::Stats;
 use crate::control::ControlPlane;
@@ -435,12 +435,9 @@ impl Run<'_> {
     /// Removes what a change of the graph has left behind.
     fn tidy(&mut self) -> CodegenResult<()> {
         self.remove_unreachable_blocks()?;
-        let params = count_params(&self.ctx.func);
-        if params > 0 {
+        if constant_params::exist(&self.ctx.func) {
             self.ctx.remove_constant_phis(self.isa)?;
-        }
-        // One that is gone is an alias now.
-        if count_params(&self.ctx.func) < params {
+            // They are aliases now.
             self.ctx.func.dfg.resolve_all_aliases();
         }
         Ok(())
@@ -525,12 +522,6 @@ fn forget_removed_branches(func: &mut Function) {
             };
         }
     }
-}
-
-/// The block parameters of `func`, but for its own.
-fn count_params(func: &Function) -> usize {
-    let blocks = func.layout.blocks().skip(1);
-    blocks.map(|block| func.dfg.num_block_params(block)).sum()
 }
 
 /// Does `func` take the address of an exception handler's block?

@@ -20,6 +20,7 @@ use crate::ir::StackSlot;
 use crate::memopt::analysis::memory::ANY;
 use crate::memopt::facts::location::{Location, Overlap, Root};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 /// Versions that one query may look at.
 ///
@@ -70,6 +71,8 @@ pub struct Reaching<'a> {
     paired: Vec<bool>,
     /// Stores that are known to change nothing.
     noops: Vec<bool>,
+    /// The joins of the query that is being answered.
+    joins: RefCell<Joins>,
     /// How many queries [`MAX_STEPS`] has ended, and classes without versions.
     pub limits_hit: u32,
 }
@@ -129,6 +132,7 @@ impl<'a> Reaching<'a> {
             end_ops: builder.end_ops,
             paired,
             noops: alloc::vec![false; memory.events.len()],
+            joins: RefCell::default(),
         }
     }
 
@@ -323,6 +327,14 @@ impl<'a> Reaching<'a> {
         }
     }
 
+    /// Room for the joins of one query, of which there is one at a time.
+    fn joins_of_query(&self) -> &RefCell<Joins> {
+        let mut joins = self.joins.borrow_mut();
+        joins.met.resize(self.graph.len(), (0, None));
+        joins.clear();
+        &self.joins
+    }
+
     fn query<'q>(&'q self, location: Location, private: bool) -> Option<Query<'q, 'a>> {
         let root_node = match location.address.root {
             Root::Value(value) => Some(defining_node(self.memory.func, self.order, value)?),
@@ -333,12 +345,48 @@ impl<'a> Reaching<'a> {
             location,
             private,
             root_node,
-            joins: FxHashMap::default(),
+            joins: self.joins_of_query(),
             steps: MAX_STEPS,
             question: None,
             all: None,
             path: &[],
         })
+    }
+}
+
+/// What a query has found out about joins, by node. It is kept from one query to
+/// the next, so that a query costs nothing for the joins that it does not meet.
+#[derive(Default)]
+struct Joins {
+    /// What is known, and in which time it was found.
+    met: Vec<(u32, Option<Source>)>,
+    /// The time; what is from another one is forgotten. It begins behind 0.
+    now: u32,
+}
+
+impl Joins {
+    /// Forgets all.
+    fn clear(&mut self) {
+        self.now = match self.now.checked_add(1) {
+            Some(now) => now,
+            None => {
+                self.met.fill((0, None));
+                1
+            }
+        };
+    }
+
+    fn get(&self, node: Node) -> Option<Option<Source>> {
+        let (time, source) = self.met[node as usize];
+        (time == self.now).then_some(source)
+    }
+
+    fn insert(&mut self, node: Node, source: Option<Source>) {
+        self.met[node as usize] = (self.now, source);
+    }
+
+    fn remove(&mut self, node: Node) {
+        self.met[node as usize].0 = 0;
     }
 }
 
@@ -358,7 +406,7 @@ struct Query<'q, 'a> {
     /// Joins that have been entered, and what they came to if the ones that are
     /// still open come to the same. If one does not, then neither does what
     /// asked, and so the answer to the whole query is right.
-    joins: FxHashMap<Node, Option<Source>>,
+    joins: &'q RefCell<Joins>,
     steps: u32,
     /// What is to be asked at a join.
     question: Option<Question<'q>>,
@@ -472,8 +520,8 @@ impl Query<'_, '_> {
             // Each is a question of its own. What a join came to on the way to
             // one answer holds under the assumption that the joins around it
             // come to the same.
-            self.joins.clear();
-            self.joins.insert(node, None);
+            self.joins.borrow_mut().clear();
+            self.joins.borrow_mut().insert(node, None);
             let source = match self.walk(state) {
                 Found::Cycle => Source::Unknown,
                 Found::Source(source) => source,
@@ -517,14 +565,15 @@ impl Query<'_, '_> {
                 None => Found::Source(Source::Unknown),
             };
         }
-        match self.joins.get(&node) {
-            Some(Some(source)) => return Found::Source(*source),
+        let known = self.joins.borrow().get(node);
+        match known {
+            Some(Some(source)) => return Found::Source(source),
             // It is known to be a mixture, and has a name of its own.
             Some(None) if self.asks_at(node) => return Found::Source(here),
             Some(None) => return Found::Cycle,
             None => {}
         }
-        self.joins.insert(node, None);
+        self.joins.borrow_mut().insert(node, None);
         if self.all.is_some() {
             self.collect(inputs);
             return Found::Cycle;
@@ -553,11 +602,11 @@ impl Query<'_, '_> {
         }
         match common {
             Some(source) => {
-                self.joins.insert(node, Some(source));
+                self.joins.borrow_mut().insert(node, Some(source));
                 Found::Source(source)
             }
             None => {
-                self.joins.remove(&node);
+                self.joins.borrow_mut().remove(node);
                 Found::Cycle
             }
         }

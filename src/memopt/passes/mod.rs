@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod branches;
 pub mod compares;
+pub mod constant_params;
 pub mod dead_code;
 pub mod dead_stores;
 pub mod empty_blocks;

@@ -1,0 +1,94 @@
+//! Is there a block parameter that always takes one value?
+//!
+//! Upstream removes those, in `remove_constant_phis`, and looks at every
+//! instruction to find them. After most changes of the graph there are none;
+//! this comes to the same answer by looking at the ends of blocks alone.
+//!
+//! Cost: O(blocks + what they pass), for each time that something is passed on
+//! by way of one more parameter.
+
+use crate::entity::SecondaryMap;
+use crate::ir::{BlockArg, Function, Value};
+use alloc::vec::Vec;
+
+/// What a parameter takes, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Taken {
+    /// This is no parameter.
+    #[default]
+    NoParam,
+    /// Nothing yet.
+    Nothing,
+    /// This value on all ways.
+    One(Value),
+    /// Different ones.
+    Many,
+}
+
+impl Taken {
+    fn meet(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, other) => other,
+            (this, Self::Nothing) => this,
+            (Self::One(x), Self::One(y)) if x == y => self,
+            _ => Self::Many,
+        }
+    }
+}
+
+/// Does a parameter of `func` always take one value, those of the function
+/// itself aside? Aliases are resolved, and every block can be reached.
+pub fn exist(func: &Function) -> bool {
+    let mut taken: SecondaryMap<Value, Taken> = SecondaryMap::new();
+    taken.resize(func.dfg.num_values());
+    for block in func.layout.blocks().skip(1) {
+        for param in func.dfg.block_params(block) {
+            taken[*param] = Taken::Nothing;
+        }
+    }
+    let passed = passed(func);
+    let mut changed = true;
+    while core::mem::take(&mut changed) {
+        for (param, arg) in &passed {
+            let arg = match arg {
+                Some(value) => match taken[*value] {
+                    Taken::NoParam => Taken::One(*value),
+                    known => known,
+                },
+                None => Taken::Many,
+            };
+            let met = taken[*param].meet(arg);
+            changed |= met != taken[*param];
+            taken[*param] = met;
+        }
+    }
+    let mut params = passed.iter().map(|(param, _)| *param);
+    params.any(|param| matches!(taken[param], Taken::One(_)))
+}
+
+/// Every parameter with each value that is passed to it; `None` for a result of
+/// a call.
+fn passed(func: &Function) -> Vec<(Value, Option<Value>)> {
+    let dfg = &func.dfg;
+    let mut passed = Vec::new();
+    for end in func
+        .layout
+        .blocks()
+        .filter_map(|block| func.layout.last_inst(block))
+    {
+        let calls = dfg.insts[end].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+        for call in calls {
+            let params = dfg.block_params(call.block(&dfg.value_lists)).iter();
+            for (param, arg) in params.zip(call.args(&dfg.value_lists)) {
+                passed.push((
+                    *param,
+                    match arg {
+                        BlockArg::Value(value) => Some(value),
+                        BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => None,
+                    },
+                ));
+            }
+        }
+    }
+    passed
+}
