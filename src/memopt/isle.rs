@@ -79,9 +79,7 @@ fn may_step(dfg: &DataFlowGraph, sees_loads: bool, value: Value) -> bool {
         InstructionData::Binary {
             opcode: Opcode::Iadd | Opcode::Isub,
             args,
-        } => args
-            .iter()
-            .any(|arg| opcode(dfg.resolve_aliases(*arg)) == Some(Opcode::Iconst)),
+        } => args.iter().any(|arg| opcode(*arg) == Some(Opcode::Iconst)),
         InstructionData::StackAddr { .. } => true,
         InstructionData::Load { .. } => sees_loads,
         _ => false,

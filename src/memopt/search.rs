@@ -113,7 +113,7 @@ impl Search<'_> {
     fn all(&mut self, first: Stage) -> Found {
         let order = Order::new(self.domtree);
         let graph = Graph::forward(&order, self.cfg);
-        let Some(dominance) = Dominance::new(&graph) else {
+        let Some(dominance) = Dominance::of_blocks(&graph, &order, self.domtree) else {
             self.stats.limits_hit += u32::from(first == Stage::FIRST);
             return self.branches(first).or_else(|| match first {
                 Stage::Values | Stage::Branches | Stage::DeadStores => self.what_happens_next(),

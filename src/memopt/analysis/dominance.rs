@@ -1,13 +1,16 @@
 //! Dominators and dominance frontiers of a [`Graph`], in either direction.
 //!
-//! Upstream's trees are not used because the reversed graph has edges that the
-//! function does not have (see [`super::graph`]), and because frontiers are
-//! wanted for both. Immediate dominators are found by Semi-NCA (Georgiadis:
+//! Upstream's tree gives the immediate dominators of the forward graph. For the
+//! reversed one it does not serve, because that has edges that the function does
+//! not have (see [`super::graph`]). There they are found by Semi-NCA (Georgiadis:
 //! "Linear-Time Algorithms for Dominators and Related Problems", 2005), whose
-//! path compression keeps a ladder with one common exit linear; frontiers as
-//! in Cooper, Harvey and Kennedy: "A Simple, Fast Dominance Algorithm", 2001.
+//! path compression keeps a ladder with one common exit linear; frontiers, in
+//! both, as in Cooper, Harvey and Kennedy: "A Simple, Fast Dominance Algorithm",
+//! 2001.
 
-use super::graph::{Graph, Lists, Node};
+use super::graph::{Graph, Lists, Node, Order};
+use crate::dominator_tree::DominatorTree;
+use crate::ir::Block;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -32,8 +35,20 @@ impl Dominance {
     ///
     /// Cost: O(edges · log nodes), and the size of the frontiers.
     pub fn new(graph: &Graph) -> Option<Self> {
+        Self::within_limit(graph, SemiNca::new(graph).run(graph))
+    }
+
+    /// The same for the forward graph of a function, whose dominator tree is
+    /// `domtree`.
+    pub fn of_blocks(graph: &Graph, order: &Order, domtree: &DominatorTree) -> Option<Self> {
+        let parent = |block: &Block| domtree.idom(*block).and_then(|above| order.node(above));
+        let blocks = order.blocks().iter();
+        let idom = blocks.map(|block| parent(block).unwrap_or(graph.entry));
+        Self::within_limit(graph, idom.collect())
+    }
+
+    fn within_limit(graph: &Graph, idom: Vec<Node>) -> Option<Self> {
         let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
-        let idom = SemiNca::new(graph).run(graph);
         let frontier = frontiers(graph, &idom, (edges + 64) * FRONTIER_ENTRIES_PER_EDGE)?;
         Some(Self::from_parts(graph, idom, frontier))
     }

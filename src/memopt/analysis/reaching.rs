@@ -12,7 +12,7 @@ use super::memory::{Access, Call, Classes, EventIndex, EventKind, Memory, defini
 use super::pairs::Pairs;
 use super::slots::Privacy;
 use super::versions::{
-    Class, Definition, EPOCH, Op, OpIndex, Ops, PhiIndex, State, Version, Versions,
+    Class, Definition, EPOCH, FIRST_CLASS, Op, OpIndex, Ops, PhiIndex, State, Version, Versions,
 };
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
@@ -56,6 +56,14 @@ struct EventOps {
 }
 
 const NONE: OpIndex = OpIndex::MAX;
+
+impl EventOps {
+    const NONE: Self = Self {
+        region: NONE,
+        slot: NONE,
+        escape: (NONE, EPOCH),
+    };
+}
 
 /// Answers which write reaches an access.
 pub struct Reaching<'a> {
@@ -102,13 +110,12 @@ impl<'a> Reaching<'a> {
     ) -> Self {
         let paired = Pairs::new(memory, &graph.repeating_nodes()).paired;
         let mut builder = Builder::new(memory, &paired, classes_at_ends);
-        for node in 0..graph.len() as Node {
-            builder.starts.push(builder.list.len() as u32);
-            for event in memory.of_node(node) {
-                builder.add(event);
-            }
+        if memory.slots.used().is_empty() && !builder.wanted[FIRST_CLASS as usize..].contains(&true)
+        {
+            builder.add_nothing();
+        } else {
+            builder.add_all(graph);
         }
-        builder.starts.push(builder.list.len() as u32);
         let classes = memory.classes() + memory.slots.used().len() as u32;
         let ops = Ops {
             list: builder.list,
@@ -669,6 +676,21 @@ impl<'a> Builder<'a> {
         }
     }
 
+    fn add_all(&mut self, graph: &Graph) {
+        for node in 0..graph.len() as Node {
+            self.starts.push(self.list.len() as u32);
+            for event in self.memory.of_node(node) {
+                self.add(event);
+            }
+        }
+        self.starts.push(self.list.len() as u32);
+    }
+
+    /// Nobody asks anything: no event has operations.
+    fn add_nothing(&mut self) {
+        self.ops = alloc::vec![EventOps::NONE; self.memory.events.len()];
+    }
+
     /// Adds an operation, unless nobody asks about its class.
     fn push(&mut self, event: EventIndex, class: Class, defines: bool) -> OpIndex {
         if self.wanted.get(class as usize) == Some(&false) {
@@ -683,11 +705,7 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, event: EventIndex) {
-        let mut ops = EventOps {
-            region: NONE,
-            slot: NONE,
-            escape: (NONE, EPOCH),
-        };
+        let mut ops = EventOps::NONE;
         let memory = self.memory;
         let inst = memory.events[event as usize].inst;
         match &memory.events[event as usize].kind {
