@@ -296,7 +296,8 @@ fn soon(memory: &Memory<'_>, access: &Access, event: EventIndex) -> Next {
 
 fn soon_accessed(memory: &Memory<'_>, access: &Access, other: &Access) -> Next {
     let class = access.class.unwrap_or(ANY);
-    if other.trap.is_some() && memory.survives_trap(class) {
+    let may_trap = other.trap.is_some();
+    if may_trap && memory.survives_trap(class) {
         return Next::Observed;
     }
     if other.is_always_private(&memory.slots) {
