@@ -10,8 +10,8 @@
 //! | [`opcodes`] | what an instruction is |
 //! | `tables` | what is not code |
 //! | `terms` | values, equal if they are the same term |
-//! | `memory` | where two memories are known to be equal |
-//! | `state` | what is known where ways meet |
+//! | `memory` | where two memories are known to be equal: `place`, `facts`, `differences`, `pending`, `ledger` |
+//! | `state`, `meet`, `meet_facts` | what is known where ways meet |
 //! | `walk` | both functions, side by side |
 //! | `calls`, `regions` | policy and summaries |
 //! | `body` | graph and live values of one function |
@@ -20,8 +20,15 @@
 
 mod body;
 mod calls;
+mod differences;
+mod facts;
+mod ledger;
+mod meet;
+mod meet_facts;
 mod memory;
 pub mod opcodes;
+mod pending;
+mod place;
 mod regions;
 mod state;
 mod tables;

@@ -137,6 +137,14 @@ impl Terms {
         self.data[term.0 as usize].height
     }
 
+    /// Does it mean the same everywhere?
+    pub fn is_closed(&self, term: Term) -> bool {
+        matches!(
+            self.node(term),
+            Node::Const(_) | Node::Slot(_) | Node::Shared(..)
+        )
+    }
+
     /// The constant that it is, zero-extended.
     pub fn constant(&self, term: Term) -> Option<u64> {
         match self.node(term) {

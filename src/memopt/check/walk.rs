@@ -15,23 +15,23 @@
 //! blocks serve as hints: they survive in the result. It decides what can be
 //! proven, and never whether the proof is right.
 
+mod alone;
+mod events;
+mod order;
+
 use super::body::Body;
-use super::calls::{Classes, Effect};
-use super::memory::{Access, Memory, Place, Side};
-use super::opcodes::{self, Kind, Reading, kind};
+use super::memory::{Memory, Side};
+use super::place::Access;
 use super::regions::Regions;
 use super::state::State;
-use super::terms::{SlotSet, Term, Terms, skeleton};
+use super::terms::{SlotSet, Term, Terms};
 use super::verdict::{Limit, Reason, Refusal, Spot, Verdict};
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
-use crate::ir::{
-    Block, BlockArg, ExceptionTableItem, Function, Inst, InstructionData, MemFlags, MemFlagsData,
-    Opcode, TrapCode, Type, Value,
-};
+use crate::ir::{Block, Function, Inst, MemFlags, MemFlagsData, Opcode, Value};
 use crate::memopt::TargetFacts;
 use crate::memopt::facts::calls::Policy;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -48,6 +48,10 @@ const STATE_ENTRIES_PER_INST: usize = 256;
 /// States that one pair of stops may have, see [`Walk::node_for`]. One for each
 /// slot that escapes in a loop around it; more are met after all.
 const MAX_STATES: usize = 4;
+
+/// Meetings that one side passes by itself without a node, on all paths from
+/// one node together.
+const MAX_PASSED: u32 = 24;
 
 /// Conditions that are remembered: the latest ones. A branch that a condition
 /// from long before decides in one function only is not followed.
@@ -88,6 +92,11 @@ struct Path {
     moved: [bool; 2],
     /// What blocks where ways meet were passed, until a state has it.
     arrived: [Vec<(Value, Term)>; 2],
+    /// Has the last edge of a side led forward, to a block with a higher rank?
+    forward: [bool; 2],
+    /// Has a side taken more than one way by itself since the last node? Those
+    /// are to meet while the other side waits.
+    forked: [bool; 2],
 }
 
 impl Path {
@@ -152,6 +161,8 @@ pub struct Walk<'a> {
     /// Edges on which the original, or the result, stayed where it was.
     waits: [BTreeSet<Edge>; 2],
     stored_entries: usize,
+    /// See [`MAX_PASSED`].
+    passed: u32,
     /// An access leaves its slot: the outside may know every slot.
     pub slots_are_left: bool,
     /// Does either function take the address of a handler's block?
@@ -199,6 +210,7 @@ impl<'a> Walk<'a> {
             queue: BTreeSet::new(),
             waits: [BTreeSet::new(), BTreeSet::new()],
             stored_entries: 0,
+            passed: 0,
             slots_are_left: false,
             names_handler: bodies.iter().any(|body| names_handler(body.func)),
             spot: [None; 2],
@@ -250,7 +262,6 @@ impl<'a> Walk<'a> {
 
     fn walk(&mut self, named: SlotSet) -> Step<()> {
         let mut memory = Memory {
-            queue: Some(Vec::new()),
             ..Memory::default()
         };
         memory.escape(if self.slots_are_left {
@@ -289,6 +300,8 @@ impl<'a> Walk<'a> {
                 starts: false,
                 moved: [false; 2],
                 arrived: [Vec::new(), Vec::new()],
+                forward: [false; 2],
+                forked: [false; 2],
             },
             None,
         )?;
@@ -324,12 +337,15 @@ impl<'a> Walk<'a> {
             starts: true,
             moved: [false; 2],
             arrived: [Vec::new(), Vec::new()],
+            forward: [false; 2],
+            forked: [false; 2],
         };
         self.follow(path, Some(node))
     }
 
     /// Walks the tree of ways that begins with `path`, up to nodes.
     fn follow(&mut self, path: Path, from: Option<u32>) -> Step<()> {
+        self.passed = 0;
         let mut paths = vec![path];
         while let Some(mut path) = paths.pop() {
             if self.terms.len() > TERMS_PER_INST * (self.instructions() + 64) {
@@ -364,19 +380,10 @@ impl<'a> Walk<'a> {
             let starts = core::mem::take(&mut path.starts);
             match self.decide(path, stops)? {
                 Decision::Pass(sides) => {
-                    if !starts {
+                    if !starts && !self.goes_through(path, sides) {
                         return self.arrive(path, stops, from);
                     }
-                    for side in Side::BOTH {
-                        if sides[side as usize]
-                            && let Stop::Meeting(block) = stops[side as usize]
-                        {
-                            let first = self.func(side).layout.first_inst(block);
-                            let first = first.ok_or(Reason::Shape("an empty block"))?;
-                            path.next[side as usize] = Next::From(Stop::At(first));
-                            path.moved[side as usize] = true;
-                        }
-                    }
+                    self.pass(path, stops, sides)?;
                 }
                 Decision::Alone(side) => {
                     let Stop::At(inst) = stops[side as usize] else {
@@ -421,6 +428,7 @@ impl<'a> Walk<'a> {
                     let ways = self.ways(side, inst);
                     for way in (0..ways).rev() {
                         let mut fork = path.clone();
+                        fork.forked[side as usize] = true;
                         fork.next[side as usize] = Next::Way(inst, way);
                         self.assume(&mut fork, side, inst, way);
                         paths.push(fork);
@@ -442,6 +450,39 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+    }
+
+    /// Does the side that leaves a meeting go on without a node there?
+    ///
+    /// So the ways into a block stay apart of which the other side has a copy
+    /// for each. Nothing is executed twice, because all edges lead forward; what
+    /// another way gives to the values behind the meeting, it gives before it
+    /// uses them.
+    fn goes_through(&mut self, path: &Path, sides: [bool; 2]) -> bool {
+        let side = match sides {
+            [true, false] => 0,
+            [false, true] => 1,
+            _ => return false,
+        };
+        let goes = path.forward[side] && !path.forked[side] && self.passed < MAX_PASSED;
+        self.passed += u32::from(goes);
+        goes
+    }
+
+    /// Leaves the meetings at which these sides stand.
+    fn pass(&mut self, path: &mut Path, stops: Stops, sides: [bool; 2]) -> Step<()> {
+        for side in Side::BOTH.into_iter().filter(|side| sides[*side as usize]) {
+            for (param, term) in core::mem::take(&mut path.arrived[side as usize]) {
+                self.set(side, param, term);
+            }
+            if let Stop::Meeting(block) = stops[side as usize] {
+                let first = self.func(side).layout.first_inst(block);
+                let first = first.ok_or(Reason::Shape("an empty block"))?;
+                path.next[side as usize] = Next::From(Stop::At(first));
+                path.moved[side as usize] = true;
+            }
+        }
+        Ok(())
     }
 
     /// Goes behind `inst`.
@@ -593,6 +634,16 @@ fn names_handler(func: &Function) -> bool {
         .any(|inst| func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress)
 }
 
+/// The original comes to each load that the result has made by now.
+///
+/// That has to be so where a run may end, and where memory may change.
+fn no_load_ahead(path: &Path) -> Step<()> {
+    if path.memory.ledger.has_load_ahead() {
+        return Err(Reason::InventedLoad.into());
+    }
+    Ok(())
+}
+
 /// A node on a cycle of `edges`, if there is one.
 fn cycle(nodes: usize, edges: &BTreeSet<Edge>) -> Option<u32> {
     let mut into = vec![0u32; nodes];
@@ -611,882 +662,4 @@ fn cycle(nodes: usize, edges: &BTreeSet<Edge>) -> Option<u32> {
         }
     }
     (0..nodes as u32).find(|node| into[*node as usize] > 0)
-}
-
-/// What one side does by itself.
-impl Walk<'_> {
-    fn set(&mut self, side: Side, value: Value, term: Term) {
-        self.env[side as usize][value] = Some(term);
-    }
-
-    /// The term of a value. In a verified function every value has one where
-    /// it is used.
-    fn term(&mut self, side: Side, value: Value) -> Term {
-        let func = self.func(side);
-        let value = func.dfg.resolve_aliases(value);
-        if let Some(term) = self.env[side as usize][value] {
-            return term;
-        }
-        let ty = func.dfg.value_type(value);
-        self.terms.leaf(ty, SlotSet::ALL, None)
-    }
-
-    fn args(&mut self, side: Side, inst: Inst) -> SmallVec<[Term; 3]> {
-        let func = self.func(side);
-        let args = func.dfg.inst_args(inst);
-        args.iter().map(|arg| self.term(side, *arg)).collect()
-    }
-
-    /// Follows the branches that the path has yet to take.
-    fn take_ways(&mut self, path: &mut Path) {
-        let mut special: BTreeMap<BlockArg, Term> = BTreeMap::new();
-        for side in Side::BOTH {
-            if let Next::Way(branch, way) = path.next[side as usize] {
-                path.next[side as usize] =
-                    Next::From(self.take_way(path, side, branch, way, &mut special));
-                path.moved[side as usize] = true;
-            }
-        }
-    }
-
-    fn take_way(
-        &mut self,
-        path: &mut Path,
-        side: Side,
-        branch: Inst,
-        way: usize,
-        special: &mut BTreeMap<BlockArg, Term>,
-    ) -> Stop {
-        let dfg = &self.func(side).dfg;
-        let data = &dfg.insts[branch];
-        let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[way];
-        let block = call.block(&dfg.value_lists);
-        let escaped = path.memory.escaped;
-        let params = dfg.block_params(block);
-        let passed: Vec<(Value, Term)> = params
-            .iter()
-            .zip(call.args(&dfg.value_lists))
-            .map(|(param, arg)| {
-                let term = match arg {
-                    BlockArg::Value(value) => self.term(side, value),
-                    BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => {
-                        let ty = dfg.value_type(*param);
-                        let terms = &mut self.terms;
-                        *special
-                            .entry(arg)
-                            .or_insert_with(|| terms.leaf(ty, escaped, None))
-                    }
-                };
-                (*param, term)
-            })
-            .collect();
-        if self.bodies[side as usize].is_merge(block) {
-            path.arrived[side as usize] = passed;
-            return Stop::Meeting(block);
-        }
-        for (param, term) in passed {
-            self.set(side, param, term);
-        }
-        match self.func(side).layout.first_inst(block) {
-            Some(first) => Stop::At(first),
-            None => Stop::Meeting(block),
-        }
-    }
-
-    /// Goes on over everything that nobody sees and that reads no memory.
-    fn advance(&mut self, side: Side, mut stop: Stop, path: &mut Path) -> Step<Stop> {
-        while let Stop::At(inst) = stop {
-            let func = self.func(side);
-            let data = func.dfg.insts[inst];
-            let way = match kind(data.opcode()) {
-                Kind::Pure => {
-                    self.pure(side, inst)?;
-                    None
-                }
-                Kind::Nothing => None,
-                Kind::ConditionalTrap => {
-                    let args = self.args(side, inst);
-                    let zero = data.opcode() == Opcode::Trapz;
-                    match self.truth(args[0], &path.assumed) {
-                        Some(truth) if truth == zero => None,
-                        _ => return Ok(stop),
-                    }
-                }
-                Kind::Jump => Some(0),
-                Kind::Branch | Kind::Switch => match self.decided(side, inst, path) {
-                    Some(way) => Some(way),
-                    None => return Ok(stop),
-                },
-                Kind::PureOrTrap
-                | Kind::Load(_)
-                | Kind::Store(_)
-                | Kind::Call
-                | Kind::TryCall
-                | Kind::Barrier
-                | Kind::Return
-                | Kind::TailCall
-                | Kind::Trap => return Ok(stop),
-            };
-            path.moved[side as usize] = true;
-            stop = match way {
-                Some(way) => self.take_way(path, side, inst, way, &mut BTreeMap::new()),
-                None => {
-                    let next = func.layout.next_inst(inst);
-                    Stop::At(next.ok_or(Reason::Shape("a block without end"))?)
-                }
-            };
-        }
-        Ok(stop)
-    }
-
-    /// An instruction without its arguments, and with flags that have one
-    /// number in both functions.
-    fn shape(&mut self, side: Side, inst: Inst) -> Step<InstructionData> {
-        let dfg = &self.func(side).dfg;
-        let mut shape = skeleton(&dfg.insts[inst]).ok_or(Reason::Event)?;
-        if let Some(flags) = shape.memflags_mut() {
-            let data = dfg.mem_flags[*flags];
-            *flags = match self.flags.get(&data) {
-                Some(known) => *known,
-                None => {
-                    let number = MemFlags::with_number(self.flags.len() as u32);
-                    let number = number.ok_or(Stopped::Limit(Limit::Terms))?;
-                    self.flags.insert(data, number);
-                    number
-                }
-            };
-        }
-        Ok(shape)
-    }
-
-    /// Gives terms to the results of a pure instruction.
-    fn pure(&mut self, side: Side, inst: Inst) -> Step<()> {
-        let func = self.func(side);
-        let data = func.dfg.insts[inst];
-        let args = self.args(side, inst);
-        let results = func.dfg.inst_results(inst);
-        let shape = self.shape(side, inst)?;
-        for (index, result) in results.iter().enumerate() {
-            let ty = func.dfg.value_type(*result);
-            let term = match data {
-                InstructionData::UnaryImm { imm, .. } => self.terms.number(ty, imm.bits() as u64),
-                InstructionData::StackAddr {
-                    stack_slot, offset, ..
-                } => {
-                    let base = self.terms.slot(stack_slot, ty);
-                    self.terms.plus(base, offset.into())
-                }
-                _ => self.terms.op(shape, index as u8, ty, args.clone()),
-            };
-            self.set(side, *result, term);
-        }
-        Ok(())
-    }
-
-    /// The way that a branch takes, if that is known.
-    fn decided(&mut self, side: Side, inst: Inst, path: &Path) -> Option<usize> {
-        let func = self.func(side);
-        let argument = self.args(side, inst)[0];
-        match func.dfg.insts[inst] {
-            InstructionData::Brif { .. } => {
-                let truth = self.truth(argument, &path.assumed)?;
-                Some(usize::from(!truth))
-            }
-            InstructionData::BranchTable { table, .. } => {
-                let index = self.terms.constant(argument)?;
-                let entries = func.dfg.jump_tables[table].as_slice().len() as u64;
-                Some(if index < entries {
-                    index as usize + 1
-                } else {
-                    0
-                })
-            }
-            _ => None,
-        }
-    }
-
-    /// Is the value other than 0?
-    fn truth(&mut self, value: Term, assumed: &[(Term, bool)]) -> Option<bool> {
-        let (condition, turned) = self.terms.condition(value);
-        if let Some(constant) = self.terms.constant(condition) {
-            return Some((constant != 0) != turned);
-        }
-        let known = assumed.iter().find(|(known, _)| *known == condition)?;
-        Some(known.1 != turned)
-    }
-
-    /// Remembers what a way of a branch tells.
-    fn assume(&mut self, path: &mut Path, side: Side, inst: Inst, way: usize) {
-        if !matches!(
-            self.func(side).dfg.insts[inst],
-            InstructionData::Brif { .. }
-        ) {
-            return;
-        }
-        let argument = self.args(side, inst)[0];
-        let (condition, turned) = self.terms.condition(argument);
-        path.learn(condition, (way == 0) != turned);
-    }
-
-    fn ways(&self, side: Side, inst: Inst) -> usize {
-        let dfg = &self.func(side).dfg;
-        let data = &dfg.insts[inst];
-        data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)
-            .len()
-    }
-
-    /// What a load or store says, and what it stores.
-    fn access(&mut self, memory: &Memory, side: Side, inst: Inst) -> Step<(Access, Option<Term>)> {
-        let said = opcodes::access(self.func(side), inst).ok_or(Reason::Shape("an access"))?;
-        let opcodes::Access { ty, flags, .. } = said;
-        let args = self.args(side, inst);
-        let (value, address) = match args[..] {
-            [address] if !said.writes => (None, address),
-            // Of a value that is wider than its bytes in memory, the low ones.
-            [value, address] if said.writes => (Some(self.terms.bits(value, 0, ty)), address),
-            _ => return Err(Reason::Shape("an access").into()),
-        };
-        let place = self.place(memory, address, said.offset.into(), ty, flags)?;
-        let untainted = place
-            .root
-            .is_some_and(|root| self.terms.taint(root).is_empty());
-        let access = Access {
-            place,
-            ty,
-            order: flags.endianness(self.target.endianness),
-            readonly: flags.readonly(),
-            foreign: flags.readonly()
-                && untainted
-                && place
-                    .class
-                    .is_some_and(|class| !self.regions.is_stored(class)),
-        };
-        Ok((access, value))
-    }
-
-    fn place(
-        &mut self,
-        memory: &Memory,
-        address: Term,
-        offset: i64,
-        ty: Type,
-        flags: MemFlagsData,
-    ) -> Step<Place> {
-        let (root, by) = self.terms.base(address);
-        let address_type = self.terms.ty(root);
-        let start = super::terms::sign_extend(by.wrapping_add(offset) as u64, address_type);
-        let range = (!ty.is_dynamic_vector()).then(|| (start, ty.bytes()));
-        let place = Place {
-            root: Some(root),
-            range,
-            class: self.regions.class(flags),
-        };
-        if let super::terms::Node::Slot(slot) = *self.terms.node(root)
-            && !self.slots_are_left
-        {
-            let size = i64::from(self.terms.slot_size(slot));
-            let inside = range.is_some_and(|(start, bytes)| {
-                start >= 0 && start.saturating_add(bytes.into()) <= size
-            });
-            if !inside {
-                self.slots_are_left = true;
-                return Err(Stopped::Restart);
-            }
-        }
-        if range.is_none() && !memory.is_private(&self.terms, &place) {
-            return Ok(Place {
-                root: None,
-                ..place
-            });
-        }
-        Ok(place)
-    }
-
-    /// Gives a term to the result of a load, given the bytes that it found.
-    fn loaded(&mut self, side: Side, inst: Inst, bytes: Term) {
-        let func = self.func(side);
-        let result = func.dfg.first_result(inst);
-        let ty = func.dfg.value_type(result);
-        let opcode = func.dfg.insts[inst].opcode();
-        let unary = |opcode| InstructionData::Unary {
-            opcode,
-            arg: Value::from_u32(0),
-        };
-        let value = match kind(opcode) {
-            Kind::Load(Reading::Unsigned(_)) => {
-                let args = SmallVec::from_slice(&[bytes]);
-                self.terms.op(unary(Opcode::Uextend), 0, ty, args)
-            }
-            Kind::Load(Reading::Signed(_)) => {
-                let args = SmallVec::from_slice(&[bytes]);
-                self.terms.op(unary(Opcode::Sextend), 0, ty, args)
-            }
-            Kind::Load(Reading::Parts) => {
-                let args = SmallVec::from_slice(&[bytes]);
-                self.terms.op(unary(opcode), 0, ty, args)
-            }
-            _ => bytes,
-        };
-        self.set(side, result, value);
-    }
-
-    /// An access that one side makes, and nobody sees.
-    fn access_alone(&mut self, path: &mut Path, side: Side, inst: Inst) -> Step<()> {
-        let (access, value) = self.access(&path.memory, side, inst)?;
-        match value {
-            Some(value) => {
-                path.memory
-                    .store_alone(&mut self.terms, side, &access, value);
-            }
-            None => self.load(path, side, inst, &access),
-        }
-        Ok(())
-    }
-
-    fn load(&mut self, path: &mut Path, side: Side, inst: Inst, access: &Access) {
-        let is_free = opcodes::access(self.func(side), inst)
-            .is_some_and(|said| said.flags.can_move() && said.trap.is_none());
-        if !is_free {
-            path.memory.account(&self.terms, side, access.place, None);
-        }
-        let bytes = match self.shared_pointer(side, inst) {
-            Some(shared) => shared,
-            None => path.memory.load(&mut self.terms, side, access),
-        };
-        self.loaded(side, inst, bytes);
-    }
-
-    /// The term of a load of which the policy says that it always gives the
-    /// same pointer.
-    fn shared_pointer(&mut self, side: Side, inst: Inst) -> Option<Term> {
-        let func = self.func(side);
-        let InstructionData::Load {
-            opcode: Opcode::Load,
-            arg,
-            flags,
-            offset,
-        } = func.dfg.insts[inst]
-        else {
-            return None;
-        };
-        let flags = func.dfg.mem_flags[flags];
-        let region = func.dfg.alias_regions[flags.alias_region()?].user_id;
-        let address = self.term(side, arg);
-        let (_, by) = self.terms.base(address);
-        let offset = by.wrapping_add(offset.into());
-        if !flags.readonly() || !flags.notrap() || !self.policy.is_shared_pointer(region, offset) {
-            return None;
-        }
-        let ty = func.dfg.value_type(func.dfg.first_result(inst));
-        Some(self.terms.shared(region, offset, ty))
-    }
-}
-
-/// Who goes on.
-impl Walk<'_> {
-    fn decide(&mut self, path: &Path, stops: Stops) -> Step<Decision> {
-        match stops {
-            [Stop::Meeting(x), Stop::Meeting(y)] => Ok(Decision::Pass(self.pass_meetings(x, y))),
-            [Stop::Meeting(x), Stop::At(inst)] => {
-                if self.goes_before(path, Side::Result, inst, x)? {
-                    return Ok(Decision::Alone(Side::Result));
-                }
-                Ok(Decision::Pass([true, false]))
-            }
-            [Stop::At(inst), Stop::Meeting(y)] => {
-                if self.goes_before(path, Side::Original, inst, y)? {
-                    return Ok(Decision::Alone(Side::Original));
-                }
-                Ok(Decision::Pass([false, true]))
-            }
-            [Stop::At(x), Stop::At(y)] => self.decide_at(path, x, y),
-        }
-    }
-
-    /// Which of two meetings is left.
-    fn pass_meetings(&self, x: Block, y: Block) -> [bool; 2] {
-        let [original, result] = self.bodies;
-        if x == y {
-            return [true, true];
-        }
-        let known = |body: &Body<'_>, block: Block| {
-            body.func.dfg.block_is_valid(block) && body.is_merge(block)
-        };
-        match (known(result, x), known(original, y)) {
-            (false, false) => return [true, true],
-            (false, true) => return [true, false],
-            (true, false) => return [false, true],
-            (true, true) => {}
-        }
-        if original.rank(x) < original.rank(y) {
-            [true, false]
-        } else {
-            [false, true]
-        }
-    }
-
-    /// Does an access of `side` come before the other side leaves the meeting at
-    /// which it stands? Only an access that nobody sees can.
-    ///
-    /// It does, unless the other side is about to make it (or what it is a copy
-    /// of) in that very block, and this side has no such meeting in front of it.
-    fn goes_before(&mut self, path: &Path, side: Side, inst: Inst, meeting: Block) -> Step<bool> {
-        let (body, other) = (
-            self.bodies[side as usize],
-            self.bodies[side.other() as usize],
-        );
-        let is_there = match other.block_of(inst) {
-            Some(block) => block == meeting,
-            // What only the result has may be a copy of what is there.
-            None => side == Side::Result,
-        };
-        let comes_there = body.func.dfg.block_is_valid(meeting)
-            && body.is_merge(meeting)
-            && body.block_of(inst).is_some_and(|block| {
-                let mut ways = body.destinations(block).iter();
-                body.rank(block) < body.rank(meeting)
-                    || ways.any(|way| way.block(&body.func.dfg.value_lists) == meeting)
-            });
-        if is_there && !comes_there {
-            return Ok(false);
-        }
-        Ok(matches!(self.look(path, side, inst)?, What::Access(..)))
-    }
-
-    fn look(&mut self, path: &Path, side: Side, inst: Inst) -> Step<What> {
-        let func = self.func(side);
-        match kind(func.dfg.insts[inst].opcode()) {
-            Kind::Load(_) | Kind::Store(_) => {
-                let (access, value) = self.access(&path.memory, side, inst)?;
-                let trap = opcodes::access(func, inst).and_then(|access| access.trap);
-                let memory = &path.memory;
-                let safe =
-                    trap.is_none() || memory.is_accessible(&self.terms, &access, value.is_some());
-                let private = memory.is_private(&self.terms, &access.place);
-                if safe && (private || !self.regions.is_asynchronous(access.place.class)) {
-                    Ok(What::Access(access, value))
-                } else {
-                    Ok(What::Event)
-                }
-            }
-            Kind::Branch | Kind::Switch => Ok(What::Branch),
-            _ => Ok(What::Event),
-        }
-    }
-
-    fn decide_at(&mut self, path: &Path, x: Inst, y: Inst) -> Step<Decision> {
-        let mine = self.look(path, Side::Original, x)?;
-        let theirs = self.look(path, Side::Result, y)?;
-        match (mine, theirs) {
-            (What::Access(a, stored), What::Access(b, other)) => {
-                let same = a.place == b.place && a.ty == b.ty && a.order == b.order;
-                match (stored, other) {
-                    (Some(value), Some(other))
-                        if same && value == other && !self.is_another(x, y) =>
-                    {
-                        Ok(Decision::StoreBoth)
-                    }
-                    _ if x == y => Ok(Decision::Both),
-                    _ => Ok(Decision::Alone(self.first_of(x, y))),
-                }
-            }
-            (What::Access(..), _) => Ok(Decision::Alone(Side::Original)),
-            (_, What::Access(..)) => Ok(Decision::Alone(Side::Result)),
-            (What::Branch, What::Branch) => self.decide_branches(x, y),
-            (What::Branch, What::Event) => Ok(Decision::Fork(Side::Original)),
-            (What::Event, What::Branch) => Ok(Decision::Fork(Side::Result)),
-            (What::Event, What::Event) => Ok(Decision::Match),
-        }
-    }
-
-    /// Is the store `y` of the result rather one that the original comes to
-    /// later, and `x` one that the result does not have?
-    fn is_another(&self, x: Inst, y: Inst) -> bool {
-        let gone = self.bodies[Side::Result as usize].block_of(x).is_none();
-        x != y && gone && self.is_ahead(Side::Original, y, x)
-    }
-
-    /// Which of two accesses comes first: one that the other side does not
-    /// have, or the one that the other side has left behind.
-    fn first_of(&self, x: Inst, y: Inst) -> Side {
-        if !self.is_ahead(Side::Result, x, y) {
-            return Side::Original;
-        }
-        if self.is_ahead(Side::Original, y, x) {
-            return Side::Original;
-        }
-        Side::Result
-    }
-
-    /// Does `side`, which stands at `at`, come to `inst` in the same block?
-    fn is_ahead(&self, side: Side, inst: Inst, at: Inst) -> bool {
-        let body = self.bodies[side as usize];
-        let here = body.block_of(at);
-        here.is_some() && body.block_of(inst) == here && body.func.layout.pp_cmp(at, inst).is_lt()
-    }
-
-    fn decide_branches(&mut self, x: Inst, y: Inst) -> Step<Decision> {
-        let mine = self.args(Side::Original, x)[0];
-        let theirs = self.args(Side::Result, y)[0];
-        let opcode = |side: Side, inst: Inst| self.func(side).dfg.insts[inst].opcode();
-        let same_kind = opcode(Side::Original, x) == opcode(Side::Result, y)
-            && self.ways(Side::Original, x) == self.ways(Side::Result, y);
-        if same_kind {
-            if opcode(Side::Original, x) == Opcode::BrTable {
-                if mine == theirs {
-                    return Ok(Decision::Branch { turned: false });
-                }
-            } else {
-                let (a, turned) = self.terms.condition(mine);
-                let (b, other) = self.terms.condition(theirs);
-                if a == b {
-                    return Ok(Decision::Branch {
-                        turned: turned != other,
-                    });
-                }
-            }
-        }
-        let [original, result] = self.bodies;
-        if original.block_of(y).is_none() || self.is_ahead(Side::Original, y, x) {
-            return Ok(Decision::Fork(Side::Result));
-        }
-        if result.block_of(x).is_none() {
-            return Ok(Decision::Fork(Side::Original));
-        }
-        Err(Reason::Condition.into())
-    }
-}
-
-/// What both sides do.
-impl Walk<'_> {
-    /// Compares two things that can be observed; do both functions go on?
-    fn matched(&mut self, path: &mut Path, x: Inst, y: Inst, paths: &mut Vec<Path>) -> Step<bool> {
-        let (mine, theirs) = (
-            self.func(Side::Original).dfg.insts[x],
-            self.func(Side::Result).dfg.insts[y],
-        );
-        if mine.opcode() != theirs.opcode() {
-            return Err(Reason::Event.into());
-        }
-        self.same_tags(x, y)?;
-        if path.memory.settle_loads() {
-            return Err(Reason::InventedLoad.into());
-        }
-        match kind(mine.opcode()) {
-            Kind::Load(_) | Kind::Store(_) => self.match_accesses(path, x, y)?,
-            Kind::PureOrTrap => {
-                self.same_shape(x, y)?;
-                self.same_arguments(x, y)?;
-                self.trap_point(path)?;
-                self.pure(Side::Original, x)?;
-                self.pure(Side::Result, y)?;
-            }
-            Kind::ConditionalTrap => {
-                self.same_shape(x, y)?;
-                self.same_arguments(x, y)?;
-                self.trap_point(path)?;
-                let argument = self.args(Side::Original, x)[0];
-                let (condition, turned) = self.terms.condition(argument);
-                let holds = mine.opcode() == Opcode::Trapz;
-                path.learn(condition, holds != turned);
-            }
-            Kind::Call => self.match_calls(path, x, y)?,
-            Kind::TryCall => {
-                self.match_try_calls(path, x, y, paths)?;
-                return Ok(false);
-            }
-            Kind::Barrier => {
-                self.same_shape(x, y)?;
-                self.same_arguments(x, y)?;
-                self.all_memory_is_seen(path, x)?;
-                path.memory
-                    .forget_changed(&self.terms, &Classes::All, SlotSet::default());
-                self.new_results(path, x, y)?;
-            }
-            Kind::Return => {
-                self.same_arguments(x, y)?;
-                self.ends(path)?;
-                return Ok(false);
-            }
-            Kind::TailCall => {
-                self.same_callee(&mine, &theirs)?;
-                self.same_arguments(x, y)?;
-                self.ends(path)?;
-                return Ok(false);
-            }
-            Kind::Trap => {
-                self.same_shape(x, y)?;
-                self.trap_point(path)?;
-                return Ok(false);
-            }
-            Kind::Pure | Kind::Nothing | Kind::Jump | Kind::Branch | Kind::Switch => {
-                return Err(Reason::Event.into());
-            }
-        }
-        Ok(true)
-    }
-
-    /// An access that may trap, or that the world sees at any time.
-    fn match_accesses(&mut self, path: &mut Path, x: Inst, y: Inst) -> Step<()> {
-        let (mine, value) = self.access(&path.memory, Side::Original, x)?;
-        let (theirs, other) = self.access(&path.memory, Side::Result, y)?;
-        let trap = |side: Side, inst: Inst| -> Option<TrapCode> {
-            opcodes::access(self.func(side), inst)?.trap
-        };
-        let (code, other_code) = (trap(Side::Original, x), trap(Side::Result, y));
-        if mine.place != theirs.place
-            || mine.ty != theirs.ty
-            || mine.order != theirs.order
-            || code != other_code
-        {
-            return Err(Reason::Event.into());
-        }
-        if value != other {
-            return Err(Reason::Arguments.into());
-        }
-        if code.is_some() {
-            self.trap_point(path)?;
-        }
-        let asynchronous = self.regions.is_asynchronous(mine.place.class)
-            && !path.memory.is_private(&self.terms, &mine.place);
-        match value {
-            Some(value) => path.memory.store_both(&mut self.terms, &mine, value),
-            None if asynchronous => {
-                let escaped = path.memory.escaped;
-                let bytes = self.terms.leaf(mine.ty, escaped, None);
-                self.loaded(Side::Original, x, bytes);
-                self.loaded(Side::Result, y, bytes);
-            }
-            None => {
-                self.load(path, Side::Original, x, &mine);
-                self.load(path, Side::Result, y, &theirs);
-            }
-        }
-        Ok(())
-    }
-
-    fn match_calls(&mut self, path: &mut Path, x: Inst, y: Inst) -> Step<()> {
-        let (effect, mapped) = self.enter_callee(path, x, y)?;
-        path.memory
-            .forget_changed(&self.terms, &effect.writes, mapped);
-        self.new_results(path, x, y)
-    }
-
-    fn match_try_calls(
-        &mut self,
-        path: &mut Path,
-        x: Inst,
-        y: Inst,
-        paths: &mut Vec<Path>,
-    ) -> Step<()> {
-        let (effect, mapped) = self.enter_callee(path, x, y)?;
-        self.same_handlers(x, y)?;
-        for way in (0..self.ways(Side::Original, x)).rev() {
-            let mut fork = path.clone();
-            // The normal way is the last one of the table.
-            let normal = way + 1 == self.ways(Side::Original, x);
-            let changed = if normal {
-                &effect.writes
-            } else {
-                &effect.touches
-            };
-            let memory = &mut fork.memory;
-            memory.forget_changed(&self.terms, changed, mapped);
-            fork.next = [Next::Way(x, way), Next::Way(y, way)];
-            paths.push(fork);
-        }
-        Ok(())
-    }
-
-    /// Compares two calls up to where the callee begins: what it is given, and
-    /// all memory that it or anyone behind it may see.
-    fn enter_callee(&mut self, path: &mut Path, x: Inst, y: Inst) -> Step<(Effect, SlotSet)> {
-        let (original, result) = (self.func(Side::Original), self.func(Side::Result));
-        self.same_callee(&original.dfg.insts[x], &result.dfg.insts[y])?;
-        self.same_arguments(x, y)?;
-        let entries = original.dfg.user_stack_map_entries(x);
-        if entries != result.dfg.user_stack_map_entries(y) {
-            return Err(Reason::StackMap.into());
-        }
-        let taint = self.taint_of_arguments(x);
-        path.memory.escape(taint);
-        let mut effect = Effect::of(original, x, self.policy);
-        if effect.is_opaque() {
-            // Both call the same: what is known of one is true of the other.
-            effect = Effect::of(result, y, self.policy);
-        }
-        let mapped = entries
-            .unwrap_or_default()
-            .iter()
-            .fold(SlotSet::default(), |all, entry| {
-                all.and(SlotSet::of(entry.slot))
-            });
-        let seen = path
-            .memory
-            .visible(&self.terms, |class| effect.reads.has(class), mapped);
-        if seen.is_some() {
-            return Err(Reason::MemoryAtCall.into());
-        }
-        if effect.may_end {
-            self.trap_point(path)?;
-        }
-        Ok((effect, mapped))
-    }
-
-    /// Whoever handles a trap here sees the same memory.
-    fn trap_point(&mut self, path: &Path) -> Step<()> {
-        let regions = self.regions;
-        let seen = path.memory.visible(
-            &self.terms,
-            |class| regions.survives_trap(class),
-            SlotSet::default(),
-        );
-        match seen {
-            Some(_) => Err(Reason::MemoryAtTrap.into()),
-            None => Ok(()),
-        }
-    }
-
-    fn all_memory_is_seen(&mut self, path: &mut Path, inst: Inst) -> Step<()> {
-        let taint = self.taint_of_arguments(inst);
-        path.memory.escape(taint);
-        let seen = path
-            .memory
-            .visible(&self.terms, |_| true, SlotSet::default());
-        match seen {
-            Some(_) => Err(Reason::MemoryAtBarrier.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Both functions end, and their frames with them.
-    fn ends(&mut self, path: &Path) -> Step<()> {
-        let memory = &path.memory;
-        let in_frame = |place: &Place| {
-            let slot = place.root.and_then(|root| self.terms.within(root));
-            slot.is_some() && !self.slots_are_left
-        };
-        if !memory.differences.iter().all(in_frame) {
-            return Err(Reason::MemoryAtEnd.into());
-        }
-        if !memory.ahead.iter().all(|(place, _)| in_frame(place)) {
-            return Err(Reason::InventedStore.into());
-        }
-        Ok(())
-    }
-
-    /// The slots whose addresses an instruction hands to the outside: by its
-    /// arguments, and by what an exception table hands to the unwinder.
-    fn taint_of_arguments(&mut self, inst: Inst) -> SlotSet {
-        let dfg = &self.func(Side::Original).dfg;
-        let mut values: SmallVec<[Value; 8]> = dfg.inst_args(inst).iter().copied().collect();
-        if let Some(table) = dfg.insts[inst].exception_table() {
-            for item in dfg.exception_tables[table].items() {
-                if let ExceptionTableItem::Context(value) = item {
-                    values.push(value);
-                }
-            }
-        }
-        let mut taint = SlotSet::default();
-        for value in values {
-            let term = self.term(Side::Original, value);
-            taint = taint.and(self.terms.taint(term));
-        }
-        taint
-    }
-
-    fn same_shape(&mut self, x: Inst, y: Inst) -> Step<()> {
-        if self.shape(Side::Original, x)? == self.shape(Side::Result, y)? {
-            Ok(())
-        } else {
-            Err(Reason::Event.into())
-        }
-    }
-
-    fn same_arguments(&mut self, x: Inst, y: Inst) -> Step<()> {
-        if self.args(Side::Original, x) == self.args(Side::Result, y) {
-            Ok(())
-        } else {
-            Err(Reason::Arguments.into())
-        }
-    }
-
-    fn same_callee(&self, mine: &InstructionData, theirs: &InstructionData) -> Step<()> {
-        let callee = |data: &InstructionData, dfg: &crate::ir::DataFlowGraph| match *data {
-            InstructionData::Call { func_ref, .. } | InstructionData::TryCall { func_ref, .. } => {
-                (Some(func_ref), None)
-            }
-            InstructionData::CallIndirect { sig_ref, .. } => (None, Some(sig_ref)),
-            InstructionData::TryCallIndirect { exception, .. } => {
-                (None, Some(dfg.exception_tables[exception].signature()))
-            }
-            _ => (None, None),
-        };
-        let a = callee(mine, &self.func(Side::Original).dfg);
-        let b = callee(theirs, &self.func(Side::Result).dfg);
-        if a == b && a != (None, None) {
-            Ok(())
-        } else {
-            Err(Reason::Event.into())
-        }
-    }
-
-    /// The same exceptions go to the same ways.
-    fn same_handlers(&mut self, x: Inst, y: Inst) -> Step<()> {
-        let mine = self.handlers(Side::Original, x);
-        let theirs = self.handlers(Side::Result, y);
-        let target = |side: Side, inst: Inst, way: usize| {
-            let dfg = &self.func(side).dfg;
-            let data = &dfg.insts[inst];
-            let calls = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables);
-            calls[way].block(&dfg.value_lists)
-        };
-        // Whoever takes the address of a handler's block means that block.
-        let same_blocks = !self.names_handler
-            || (0..self.ways(Side::Original, x).min(self.ways(Side::Result, y)))
-                .all(|way| target(Side::Original, x, way) == target(Side::Result, y, way));
-        if mine.is_some() && mine == theirs && same_blocks {
-            Ok(())
-        } else {
-            Err(Reason::Handlers.into())
-        }
-    }
-
-    /// The items of an exception table: their tags, or the contexts in between.
-    fn handlers(&mut self, side: Side, inst: Inst) -> Option<Vec<(u8, u32, Option<Term>)>> {
-        let dfg = &self.func(side).dfg;
-        let table = &dfg.exception_tables[dfg.insts[inst].exception_table()?];
-        let items = table.items().map(|item| match item {
-            ExceptionTableItem::Tag(tag, _) => (0, tag.as_u32(), None),
-            ExceptionTableItem::Default(_) => (1, 0, None),
-            ExceptionTableItem::Context(value) => (2, 0, Some(self.term(side, value))),
-        });
-        Some(items.collect())
-    }
-
-    fn same_tags(&self, x: Inst, y: Inst) -> Step<()> {
-        let tags = |side: Side, inst: Inst| self.func(side).debug_tags.get(inst);
-        if tags(Side::Original, x) == tags(Side::Result, y) {
-            Ok(())
-        } else {
-            Err(Reason::DebugTags.into())
-        }
-    }
-
-    /// Both get the same from outside.
-    fn new_results(&mut self, path: &Path, x: Inst, y: Inst) -> Step<()> {
-        let (original, result) = (self.func(Side::Original), self.func(Side::Result));
-        let mine = original.dfg.inst_results(x);
-        let theirs = result.dfg.inst_results(y);
-        if mine.len() != theirs.len() {
-            return Err(Reason::Event.into());
-        }
-        for (a, b) in mine.iter().zip(theirs) {
-            let ty = original.dfg.value_type(*a);
-            let term = self.terms.leaf(ty, path.memory.escaped, None);
-            self.set(Side::Original, *a, term);
-            self.set(Side::Result, *b, term);
-        }
-        Ok(())
-    }
 }

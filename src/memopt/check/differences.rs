@@ -1,0 +1,192 @@
+//! Where the memories of both runs may differ.
+
+use super::calls::Class;
+use super::facts::Purpose;
+use super::memory::{Memory, Side};
+use super::place::{Access, Place, are_compatible, distance};
+use super::terms::{Node, SlotSet, Terms};
+use crate::ir::{Endianness, Type};
+use alloc::vec::Vec;
+
+/// Differences that are kept apart. Beyond it those of one class become one.
+const MAX_DIFFERENCES: usize = 48;
+
+impl Memory {
+    /// May the memories differ there?
+    pub fn differs_at(&self, terms: &Terms, place: &Place) -> bool {
+        let mut differences = self.differences.iter();
+        differences.any(|difference| self.may_overlap(terms, difference, place))
+    }
+
+    /// Closes differences in which both memories are known to hold the same.
+    pub fn close_equal(&mut self, terms: &mut Terms, order: Endianness) {
+        let mut differences = core::mem::take(&mut self.differences);
+        for at in (0..differences.len()).rev() {
+            let place = differences[at];
+            let bits = place.range.map_or(0, |(_, bytes)| 8 * bytes);
+            let Some(ty) = Type::int(bits as u16).filter(|_| place.root.is_some() && bits <= 128)
+            else {
+                continue;
+            };
+            let access = Access {
+                place,
+                ty,
+                order,
+                readonly: false,
+                foreign: false,
+            };
+            // The difference itself does not count: what is known of each
+            // memory by itself does.
+            self.differences = differences.clone();
+            let mine = self.known(terms, Side::Original, &access, Purpose::Store);
+            let theirs = self.known(terms, Side::Result, &access, Purpose::Store);
+            let same = mine.iter().find(|value| theirs.contains(value));
+            if let Some(value) = same {
+                self.escape(terms.taint(*value));
+                differences.remove(at);
+            }
+        }
+        self.differences = differences;
+    }
+
+    /// From now on the memories may differ there. Is that new?
+    pub fn open(&mut self, terms: &mut Terms, place: Place) -> bool {
+        let place = lasting(terms, place);
+        let mut differences = core::mem::take(&mut self.differences);
+        let is_new = self.add_place(terms, &mut differences, place);
+        self.differences = differences;
+        is_new
+    }
+
+    /// Adds a place to those in which something differs. Is that new?
+    pub fn add_place(&mut self, terms: &Terms, places: &mut Vec<Place>, place: Place) -> bool {
+        if places.iter().any(|old| self.has_all(terms, old, &place)) {
+            return false;
+        }
+        places.retain(|old| !self.has_all(terms, &place, old));
+        places.push(place);
+        if places.len() > MAX_DIFFERENCES {
+            self.forgot = true;
+            merge(terms, places);
+        }
+        true
+    }
+
+    /// Does `outer`, as a difference, say all that `inner` says?
+    pub fn has_all(&self, terms: &Terms, outer: &Place, inner: &Place) -> bool {
+        let classes = outer.class.is_none() || outer.class == inner.class;
+        match (outer.root, outer.range) {
+            (None, _) => classes && !self.is_private(terms, inner),
+            (Some(root), None) => {
+                let slot = terms.within(root);
+                classes && slot.is_some() && slot == inner.root.and_then(|root| terms.within(root))
+            }
+            (Some(_), Some(_)) => classes && self.position_in(terms, outer, inner).is_some(),
+        }
+    }
+
+    /// Both memories are equal in all bytes of `place`.
+    pub fn close(&mut self, terms: &Terms, place: &Place) {
+        self.differences = self.without(terms, &self.differences, place);
+    }
+
+    /// What is left of `places` outside of `place`.
+    pub fn without(&self, terms: &Terms, places: &[Place], place: &Place) -> Vec<Place> {
+        let mut left = Vec::with_capacity(places.len());
+        for difference in places {
+            self.outside_of(terms, *difference, place, &mut left);
+        }
+        left
+    }
+
+    /// Keeps what lies outside of `place`.
+    fn outside_of(&self, terms: &Terms, difference: Place, place: &Place, left: &mut Vec<Place>) {
+        let mut whole = difference;
+        if let (Some(root), None) = (whole.root, whole.range)
+            && let Node::Slot(slot) = *terms.node(root)
+        {
+            whole.range = Some((0, terms.slot_size(slot)));
+        }
+        let one_memory = are_compatible(whole.class, place.class) || self.is_private(terms, place);
+        let (Some(root), Some((at, size)), Some((start, bytes))) =
+            (whole.root, whole.range, place.range)
+        else {
+            left.push(difference);
+            return;
+        };
+        if Some(root) != place.root || !one_memory {
+            left.push(difference);
+            return;
+        }
+        let distance = distance(terms, root, at, start);
+        let before = distance.clamp(0, size.into()) as u32;
+        let behind = (distance + i64::from(bytes)).clamp(0, size.into()) as u32;
+        if before == behind {
+            left.push(difference);
+            return;
+        }
+        for (from, to) in [(0, before), (behind, size)] {
+            if from < to {
+                left.push(Place {
+                    range: Some((at.wrapping_add(from.into()), to - from)),
+                    ..whole
+                });
+            }
+        }
+    }
+
+    /// Would a difference in a private slot come to be seen, if the outside knew
+    /// these slots as well?
+    pub fn would_expose(&self, terms: &Terms, escaped: SlotSet) -> bool {
+        self.differences.iter().any(|difference| {
+            let slot = difference.root.and_then(|root| terms.within(root));
+            slot.is_some_and(|slot| !self.escaped.has(slot) && escaped.has(slot))
+        })
+    }
+
+    /// A difference that someone sees who looks at all memory for which
+    /// `looks` is true, and at `slots`.
+    pub fn visible(
+        &self,
+        terms: &Terms,
+        looks: impl Fn(Option<Class>) -> bool,
+        slots: SlotSet,
+    ) -> Option<Place> {
+        let mut differences = self.differences.iter();
+        let seen = differences.find(|difference| {
+            let taint = difference.root.map(|root| terms.taint(root));
+            let mapped = !slots.is_empty() && taint.is_none_or(|taint| slots.may_share(taint));
+            mapped || (!self.is_private(terms, difference) && looks(difference.class))
+        });
+        seen.copied()
+    }
+}
+
+/// A place with a name that can last.
+fn lasting(terms: &mut Terms, mut place: Place) -> Place {
+    if let Some(root) = place.root
+        && let Some(slot) = terms.within(root)
+        && !matches!(terms.node(root), Node::Slot(_))
+    {
+        // Somewhere in a slot; its name may not live long.
+        let ty = terms.ty(root);
+        place.root = Some(terms.slot(slot, ty));
+        place.range = None;
+    }
+    place
+}
+
+/// Makes one place of all those in a class.
+fn merge(terms: &Terms, places: &mut Vec<Place>) {
+    for place in core::mem::take(places) {
+        let slot = place.root.and_then(|root| terms.within(root));
+        let wide = Place {
+            root: place.root.filter(|_| slot.is_some()),
+            range: None,
+            class: place.class,
+        };
+        if !places.contains(&wide) {
+            places.push(wide);
+        }
+    }
+}

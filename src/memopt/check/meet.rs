@@ -1,0 +1,382 @@
+//! The meeting of two states, see [`super::state`].
+
+use super::ledger::{Entry, MAX_AHEAD};
+use super::memory::{Memory, Side};
+use super::pending::Store;
+use super::place::Place;
+use super::state::State;
+use super::terms::{Node, SlotSet, Term, Terms};
+use crate::FxHashMap;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// How deep two terms are looked into, to see whether they are the same.
+const MAX_SEARCH: u8 = 6;
+
+/// Two states that are being met: `mine`, which becomes the result, and
+/// `theirs`.
+pub struct Meeting<'t> {
+    /// The terms of both.
+    pub terms: &'t mut Terms,
+    /// What each leaf of the first state stands for in the second.
+    names: FxHashMap<Term, Term>,
+    /// What each pair of terms has become.
+    pairs: FxHashMap<(Term, Term), Term>,
+    /// The same pairs, in the order in which they came.
+    log: Vec<(Term, Term)>,
+    /// What terms of the second state are called in the result.
+    imports: FxHashMap<Term, Term>,
+    /// Is the result more general than the first state?
+    pub changed: bool,
+}
+
+impl<'t> Meeting<'t> {
+    /// Nothing has met yet.
+    pub fn new(terms: &'t mut Terms) -> Self {
+        Self {
+            terms,
+            names: FxHashMap::default(),
+            pairs: FxHashMap::default(),
+            log: Vec::new(),
+            imports: FxHashMap::default(),
+            changed: false,
+        }
+    }
+}
+
+impl Meeting<'_> {
+    /// What both states call the same keeps its name: a fact or a pending store
+    /// may know it by that.
+    pub fn keep_common_names(&mut self, mine: &State, theirs: &State) {
+        for side in Side::BOTH {
+            let both = mine.values[side as usize].iter();
+            for ((_, x), (_, y)) in both.zip(&theirs.values[side as usize]) {
+                if x == y {
+                    self.meet(*x, *y);
+                }
+            }
+            let stores = mine.memory.pending.stores[side as usize].iter();
+            let others = &theirs.memory.pending.stores[side as usize];
+            for store in stores.filter(|store| others.contains(store)) {
+                self.meet(store.value, store.value);
+                if let Some(root) = store.place.root {
+                    self.meet(root, root);
+                }
+            }
+        }
+    }
+
+    /// The pair that met after so many others.
+    pub fn pair(&self, at: usize) -> Option<(Term, Term)> {
+        self.log.get(at).copied()
+    }
+
+    /// The generalization of a pair. The first term is not high.
+    pub fn meet(&mut self, mine: Term, theirs: Term) -> Term {
+        if let Some(known) = self.pairs.get(&(mine, theirs)) {
+            return *known;
+        }
+        let met = self.generalize(mine, theirs);
+        self.pairs.insert((mine, theirs), met);
+        self.log.push((mine, theirs));
+        self.imports.entry(theirs).or_insert(met);
+        met
+    }
+
+    fn generalize(&mut self, mine: Term, theirs: Term) -> Term {
+        if self.terms.ty(mine) != self.terms.ty(theirs) {
+            return self.new_leaf(mine, theirs);
+        }
+        match (
+            self.terms.node(mine).clone(),
+            self.terms.node(theirs).clone(),
+        ) {
+            (Node::Leaf, _) => {
+                let fits = self.terms.taint(theirs).is_in(self.terms.taint(mine))
+                    && (self.terms.within(mine).is_none()
+                        || self.terms.within(mine) == self.terms.within(theirs));
+                if fits && !self.names.contains_key(&mine) {
+                    self.names.insert(mine, theirs);
+                    return mine;
+                }
+                self.new_leaf(mine, theirs)
+            }
+            (Node::Const(_) | Node::Slot(_) | Node::Shared(..), _) => {
+                if mine == theirs {
+                    return mine;
+                }
+                self.new_leaf(mine, theirs)
+            }
+            (Node::Plus(a, by), Node::Plus(b, other)) if by == other => {
+                let base = self.meet(a, b);
+                self.terms.plus(base, by)
+            }
+            (Node::Bits(a, low), Node::Bits(b, other))
+                if low == other && self.terms.ty(a) == self.terms.ty(b) =>
+            {
+                let ty = self.terms.ty(mine);
+                let whole = self.meet(a, b);
+                self.terms.bits(whole, low, ty)
+            }
+            (Node::Cast(a), Node::Cast(b)) if self.terms.ty(a) == self.terms.ty(b) => {
+                let ty = self.terms.ty(mine);
+                let inner = self.meet(a, b);
+                self.terms.cast(inner, ty)
+            }
+            (Node::Op(skeleton, index, xs), Node::Op(other, other_index, ys))
+                if skeleton == other && index == other_index && self.have_types_of(&xs, &ys) =>
+            {
+                let ty = self.terms.ty(mine);
+                let pairs = xs.iter().zip(&ys);
+                let args: SmallVec<[Term; 3]> = pairs.map(|(x, y)| self.meet(*x, *y)).collect();
+                self.terms.op(skeleton, index, ty, args)
+            }
+            _ => self.new_leaf(mine, theirs),
+        }
+    }
+
+    fn have_types_of(&self, xs: &[Term], ys: &[Term]) -> bool {
+        let mut pairs = xs.iter().zip(ys);
+        pairs.all(|(x, y)| self.terms.ty(*x) == self.terms.ty(*y))
+    }
+
+    fn new_leaf(&mut self, mine: Term, theirs: Term) -> Term {
+        self.changed = true;
+        let taint = self.terms.taint(mine).and(self.terms.taint(theirs));
+        let within = self.terms.within(mine);
+        let within = within.filter(|_| within == self.terms.within(theirs));
+        self.terms.leaf(self.terms.ty(mine), taint, within)
+    }
+
+    /// Has this pair been met already, or is it a pair of equal constants?
+    pub fn met(&self, mine: Term, theirs: Term) -> Option<Term> {
+        if let Some(known) = self.pairs.get(&(mine, theirs)) {
+            return Some(*known);
+        }
+        (mine == theirs && self.terms.is_closed(mine)).then_some(mine)
+    }
+
+    pub fn memory(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let before = (mine.escaped, mine.hidden, mine.forgot);
+        mine.escape(theirs.escaped);
+        for side in Side::BOTH {
+            let hidden = theirs.hidden[side as usize];
+            mine.hidden[side as usize] = mine.hidden[side as usize].and(hidden);
+        }
+        mine.forgot |= theirs.forgot;
+        self.changed |= before != (mine.escaped, mine.hidden, mine.forgot);
+        self.facts(mine, theirs);
+        self.differences(mine, theirs);
+        self.pending(mine, theirs);
+        self.ledger(mine, theirs);
+    }
+
+    /// Keeps the stores that are the last of both ways; before those, the
+    /// memories of the ways may differ wherever another one is.
+    fn pending(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let mut apart = core::mem::take(&mut mine.pending.apart);
+        let mut more = theirs.pending.apart.clone();
+        for side in Side::BOTH {
+            let stores = core::mem::take(&mut mine.pending.stores[side as usize]);
+            let others = &theirs.pending.stores[side as usize];
+            let (kept, left, others) = self.last_stores(mine, &stores, others);
+            self.changed |= kept != stores;
+            for store in left {
+                mine.add_place(self.terms, &mut apart, store.place);
+            }
+            more.extend(others.iter().map(|store| store.place));
+            mine.pending.stores[side as usize] = kept;
+        }
+        for place in more {
+            let place = self.import_place(place);
+            self.changed |= mine.add_place(self.terms, &mut apart, place);
+        }
+        mine.pending.apart = apart;
+    }
+
+    /// The stores that both have and that may come last, in their order; and
+    /// what either has besides.
+    fn last_stores(
+        &self,
+        memory: &Memory,
+        mine: &[Store],
+        theirs: &[Store],
+    ) -> (Vec<Store>, Vec<Store>, Vec<Store>) {
+        let mut kept: Vec<Option<Store>> = alloc::vec![None; mine.len()];
+        let (mut left, mut others) = (mine.to_vec(), theirs.to_vec());
+        let same = |x: &Store, y: &Store| self.same_store(x, y).is_some();
+        while let Some([x, y]) = memory.last_of_both(self.terms, [&left, &others], same) {
+            let (store, other) = (left.remove(x), others.remove(y));
+            // No two are equal: the later one would have taken the place of the other.
+            let at = mine.iter().position(|old| *old == store);
+            if let Some(at) = at {
+                kept[at] = self.same_store(&store, &other);
+            }
+        }
+        (kept.into_iter().flatten().collect(), left, others)
+    }
+
+    /// Keeps what the result may do on both ways, and what it has done on one.
+    fn ledger(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let (mine, theirs) = (&mut mine.ledger, &theirs.ledger);
+        let spare = core::mem::take(&mut mine.spare);
+        for entry in &spare {
+            let mut theirs = theirs.spare.iter();
+            let same = theirs.find_map(|other| self.same_entry(entry, other));
+            mine.spare.extend(same);
+        }
+        self.changed |= mine.spare != spare;
+        let lost = mine.lost;
+        mine.lost = [lost[0] | theirs.lost[0], lost[1] | theirs.lost[1]];
+        let mut others = theirs.ahead.clone();
+        for entry in &mut mine.ahead {
+            let pair = |other: &Entry| self.same_entry(entry, other);
+            let both = others.iter().enumerate();
+            if let Some((at, same)) = both.filter_map(|(at, x)| Some((at, pair(x)?))).next() {
+                others.swap_remove(at);
+                self.changed |= *entry != same;
+                *entry = same;
+            }
+        }
+        for (place, value) in &others {
+            match self.import_entry(place, *value) {
+                Some(entry) if mine.ahead.len() < MAX_AHEAD => {
+                    self.changed = true;
+                    mine.ahead.push(entry);
+                }
+                // The original makes it under a name that nobody knows.
+                Some(_) | None => mine.lost[usize::from(value.is_some())] = true,
+            }
+        }
+        self.changed |= mine.lost != lost;
+    }
+
+    fn import_entry(&mut self, place: &Place, value: Option<Term>) -> Option<Entry> {
+        let mut terms = place.root.iter().chain(&value);
+        if !terms.all(|term| self.has_name(*term)) {
+            return None;
+        }
+        let root = place.root.map(|root| self.import(root));
+        Some((
+            Place { root, ..*place },
+            value.map(|value| self.import(value)),
+        ))
+    }
+
+    fn same_entry(&self, (place, value): &Entry, (other, stored): &Entry) -> Option<Entry> {
+        let value = match (value, stored) {
+            (Some(x), Some(y)) => Some(self.same_term(*x, *y)?),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        Some((self.same_place(place, other)?, value))
+    }
+
+    /// Are two places one, under the name that the first one has?
+    fn same_place(&self, mine: &Place, theirs: &Place) -> Option<Place> {
+        if mine.range != theirs.range || mine.class != theirs.class {
+            return None;
+        }
+        let root = match (mine.root, theirs.root) {
+            (Some(x), Some(y)) => Some(self.same_term(x, y)?),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        Some(Place { root, ..*mine })
+    }
+
+    fn same_store(&self, mine: &Store, theirs: &Store) -> Option<Store> {
+        let place = self.same_place(&mine.place, &theirs.place)?;
+        let value = self.same_term(mine.value, theirs.value)?;
+        (mine.order == theirs.order).then_some(Store {
+            place,
+            value,
+            ..*mine
+        })
+    }
+
+    /// What a term is called if it is the same on both ways.
+    fn same_term(&self, mine: Term, theirs: Term) -> Option<Term> {
+        self.would_meet(mine, theirs, MAX_SEARCH)
+    }
+
+    fn import_place(&mut self, place: Place) -> Place {
+        let Some(root) = place.root else {
+            return place;
+        };
+        // Nobody can name an address that has no name any more: it is anywhere.
+        let has_name = self.has_name(root) || self.terms.within(root).is_some();
+        Place {
+            root: has_name.then(|| self.import(root)),
+            range: place.range.filter(|_| has_name),
+            ..place
+        }
+    }
+
+    /// Adds the differences of the other way.
+    fn differences(&mut self, mine: &mut Memory, theirs: &Memory) {
+        for place in &theirs.differences {
+            let place = self.import_place(*place);
+            self.changed |= mine.open(self.terms, place);
+        }
+    }
+
+    fn has_name(&self, theirs: Term) -> bool {
+        self.terms.is_closed(theirs) || self.imports.contains_key(&theirs)
+    }
+
+    /// What a term of the other way is called here. It may stand for anything
+    /// on this way.
+    fn import(&mut self, theirs: Term) -> Term {
+        if let Some(known) = self.imports.get(&theirs) {
+            return *known;
+        }
+        let imported = match self.terms.node(theirs).clone() {
+            Node::Const(_) | Node::Slot(_) | Node::Shared(..) => theirs,
+            Node::Plus(base, by) => {
+                let base = self.import(base);
+                self.terms.plus(base, by)
+            }
+            Node::Leaf | Node::Bits(..) | Node::Cast(_) | Node::Op(..) => {
+                let taint: SlotSet = self.terms.taint(theirs);
+                let within = self.terms.within(theirs);
+                self.terms.leaf(self.terms.ty(theirs), taint, within)
+            }
+        };
+        self.imports.insert(theirs, imported);
+        imported
+    }
+
+    /// Keeps the conditions that are known on both ways.
+    pub fn assumed(&mut self, mine: &mut Vec<(Term, bool)>, theirs: &[(Term, bool)]) {
+        let before = core::mem::take(mine);
+        for (condition, holds) in &before {
+            let mut theirs = theirs.iter().filter(|(_, other)| other == holds);
+            let same = theirs.find_map(|(other, _)| self.same_term(*condition, *other));
+            mine.extend(same.map(|condition| (condition, *holds)));
+        }
+        self.changed |= *mine != before;
+    }
+
+    /// What two terms would become, if that takes no new name, looking so deep
+    /// into them.
+    fn would_meet(&self, mine: Term, theirs: Term, depth: u8) -> Option<Term> {
+        if let Some(met) = self.met(mine, theirs) {
+            return Some(met);
+        }
+        let depth = depth.checked_sub(1)?;
+        match (self.terms.node(mine), self.terms.node(theirs)) {
+            (Node::Plus(a, by), Node::Plus(b, other)) if by == other => {
+                (self.would_meet(*a, *b, depth)? == *a).then_some(mine)
+            }
+            (Node::Op(skeleton, index, xs), Node::Op(other, other_index, ys))
+                if skeleton == other && index == other_index =>
+            {
+                let mut pairs = xs.iter().zip(ys);
+                let same = pairs.all(|(x, y)| self.would_meet(*x, *y, depth) == Some(*x));
+                same.then_some(mine)
+            }
+            _ => None,
+        }
+    }
+}

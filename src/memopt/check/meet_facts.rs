@@ -1,0 +1,166 @@
+//! What both of two ways know about memory.
+
+use super::facts::{Fact, MAX_FACTS, narrowed};
+use super::meet::Meeting;
+use super::memory::Memory;
+use super::place::{Place, distance};
+use super::terms::{Term, Terms};
+use crate::FxHashMap;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// The numbers of the facts about each root.
+type ByRoot = FxHashMap<Term, SmallVec<[usize; 4]>>;
+
+impl Meeting<'_> {
+    /// Keeps the facts that hold on both ways.
+    ///
+    /// Two places are one if their roots have met, and what is known to be in
+    /// memory may be the root of others. Each pair of facts whose roots have met
+    /// is looked at once.
+    pub fn facts(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let before = core::mem::take(&mut mine.facts);
+        if !theirs.facts.is_empty() {
+            mine.facts = self.common_facts(&before, &theirs.facts);
+        }
+        let mut both = before.iter().zip(&mine.facts);
+        let same = before.len() == mine.facts.len() && both.all(|(old, new)| is_same(old, new));
+        self.changed |= !same;
+    }
+
+    fn common_facts(&mut self, mine: &[Fact], theirs: &[Fact]) -> Vec<Fact> {
+        let (of_mine, of_theirs) = (by_root(mine), by_root(theirs));
+        for root in mine.iter().filter_map(|fact| fact.place.root) {
+            if self.terms.is_closed(root) {
+                self.meet(root, root);
+            }
+        }
+        let mut met: Vec<Met> = alloc::vec![SmallVec::new(); mine.len()];
+        let mut at = 0;
+        while let Some((root, other)) = self.pair(at) {
+            at += 1;
+            let (Some(mine_here), Some(theirs_here)) = (of_mine.get(&root), of_theirs.get(&other))
+            else {
+                continue;
+            };
+            for index in mine_here {
+                let others = theirs_here.iter().map(|other| &theirs[*other]);
+                self.one_fact(&mine[*index], others, &mut met[*index]);
+            }
+        }
+        in_order(met, mine.len())
+    }
+
+    /// What remains of a fact, given those of the other way about the same root.
+    fn one_fact<'f>(
+        &mut self,
+        fact: &Fact,
+        others: impl Iterator<Item = &'f Fact> + Clone,
+        met: &mut Met,
+    ) {
+        let is_near = |other: &&Fact| fact.sides & other.sides != 0;
+        let others = others.filter(is_near);
+        let mut exact = others
+            .clone()
+            .filter(|other| is_same_shape(self.terms, fact, other));
+        let as_before = |other: &&Fact| self.met(fact.value, other.value) == Some(fact.value);
+        if let Some(other) = exact.clone().find(as_before).or_else(|| exact.next()) {
+            met.extend(self.fact(fact, other));
+            return;
+        }
+        for other in others {
+            if let Some((mine, theirs)) = self.common_bytes(fact, other) {
+                met.extend(self.fact(&mine, &theirs));
+            }
+        }
+    }
+
+    /// Both facts, about the bytes that they share, if those are all of one.
+    fn common_bytes(&mut self, mine: &Fact, theirs: &Fact) -> Option<(Fact, Fact)> {
+        let (root, range) = (mine.place.root?, mine.place.range?);
+        let other_range = theirs.place.range?;
+        let (ty, other_ty) = (self.terms.ty(mine.value), self.terms.ty(theirs.value));
+        let by = distance(self.terms, root, range.0, other_range.0);
+        if by <= 0 && by + i64::from(other_range.1) >= i64::from(range.1) {
+            let theirs = narrowed(self.terms, theirs, range, ty, mine.order)?;
+            return Some((mine.clone(), theirs));
+        }
+        let mine = narrowed(self.terms, mine, other_range, other_ty, theirs.order)?;
+        Some((mine, theirs.clone()))
+    }
+
+    fn fact(&mut self, mine: &Fact, theirs: &Fact) -> Option<Fact> {
+        let root = self.met(mine.place.root?, theirs.place.root?)?;
+        let class = match (mine.place.class, theirs.place.class) {
+            (Some(x), Some(y)) if x != y => return None,
+            (Some(x), Some(_)) => Some(x),
+            (None, _) | (_, None) => None,
+        };
+        let value = self.meet(mine.value, theirs.value);
+        let mut except = mine.except.clone();
+        for class in &theirs.except {
+            if !except.contains(class) {
+                except.push(*class);
+            }
+        }
+        Some(Fact {
+            place: Place {
+                root: Some(root),
+                class,
+                ..mine.place
+            },
+            value,
+            sides: mine.sides & theirs.sides,
+            readonly: mine.readonly | theirs.readonly,
+            outlived: mine.outlived | theirs.outlived,
+            stored: mine.stored & theirs.stored,
+            order: mine.order,
+            except,
+        })
+    }
+}
+
+/// What one fact has become: of a wide one, narrower ones may be left.
+type Met = SmallVec<[Fact; 1]>;
+
+fn by_root(facts: &[Fact]) -> ByRoot {
+    let mut by_root = ByRoot::default();
+    for (index, fact) in facts.iter().enumerate() {
+        if let Some(root) = fact.place.root {
+            by_root.entry(root).or_default().push(index);
+        }
+    }
+    by_root
+}
+
+/// All facts, in the order of those that they come from; more than there were
+/// if there is room.
+fn in_order(met: Vec<Met>, before: usize) -> Vec<Fact> {
+    let mut facts = Vec::with_capacity(before);
+    let mut more = Vec::new();
+    for met in met {
+        let mut met = met.into_iter();
+        facts.extend(met.next());
+        more.extend(met);
+    }
+    for fact in more {
+        if facts.len() < MAX_FACTS && !facts.iter().any(|old| is_same(old, &fact)) {
+            facts.push(fact);
+        }
+    }
+    facts
+}
+
+/// Are two facts about as many bytes, read in the same way?
+fn is_same_shape(terms: &Terms, a: &Fact, b: &Fact) -> bool {
+    a.place.range == b.place.range && terms.ty(a.value) == terms.ty(b.value) && a.order == b.order
+}
+
+fn is_same(a: &Fact, b: &Fact) -> bool {
+    let flags = |fact: &Fact| (fact.sides, fact.readonly, fact.outlived, fact.stored);
+    a.place == b.place
+        && a.value == b.value
+        && a.order == b.order
+        && a.except == b.except
+        && flags(a) == flags(b)
+}
