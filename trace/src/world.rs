@@ -18,10 +18,18 @@ use std::collections::HashMap;
 /// The trap with which the host ends a program.
 pub const HOST_TRAP: u8 = 99;
 
-/// Which region a slot belongs to, by function and slot: what its direct
-/// accesses are tagged with; `None` if they do not agree. A host that is
-/// confined to some regions sees no other slots.
-pub type SlotRegions = HashMap<(usize, u32), Option<u32>>;
+/// Which region a slot belongs to, by function and slot. A host that is confined
+/// to some regions sees no other slots.
+pub type SlotRegions = HashMap<(usize, u32), SlotRegion>;
+
+/// What the direct accesses of a slot are tagged with.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotRegion {
+    /// The region, if they agree.
+    only: Option<u32>,
+    /// Does a trap hide what some of them write?
+    lost_at_trap: bool,
+}
 
 /// Finds the regions of the slots of all functions.
 pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegions {
@@ -30,10 +38,14 @@ pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegi
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
                 if let Some((slot, region)) = tagged_slot_access(func, inst) {
-                    let region = Some(policy.representative(region));
-                    let entry = found.entry((index, slot)).or_insert(region);
-                    if *entry != region {
-                        *entry = None;
+                    let only = Some(policy.representative(region));
+                    let mut names = [region, policy.representative(region)].into_iter();
+                    let lost_at_trap = !names.any(|name| policy.survives_trap(name));
+                    let entry = found.entry((index, slot));
+                    let entry = entry.or_insert(SlotRegion { only, lost_at_trap });
+                    entry.lost_at_trap |= lost_at_trap;
+                    if entry.only != only {
+                        entry.only = None;
                     }
                 }
             }
@@ -67,6 +79,12 @@ fn tagged_slot_access(func: &Function, inst: Inst) -> Option<(u32, u32)> {
             _ => return None,
         }
     }
+}
+
+/// What somebody may look at: homes, and slots by frame and number.
+struct View<'v, 'w> {
+    home: &'v dyn Fn(&World<'w>, usize) -> bool,
+    slot: &'v dyn Fn(&World<'w>, (u32, u32)) -> bool,
 }
 
 /// What a call of the host comes to.
@@ -249,13 +267,17 @@ impl<'a> World<'a> {
 
     /// The memory that is seen after a trap or an uncaught exception.
     pub fn at_trap(&mut self, memory: &Memory) -> Box<Snapshot> {
-        let survives = |world: &Self, home: usize| home == 0 || world.home_survives(home as u32);
+        let survives = |world: &World<'a>, home: usize| home == 0 || world.home_survives(home as u32);
         let heap = self.heap(memory, &|owner| {
             owner
                 .region
                 .is_none_or(|region| self.policy.survives_trap(region))
         });
-        Box::new(self.look_at(memory, &RegionSet::All, &[], &survives, heap))
+        let view = View {
+            home: &survives,
+            slot: &|world, slot| !world.is_lost_at_trap(memory, slot),
+        };
+        Box::new(self.look_at(memory, &view, &[], heap))
     }
 
     fn home_survives(&self, home: u32) -> bool {
@@ -299,12 +321,20 @@ impl<'a> World<'a> {
         if *set == RegionSet::All {
             return true;
         }
+        let region = self.slot_region(memory, (frame, slot));
+        let region = region.and_then(|region| region.only);
+        region.is_some_and(|region| self.contains(set, region as usize))
+    }
+
+    fn slot_region(&self, memory: &Memory, (frame, slot): (u32, u32)) -> Option<SlotRegion> {
         let mut frames = memory.frames.iter();
-        let Some(frame) = frames.find(|f| f.ordinal == frame) else {
-            return false;
-        };
-        let region = self.slot_regions.get(&(frame.function, slot));
-        matches!(region, Some(Some(region)) if self.contains(set, *region as usize))
+        let frame = frames.find(|f| f.ordinal == frame)?;
+        self.slot_regions.get(&(frame.function, slot)).copied()
+    }
+
+    fn is_lost_at_trap(&self, memory: &Memory, slot: (u32, u32)) -> bool {
+        let region = self.slot_region(memory, slot);
+        region.is_some_and(|region| region.lost_at_trap)
     }
 
     /// Is a byte of the heap with this owner in the set?
@@ -333,17 +363,19 @@ impl<'a> World<'a> {
     /// been given `args`. The world remembers the slots that come to light.
     fn look(&mut self, memory: &Memory, set: &RegionSet, args: &[u128]) -> Snapshot {
         let heap = self.heap(memory, &|owner| self.contains_owner(set, owner));
-        let visible = |world: &Self, home| world.contains(set, home);
-        self.look_at(memory, set, args, &visible, heap)
+        let view = View {
+            home: &|world, home| world.contains(set, home),
+            slot: &|world, slot| world.contains_slot(memory, set, slot),
+        };
+        self.look_at(memory, &view, args, heap)
     }
 
-    /// The same, for the homes that `visible` names and the heap as it is given.
+    /// The same, for what `view` names and the heap as it is given.
     fn look_at(
         &mut self,
         memory: &Memory,
-        set: &RegionSet,
+        view: &View<'_, 'a>,
         args: &[u128],
-        visible: &dyn Fn(&Self, usize) -> bool,
         heap: Vec<(u64, Vec<u8>)>,
     ) -> Snapshot {
         self.known
@@ -358,7 +390,7 @@ impl<'a> World<'a> {
         }
         let mut homes = [None; HOMES];
         for (home, bytes) in homes.iter_mut().enumerate() {
-            if visible(self, home) {
+            if (view.home)(self, home) {
                 *bytes = Some(memory.homes[home]);
                 self.learn_from(memory, &memory.homes[home]);
             }
@@ -370,7 +402,7 @@ impl<'a> World<'a> {
         let mut at = 0;
         while let Some((frame, slot)) = self.known.get(at).copied() {
             at += 1;
-            if !self.contains_slot(memory, set, (frame, slot)) {
+            if !(view.slot)(self, (frame, slot)) {
                 continue;
             }
             if let Some(bytes) = memory.slot(frame, slot) {
