@@ -1,11 +1,11 @@
 //! Many modules in a row, counted.
 
-use crate::compare::{Failure, Kind, Mode, Verdict, compare, optimize};
+use crate::compare::{Failure, Kind, Mode, Verdict, compare, is_undone, optimize};
 use crate::generate::{self, Module};
 use crate::machine::Inputs;
 use crate::shrink::shrink;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_memopt::{Options, Stats};
+use cranelift_memopt::{Checking, Options, Stats};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -36,6 +36,20 @@ pub struct Tally {
     pub stats: Stats,
     /// The seeds of modules that the passes are wrong about, and how.
     pub wrong: Vec<(u64, Kind)>,
+    /// The seeds of modules with functions that behave as they did, and that the
+    /// checker does not prove.
+    pub unproven: Vec<u64>,
+}
+
+/// Of a thousand runs over a function, those that the checker may fail to prove.
+const UNPROVEN_PER_MILLE: u64 = 5;
+
+impl Tally {
+    /// Is nothing wrong, and is nearly everything proven?
+    pub fn is_good(&self) -> bool {
+        let unproven = u64::from(self.stats.refused + self.stats.unproven);
+        self.wrong.is_empty() && 1000 * unproven <= UNPROVEN_PER_MILLE * self.functions.max(1000)
+    }
 }
 
 impl fmt::Display for Tally {
@@ -52,9 +66,16 @@ impl fmt::Display for Tally {
         for (reason, count) in &self.discarded {
             writeln!(f, "{count} runs discarded: {reason}")?;
         }
+        let Stats {
+            refused, unproven, ..
+        } = self.stats;
+        writeln!(f, "{} not proven", refused + unproven)?;
         write!(f, "{} wrong", self.wrong.len())
     }
 }
+
+/// Seeds of modules that are not proven that are listed.
+const LISTED: usize = 8;
 
 /// Seeds that a thread takes at a time.
 const CHUNK: u64 = 64;
@@ -103,6 +124,7 @@ impl Campaign<'_> {
         });
         let mut total = total.into_inner().unwrap_or_default();
         total.wrong.sort_unstable_by_key(|(seed, _)| *seed);
+        total.unproven.sort_unstable();
         total
     }
 }
@@ -128,16 +150,24 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
     }];
     if seed.is_multiple_of(MID_END_EVERY) && !module.has_asynchronous_memory() {
         all.push(Setting {
-            options: Options::default(),
+            options: checked(),
             mode: Mode::BehindMidEnd,
         });
     }
     all
 }
 
+/// All passes, with each run proven.
+pub fn checked() -> Options {
+    Options {
+        checked: Checking::Restore,
+        ..Options::default()
+    }
+}
+
 /// Mostly all passes; sometimes some of them are off.
 fn options(rng: &mut Rng) -> Options {
-    let mut options = Options::default();
+    let mut options = checked();
     if rng.u8(..4) == 0 {
         for (_, switch) in options.switches() {
             *switch = rng.u8(..4) != 0;
@@ -176,6 +206,9 @@ impl Tally {
                     runs,
                     discarded,
                 } => {
+                    if stats.iter().any(is_undone) {
+                        self.unproven.push(seed);
+                    }
                     for (is_edited, stats) in is_edited.iter_mut().zip(&stats) {
                         *is_edited |= stats.edits() > 0;
                         self.stats.add(stats);
@@ -198,6 +231,9 @@ impl Tally {
         for (seed, kind) in &self.wrong {
             let _ = write!(text, "\nwrong: seed {seed}: {kind}");
         }
+        for seed in self.unproven.iter().take(LISTED) {
+            let _ = write!(text, "\nnot proven: seed {seed}");
+        }
         text
     }
 
@@ -211,6 +247,7 @@ impl Tally {
             discarded,
             stats,
             wrong,
+            unproven,
         } = other;
         self.modules += modules;
         self.functions += functions;
@@ -221,6 +258,7 @@ impl Tally {
         }
         self.stats.add(&stats);
         self.wrong.extend(wrong);
+        self.unproven.extend(unproven);
     }
 
     fn equal(&mut self, runs: usize, discarded: Vec<String>) {

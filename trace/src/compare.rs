@@ -8,7 +8,9 @@ use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module};
+use cranelift_memopt::{
+    Checking, DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module,
+};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -203,6 +205,9 @@ fn with_owners(inputs: &Inputs, run: &dyn Fn(&Inputs) -> Run) -> Option<Inputs> 
 
 /// The module as the passes leave it, and what they did.
 ///
+/// A module that is right and not proven is taken without a proof; the statistics
+/// tell.
+///
 /// # Errors
 ///
 /// A panic, a complaint of the verifier, or passes that do not settle.
@@ -213,13 +218,29 @@ pub fn optimize(
     options: &Options,
     mode: Mode,
 ) -> Result<(Vec<Function>, Vec<Stats>), Box<Failure>> {
-    let mut contexts: Vec<Context> = functions
-        .iter()
-        .map(|func| Context::for_function(func.clone()))
-        .collect();
-    let stats = pass(&mut contexts, isa, policy, options, mode)?;
+    let contexts = || -> Vec<Context> {
+        let functions = functions.iter().cloned();
+        functions.map(Context::for_function).collect()
+    };
+    let unchecked = Options {
+        checked: Checking::Off,
+        ..options.clone()
+    };
+    let mut optimized = contexts();
+    let mut stats = pass(&mut optimized, isa, policy, options, mode)?;
+    if stats.iter().any(is_undone) {
+        optimized = contexts();
+        let proven = core::mem::replace(
+            &mut stats,
+            pass(&mut optimized, isa, policy, &unchecked, mode)?,
+        );
+        for (stats, proven) in stats.iter_mut().zip(&proven) {
+            stats.refused = proven.refused;
+            stats.unproven = proven.unproven;
+        }
+    }
     if options.edit_limit.is_none() && !is_recursive(functions) {
-        let again = pass(&mut contexts, isa, policy, options, Mode::Alone)?;
+        let again = pass(&mut optimized, isa, policy, &unchecked, Mode::Alone)?;
         let settled = stats.iter().zip(&again);
         let unsettled = settled
             .enumerate()
@@ -231,8 +252,13 @@ pub fn optimize(
             return Err(Failure::new(Kind::Unsettled, details));
         }
     }
-    let functions = contexts.into_iter().map(|ctx| ctx.func).collect();
+    let functions = optimized.into_iter().map(|ctx| ctx.func).collect();
     Ok((functions, stats))
+}
+
+/// Has the checker had a run put back?
+pub fn is_undone(stats: &Stats) -> bool {
+    stats.refused + stats.unproven > 0
 }
 
 /// May a function call itself, or one before it? What is known about a call

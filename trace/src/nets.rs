@@ -1,11 +1,12 @@
 //! The nets that have to catch a mistake in the passes, each at fixed seeds.
 
-use crate::campaign::settings;
-use crate::compare::{Mode, Verdict, compare, host_isa};
+use crate::campaign::{Setting, settings};
+use crate::compare::{Mode, Verdict, compare, host_isa, optimize};
 use crate::filetests::{self, Filetests};
 use crate::generate;
-use cranelift_memopt::Options;
+use cranelift_memopt::{Checking, Options};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Inputs of each module.
 const INPUTS: usize = 4;
@@ -25,49 +26,93 @@ pub struct Haul {
 pub struct Net {
     /// What it is called.
     pub name: &'static str,
-    /// Looks at the first cases, at least so many, and while it has caught
-    /// nothing at most so many.
-    pub haul: fn(least: u64, most: u64) -> Haul,
+    /// Is something wrong in the case of this seed?
+    pub is_caught: fn(seed: u64) -> bool,
+    /// It may also catch what is right. A case counts only if it is not caught
+    /// without the mistake.
+    pub catches_right_ones: bool,
 }
 
 /// All nets.
 pub const ALL: &[Net] = &[
     Net {
         name: "generated",
-        haul: generated,
+        is_caught: generated,
+        catches_right_ones: false,
     },
     Net {
         name: "filetests",
-        haul: mutated_filetests,
+        is_caught: mutated_filetest,
+        catches_right_ones: false,
+    },
+    Net {
+        name: "checker",
+        is_caught: refused,
+        catches_right_ones: true,
     },
 ];
 
-/// Generated modules, before against after.
-fn generated(least: u64, most: u64) -> Haul {
-    let isa = host_isa();
-    cast(least, most, |seed| {
-        let module = generate::module(seed);
-        let inputs = generate::inputs(seed, INPUTS);
-        settings(&module, seed).iter().any(|setting| {
-            let verdict = compare(&module, &inputs, &*isa, &setting.options, setting.mode);
-            is_caught(&verdict)
+impl Net {
+    /// Looks at the first cases, at least so many, and while it has caught
+    /// nothing at most so many. `is_caught_anyway` says of a case whether it is
+    /// caught without the mistake.
+    pub fn haul(&self, least: u64, most: u64, is_caught_anyway: impl Fn(u64) -> bool) -> Haul {
+        cast(least, most, |seed| {
+            (self.is_caught)(seed) && !(self.catches_right_ones && is_caught_anyway(seed))
         })
+    }
+}
+
+/// Generated modules, before against after.
+fn generated(seed: u64) -> bool {
+    let isa = host_isa();
+    let module = generate::module(seed);
+    let inputs = generate::inputs(seed, INPUTS);
+    settings(&module, seed).iter().any(|setting| {
+        let options = unchecked(&setting.options);
+        is_caught(&compare(&module, &inputs, &*isa, &options, setting.mode))
     })
 }
 
 /// The project's filetests, changed a little.
-fn mutated_filetests(least: u64, most: u64) -> Haul {
-    let isa = host_isa();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filetests");
-    let Ok(filetests) = Filetests::read(&folder) else {
-        return Haul::default();
+fn mutated_filetest(seed: u64) -> bool {
+    static FILETESTS: OnceLock<Option<Filetests>> = OnceLock::new();
+    let read = || {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filetests");
+        Filetests::read(&folder).ok()
     };
-    cast(least, most, |seed| {
-        let module = filetests.of_seed(seed, &*isa);
-        let inputs = filetests::inputs(&module, seed, INPUTS);
-        let options = Options::default();
-        is_caught(&compare(&module, &inputs, &*isa, &options, Mode::Alone))
+    let Some(filetests) = FILETESTS.get_or_init(read) else {
+        return false;
+    };
+    let isa = host_isa();
+    let module = filetests.of_seed(seed, &*isa);
+    let inputs = filetests::inputs(&module, seed, INPUTS);
+    let options = Options::default();
+    is_caught(&compare(&module, &inputs, &*isa, &options, Mode::Alone))
+}
+
+/// Generated modules, of which the checker refuses what became of a function.
+fn refused(seed: u64) -> bool {
+    let isa = host_isa();
+    let module = generate::module(seed);
+    let Ok(policy) = module.policy() else {
+        return false;
+    };
+    settings(&module, seed).iter().any(|setting| {
+        let Setting { options, mode } = setting;
+        match optimize(&module.functions, &*isa, &policy, options, *mode) {
+            Ok((_, stats)) => stats.iter().any(|stats| stats.refused > 0),
+            // What else may go wrong is for the other nets.
+            Err(_) => false,
+        }
     })
+}
+
+fn unchecked(options: &Options) -> Options {
+    Options {
+        checked: Checking::Off,
+        ..options.clone()
+    }
 }
 
 /// One filetest as it is, given by its path from the root of the repository; each

@@ -16,6 +16,7 @@ fn optimized_modules_have_the_traces_they_had() {
         }
     }
     println!("{tally}");
+    assert!(tally.is_good(), "{tally}");
     assert!(tally.edited * 2 >= tally.functions, "{tally}");
     assert!(tally.runs >= 3 * MODULES, "{tally}");
 }

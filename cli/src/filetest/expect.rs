@@ -9,13 +9,14 @@ use cranelift_reader::{Comment, Details, TestFile};
 use filecheck::{CheckerBuilder, NO_VARIABLES};
 
 /// Keywords of comments that are for us, and no part of a precise output.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "policy:",
     "stats:",
     "run:",
     "print:",
     "error:",
     "needs:",
+    "unproven:",
     "dyn:",
     "dyn-memory:",
 ];

@@ -10,7 +10,7 @@ use crate::{guard, passes, policies, target};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
-use cranelift_memopt::DeclaredPolicy;
+use cranelift_memopt::{Checking, DeclaredPolicy, Options};
 use cranelift_reader::TestFile;
 
 /// How files are run.
@@ -145,8 +145,19 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// The passes of a command, with each run proven right, unless the file says
+    /// that it cannot be.
+    fn options(&self, command: &Command) -> Options {
+        let mut options = self.setup.passes.options_without(&command.off);
+        let unproven = |line| clif::directive(line, "unproven:").is_some();
+        if !self.text.lines().any(unproven) {
+            options.checked = Checking::Fail;
+        }
+        options
+    }
+
     fn outputs(&self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<Output>> {
-        let options = self.setup.passes.options_without(&command.off);
+        let options = self.options(command);
         let module = Module {
             functions: &self.functions,
             isa,
@@ -157,7 +168,7 @@ impl<'a> Runner<'a> {
     }
 
     fn execute(&self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<String>> {
-        let options = self.setup.passes.options_without(&command.off);
+        let options = self.options(command);
         let module = Module {
             functions: &self.functions,
             isa: &**isa,

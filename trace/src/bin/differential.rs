@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let tally = campaign.run(&*host_isa());
     println!("{}", tally.with_rate(start.elapsed()));
-    if tally.wrong.is_empty() {
+    if tally.is_good() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
