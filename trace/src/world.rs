@@ -267,7 +267,8 @@ impl<'a> World<'a> {
 
     /// The memory that is seen after a trap or an uncaught exception.
     pub fn at_trap(&mut self, memory: &Memory) -> Box<Snapshot> {
-        let survives = |world: &World<'a>, home: usize| home == 0 || world.home_survives(home as u32);
+        let survives =
+            |world: &World<'a>, home: usize| home == 0 || world.home_survives(home as u32);
         let heap = self.heap(memory, &|owner| {
             owner
                 .region
