@@ -222,6 +222,17 @@ fn an_adapter_keeps_the_load_of_its_check_alone() {
 }
 
 #[test]
+fn what_sinks_into_a_cold_path_makes_no_function_larger() {
+    for target in ["x86_64", "aarch64", "riscv64", "s390x"] {
+        for figures in figures("examples/host-cold.wat", &["--target", target]) {
+            let size = |side: &str| figures[side]["code_bytes"].as_u64().expect("a count");
+            let symbol = &figures["symbol"];
+            assert!(size("memopt") <= size("stock"), "{symbol} on {target}");
+        }
+    }
+}
+
+#[test]
 fn the_policy_is_named_with_every_figure() {
     let figures = figures(
         "examples/trivial.wat",

@@ -6,6 +6,10 @@
 //!
 //! Loops: a header keeps the edges that it has, so that there is one way in.
 //!
+//! Where nothing but exceptions meets, one empty block stays: each of its edges has
+//! to be split, and what the block behind needs in a register would be loaded on
+//! each of them.
+//!
 //! Cost: O(blocks + edges).
 
 use super::rewire;
@@ -56,7 +60,24 @@ fn is_bypassable(
     let is_header = cfg
         .pred_iter(target)
         .any(|pred| domtree.block_dominates(target, pred.block));
-    target != block && !is_used && !is_header
+    target != block && !is_used && !is_header && !is_where_exceptions_meet(func, cfg, block, target)
+}
+
+/// Is `block` the only way to `target`, and do several calls that may end in an
+/// exception lead there, and nothing else?
+fn is_where_exceptions_meet(
+    func: &Function,
+    cfg: &ControlFlowGraph,
+    block: Block,
+    target: Block,
+) -> bool {
+    let is_try_call = |branch: Inst| {
+        let opcode = func.dfg.insts[branch].opcode();
+        matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect)
+    };
+    cfg.pred_iter(block).nth(1).is_some()
+        && cfg.pred_iter(block).all(|pred| is_try_call(pred.inst))
+        && cfg.pred_iter(target).all(|pred| pred.block == block)
 }
 
 /// Lets every edge of `branch` to `block` go where the jump in it goes.
