@@ -60,6 +60,18 @@ fn a_chain_with_hosts_on_cold_paths_stores_nothing() {
 }
 
 #[test]
+fn a_call_through_a_pointer_may_look_at_the_record_which_costs_no_more_than_before() {
+    let report = report("adapters/twice.wat", None);
+    let [_, on, memopt] = &report.variants[..] else {
+        panic!("three variants");
+    };
+    let (on, memopt) = (on.hot_loop, memopt.hot_loop);
+    assert_eq!((memopt.calls, memopt.stores), (1, on.stores));
+    assert!(memopt.loads < on.loads, "{memopt:?}");
+    assert!(memopt.instructions < on.instructions, "{memopt:?}");
+}
+
+#[test]
 fn around_a_large_callee_only_what_a_trap_must_show_is_stored() {
     let file = "adapters/large.wat";
     // `task_may_block`, and back.
