@@ -11,9 +11,11 @@ use std::time::Instant;
 use wasmtime::component::{Component, TypedFunc};
 use wasmtime::{Engine, Store};
 
-/// How long to measure.
+/// What to measure, and how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
+pub struct Effort<'v> {
+    /// What to compile and run; ratios are to the first.
+    pub variants: &'v [Variant],
     /// The argument of `run`: calls of the adapter.
     pub calls: u32,
     /// How often each variant is run.
@@ -27,7 +29,8 @@ pub struct Measured {
     pub variant: Variant,
     /// Nanoseconds for one call.
     pub ns: Spread,
-    /// The same, over concurrency support off.
+    /// The same, over the first variant, which is concurrency support off unless
+    /// others are asked for.
     pub ratio: Spread,
     /// One turn of the hot loop; see [`hot::turn`].
     pub hot_loop: Counts,
@@ -47,7 +50,7 @@ pub struct Report {
     pub rounds: u32,
     /// What `run` returned, each time.
     pub result: u32,
-    /// The variants, in the order of [`Variant::ALL`].
+    /// The variants that were asked for.
     pub variants: Vec<Measured>,
 }
 
@@ -60,9 +63,9 @@ pub struct Report {
 ///
 /// What Wasmtime refuses; no function `run: func(n: u32) -> u32`; variants
 /// that return different results or call the host differently.
-pub fn measure(file: &str, wasm: &[u8], off: Option<&[u8]>, effort: Effort) -> Result<Report> {
+pub fn measure(file: &str, wasm: &[u8], off: Option<&[u8]>, effort: Effort<'_>) -> Result<Report> {
     let mut subjects = Vec::new();
-    for variant in Variant::ALL {
+    for variant in effort.variants.iter().copied() {
         let other = off.filter(|_| variant == Variant::Off);
         let subject = Subject::new(variant, other.unwrap_or(wasm));
         subjects.push(subject.with_context(|| variant.name())?);
@@ -98,8 +101,9 @@ pub fn measure(file: &str, wasm: &[u8], off: Option<&[u8]>, effort: Effort) -> R
 /// Runs every subject once, beginning with another one each time.
 fn one_round(subjects: &mut [Subject], calls: u32, round: usize) -> Result<u32> {
     let mut outcomes = Vec::new();
-    for turn in 0..subjects.len() {
-        let subject = &mut subjects[(round + turn) % Variant::ALL.len()];
+    let count = subjects.len();
+    for turn in 0..count {
+        let subject = &mut subjects[(round + turn) % count];
         let outcome = subject.run(calls);
         outcomes.push((
             subject.variant,

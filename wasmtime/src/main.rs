@@ -27,6 +27,9 @@ struct Arguments {
     /// The argument of `run`
     #[arg(long, default_value_t = 20_000_000, conflicts_with = "module")]
     calls: u32,
+    /// Compile and run one variant alone, for tools that watch the program
+    #[arg(long, value_name = "VARIANT", conflicts_with = "module")]
+    only: Option<Variant>,
     /// How often each variant is run, or compiled
     #[arg(long, default_value_t = 7)]
     rounds: u32,
@@ -56,6 +59,10 @@ fn main() -> Result<()> {
 
 fn components(arguments: &Arguments) -> Result<()> {
     let effort = Effort {
+        variants: match &arguments.only {
+            Some(variant) => std::slice::from_ref(variant),
+            None => &Variant::ALL,
+        },
         calls: if arguments.emit.is_some() {
             16
         } else {

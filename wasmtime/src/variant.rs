@@ -1,12 +1,13 @@
 //! The three ways to compile that are compared.
 
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Serialize;
 use std::path::Path;
 use wasmtime::{Config, Engine, Inlining, OptLevel};
 
 /// A way to compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// Concurrency support off: an adapter has no task to push.

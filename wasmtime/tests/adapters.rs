@@ -4,6 +4,7 @@
 use adapter_bench::component::{Effort, Report, measure};
 use adapter_bench::hot::Counts;
 use adapter_bench::read;
+use adapter_bench::variant::Variant;
 use std::path::Path;
 
 fn report(file: &str, off: Option<&str>) -> Report {
@@ -11,6 +12,7 @@ fn report(file: &str, off: Option<&str>) -> Report {
     let off = off.map(|off| read(&root.join(off)).unwrap());
     let wasm = read(&root.join(file)).unwrap();
     let effort = Effort {
+        variants: &Variant::ALL,
         calls: 1000,
         rounds: 1,
     };
