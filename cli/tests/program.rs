@@ -31,6 +31,20 @@ fn refuses(name: &str, content: impl AsRef<[u8]>, complaint: &str) {
 }
 
 #[test]
+fn a_run_that_is_not_proven_is_reported_with_the_place() {
+    let file = repository("filetests/sinking/records-that-the-world-forgets.clif");
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    let outcome = bench.memopt(&["opt", "--checked", &file, "good.clif"]);
+    outcome
+        .ends_with(2)
+        .complains("%f")
+        .complains("is not proven: the callee may see memory that differs")
+        .prints("function %good");
+    bench.memopt(&["opt", &file]).ends_with(0);
+}
+
+#[test]
 fn a_syntax_error_names_file_line_and_column() {
     let text = "function %f() {\nblock0:\n    retrun\n}\n";
     refuses("bad.clif", text, "bad.clif:3:5: ");

@@ -239,12 +239,14 @@ pub fn optimize(
             stats.unproven = proven.unproven;
         }
     }
-    if options.edit_limit.is_none() && !is_recursive(functions) {
+    // What a limit has left over shows in the callers' summaries too.
+    let is_limited = stats.iter().any(|stats| stats.limits_hit > 0);
+    if options.edit_limit.is_none() && !is_limited && !is_recursive(functions) {
         let again = pass(&mut optimized, isa, policy, &unchecked, Mode::Alone)?;
         let settled = stats.iter().zip(&again);
         let unsettled = settled
             .enumerate()
-            .find(|(_, (first, again))| again.edits() > 0 && first.limits_hit == 0);
+            .find(|(_, (_, again))| again.edits() > 0);
         if let Some((index, (first, again))) = unsettled
             && mode == Mode::Alone
         {

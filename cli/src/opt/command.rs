@@ -9,7 +9,7 @@ use crate::opt::{clif, wasm};
 use crate::{guard, passes, policies};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
-use cranelift_memopt::{DeclaredPolicy, Options};
+use cranelift_memopt::{Checking, DeclaredPolicy, Options};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,9 @@ pub struct Arguments {
     opt_level: String,
     #[command(flatten)]
     passes: passes::Selection,
+    /// Have each run proven by the checker, and report what is not
+    #[arg(long)]
+    checked: bool,
     /// Show only functions with this in their name
     #[arg(long, value_name = "SUBSTRING")]
     function: Option<String>,
@@ -102,7 +105,14 @@ impl Choices {
         Ok(Self {
             policy,
             policy_name,
-            options: arguments.passes.options(),
+            options: Options {
+                checked: if arguments.checked {
+                    Checking::Fail
+                } else {
+                    Checking::Off
+                },
+                ..arguments.passes.options()
+            },
             target: arguments.target.clone(),
             opt_level: arguments.opt_level.clone(),
             emit: arguments.emit,

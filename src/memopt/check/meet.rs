@@ -221,8 +221,7 @@ impl Meeting<'_> {
         let (mine, theirs) = (&mut mine.ledger, &theirs.ledger);
         let spare = core::mem::take(&mut mine.spare);
         for entry in &spare {
-            let mut theirs = theirs.spare.iter();
-            let same = theirs.find_map(|other| self.same_entry(entry, other));
+            let same = first_pair(entry, &theirs.spare, |x, y| self.same_entry(x, y));
             mine.spare.extend(same);
         }
         self.changed |= mine.spare != spare;
@@ -264,12 +263,13 @@ impl Meeting<'_> {
     }
 
     fn same_entry(&self, (place, value): &Entry, (other, stored): &Entry) -> Option<Entry> {
+        let place = self.same_place(place, other)?;
         let value = match (value, stored) {
             (Some(x), Some(y)) => Some(self.same_term(*x, *y)?),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return None,
         };
-        Some((self.same_place(place, other)?, value))
+        Some((place, value))
     }
 
     /// Are two places one, under the name that the first one has?
@@ -351,8 +351,10 @@ impl Meeting<'_> {
     pub fn assumed(&mut self, mine: &mut Vec<(Term, bool)>, theirs: &[(Term, bool)]) {
         let before = core::mem::take(mine);
         for (condition, holds) in &before {
-            let mut theirs = theirs.iter().filter(|(_, other)| other == holds);
-            let same = theirs.find_map(|(other, _)| self.same_term(*condition, *other));
+            let same = first_pair(&(*condition, *holds), theirs, |x, y| {
+                let is_one = x.1 == y.1;
+                is_one.then(|| self.same_term(x.0, y.0)).flatten()
+            });
             mine.extend(same.map(|condition| (condition, *holds)));
         }
         self.changed |= *mine != before;
@@ -379,4 +381,16 @@ impl Meeting<'_> {
             _ => None,
         }
     }
+}
+
+/// What `mine` and one of `theirs` have in common; first of all one that is the
+/// same.
+fn first_pair<T: PartialEq, M>(
+    mine: &T,
+    theirs: &[T],
+    meet: impl Fn(&T, &T) -> Option<M>,
+) -> Option<M> {
+    let same = theirs.iter().find(|other| *other == mine);
+    let met = same.and_then(|other| meet(mine, other));
+    met.or_else(|| theirs.iter().find_map(|other| meet(mine, other)))
 }

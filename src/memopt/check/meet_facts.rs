@@ -5,12 +5,47 @@ use super::meet::Meeting;
 use super::memory::Memory;
 use super::place::{Place, distance};
 use super::terms::{Term, Terms};
-use crate::FxHashMap;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
-/// The numbers of the facts about each root.
-type ByRoot = FxHashMap<Term, SmallVec<[usize; 4]>>;
+/// Bytes that no fact is wider than.
+const WIDEST: i64 = 64;
+
+/// Facts by root and offset: the numbers that they have in their list.
+struct Sorted(Vec<(Term, i64, usize)>);
+
+impl Sorted {
+    /// Sorts those that have both.
+    fn new(facts: &[Fact]) -> Self {
+        let key =
+            |(index, fact): (usize, &Fact)| Some((fact.place.root?, fact.place.range?.0, index));
+        let mut sorted: Vec<_> = facts.iter().enumerate().filter_map(key).collect();
+        sorted.sort_unstable();
+        Self(sorted)
+    }
+
+    /// Those about `root` that begin in front of one offset and not in front of
+    /// another.
+    fn between(&self, root: Term, from: i64, to: i64) -> impl Iterator<Item = usize> + Clone + '_ {
+        let first = self
+            .0
+            .partition_point(|(other, at, _)| (*other, *at) < (root, from));
+        let here = self.0[first..].iter();
+        let here = here.take_while(move |(other, at, _)| (*other, *at) < (root, to));
+        here.map(|(_, _, index)| *index)
+    }
+
+    /// Those about `root`.
+    fn of(&self, root: Term) -> impl Iterator<Item = usize> + Clone + '_ {
+        self.between(root, i64::MIN, i64::MAX)
+    }
+
+    /// Those about `root` that may have bytes in common with `range`.
+    fn near(&self, root: Term, range: (i64, u32)) -> impl Iterator<Item = usize> + Clone + '_ {
+        let end = range.0.saturating_add(range.1.into());
+        self.between(root, range.0.saturating_sub(WIDEST), end)
+    }
+}
 
 impl Meeting<'_> {
     /// Keeps the facts that hold on both ways.
@@ -29,7 +64,7 @@ impl Meeting<'_> {
     }
 
     fn common_facts(&mut self, mine: &[Fact], theirs: &[Fact]) -> Vec<Fact> {
-        let (of_mine, of_theirs) = (by_root(mine), by_root(theirs));
+        let (of_mine, of_theirs) = (Sorted::new(mine), Sorted::new(theirs));
         for root in mine.iter().filter_map(|fact| fact.place.root) {
             if self.terms.is_closed(root) {
                 self.meet(root, root);
@@ -39,13 +74,12 @@ impl Meeting<'_> {
         let mut at = 0;
         while let Some((root, other)) = self.pair(at) {
             at += 1;
-            let (Some(mine_here), Some(theirs_here)) = (of_mine.get(&root), of_theirs.get(&other))
-            else {
-                continue;
-            };
-            for index in mine_here {
-                let others = theirs_here.iter().map(|other| &theirs[*other]);
-                self.one_fact(&mine[*index], others, &mut met[*index]);
+            for index in of_mine.of(root) {
+                let Some(range) = mine[index].place.range else {
+                    continue;
+                };
+                let others = of_theirs.near(other, range).map(|other| &theirs[other]);
+                self.one_fact(&mine[index], others, &mut met[index]);
             }
         }
         in_order(met, mine.len())
@@ -122,16 +156,6 @@ impl Meeting<'_> {
 
 /// What one fact has become: of a wide one, narrower ones may be left.
 type Met = SmallVec<[Fact; 1]>;
-
-fn by_root(facts: &[Fact]) -> ByRoot {
-    let mut by_root = ByRoot::default();
-    for (index, fact) in facts.iter().enumerate() {
-        if let Some(root) = fact.place.root {
-            by_root.entry(root).or_default().push(index);
-        }
-    }
-    by_root
-}
 
 /// All facts, in the order of those that they come from; more than there were
 /// if there is room.

@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 /// It bounds the work and the depth of recursion at a meeting. What is given up
 /// is that two values that were computed in the same way long before are equal
 /// in parts.
-const MAX_HEIGHT: u8 = 12;
+const MAX_HEIGHT: u8 = 6;
 
 /// What is known at one point of both runs.
 #[derive(Clone, Debug)]
