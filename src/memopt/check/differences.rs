@@ -5,7 +5,7 @@ use super::facts::Purpose;
 use super::memory::{Memory, Side};
 use super::place::{Access, Place, are_compatible, distance};
 use super::terms::{Node, SlotSet, Terms};
-use crate::ir::{Endianness, Type};
+use crate::ir::{Endianness, StackSlot, Type};
 use alloc::vec::Vec;
 
 /// Differences that are kept apart. Beyond it those of one class become one.
@@ -14,13 +14,20 @@ const MAX_DIFFERENCES: usize = 48;
 impl Memory {
     /// May the memories differ there?
     pub fn differs_at(&self, terms: &Terms, place: &Place) -> bool {
-        let mut differences = self.differences.iter();
+        let in_private = self.in_private.iter().map(|(_, place)| place);
+        let mut differences = self.differences.iter().chain(in_private);
         differences.any(|difference| self.may_overlap(terms, difference, place))
+    }
+
+    /// Are the memories equal everywhere?
+    pub fn are_equal(&self) -> bool {
+        self.differences.is_empty() && self.in_private.is_empty()
     }
 
     /// Closes differences in which both memories are known to hold the same.
     pub fn close_equal(&mut self, terms: &mut Terms, order: Endianness) {
         let mut differences = core::mem::take(&mut self.differences);
+        let mut common = SlotSet::default();
         for at in (0..differences.len()).rev() {
             let place = differences[at];
             let bits = place.range.map_or(0, |(_, bytes)| 8 * bytes);
@@ -42,11 +49,12 @@ impl Memory {
             let theirs = self.known(terms, Side::Result, &access, Purpose::Store);
             let same = mine.iter().find(|value| theirs.contains(value));
             if let Some(value) = same {
-                self.escape(terms.taint(*value));
+                common = common.and(terms.taint(*value));
                 differences.remove(at);
             }
         }
         self.differences = differences;
+        self.escape(common);
     }
 
     /// From now on the memories may differ there. Is that new?
@@ -88,6 +96,11 @@ impl Memory {
     /// Both memories are equal in all bytes of `place`.
     pub fn close(&mut self, terms: &Terms, place: &Place) {
         self.differences = self.without(terms, &self.differences, place);
+        for (slot, difference) in core::mem::take(&mut self.in_private) {
+            let left = self.without(terms, &[difference], place);
+            self.in_private
+                .extend(left.into_iter().map(|place| (slot, place)));
+        }
     }
 
     /// What is left of `places` outside of `place`.
@@ -135,6 +148,26 @@ impl Memory {
         }
     }
 
+    /// The differences where two ways meet, on the other one of which `escaped`
+    /// have escaped: those in slots that are private on this one stay between
+    /// the two. The others, and those.
+    pub fn between_private(
+        &self,
+        terms: &Terms,
+        escaped: SlotSet,
+    ) -> (Vec<Place>, Vec<(StackSlot, Place)>) {
+        let mut between = self.in_private.clone();
+        let mut others = Vec::new();
+        for difference in &self.differences {
+            let slot = difference.root.and_then(|root| terms.within(root));
+            match slot.filter(|slot| !self.escaped.has(*slot) && escaped.has(*slot)) {
+                Some(slot) => between.push((slot, *difference)),
+                None => others.push(*difference),
+            }
+        }
+        (others, between)
+    }
+
     /// Would a difference in a private slot come to be seen, if the outside knew
     /// these slots as well?
     pub fn would_expose(&self, terms: &Terms, escaped: SlotSet) -> bool {
@@ -152,6 +185,16 @@ impl Memory {
         looks: impl Fn(Option<Class>) -> bool,
         slots: SlotSet,
     ) -> Option<Place> {
+        let in_private = self.in_private.iter().map(|(_, place)| place);
+        // Whoever looks at slots by a stack map sees private ones.
+        let in_private = in_private.filter(|_| !slots.is_empty());
+        let mut private = in_private.filter(|place| {
+            let taint = place.root.map(|root| terms.taint(root));
+            taint.is_none_or(|taint| slots.may_share(taint))
+        });
+        if let Some(seen) = private.next() {
+            return Some(*seen);
+        }
         let mut differences = self.differences.iter();
         let seen = differences.find(|difference| {
             let taint = difference.root.map(|root| terms.taint(root));

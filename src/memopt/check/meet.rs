@@ -158,7 +158,8 @@ impl Meeting<'_> {
 
     pub fn memory(&mut self, mine: &mut Memory, theirs: &Memory) {
         let before = (mine.escaped, mine.hidden, mine.forgot);
-        mine.escape(theirs.escaped);
+        let differences = self.between_private(mine, theirs);
+        mine.escaped = mine.escaped.and(theirs.escaped);
         for side in Side::BOTH {
             let hidden = theirs.hidden[side as usize];
             mine.hidden[side as usize] = mine.hidden[side as usize].and(hidden);
@@ -166,7 +167,7 @@ impl Meeting<'_> {
         mine.forgot |= theirs.forgot;
         self.changed |= before != (mine.escaped, mine.hidden, mine.forgot);
         self.facts(mine, theirs);
-        self.differences(mine, theirs);
+        self.differences(mine, &differences);
         self.pending(mine, theirs);
         self.ledger(mine, theirs);
     }
@@ -313,9 +314,26 @@ impl Meeting<'_> {
         }
     }
 
+    /// What differs on either way in slots that are private there, and have escaped
+    /// on the other one; returns the other differences of the other way.
+    fn between_private(&mut self, mine: &mut Memory, theirs: &Memory) -> Vec<Place> {
+        let (differences, in_private) = mine.between_private(self.terms, theirs.escaped);
+        let (others, more) = theirs.between_private(self.terms, mine.escaped);
+        self.changed |= mine.in_private.len() != in_private.len();
+        mine.differences = differences;
+        mine.in_private = in_private;
+        for entry in more {
+            if !mine.in_private.contains(&entry) {
+                self.changed = true;
+                mine.in_private.push(entry);
+            }
+        }
+        others
+    }
+
     /// Adds the differences of the other way.
-    fn differences(&mut self, mine: &mut Memory, theirs: &Memory) {
-        for place in &theirs.differences {
+    fn differences(&mut self, mine: &mut Memory, theirs: &[Place]) {
+        for place in theirs {
             let place = self.import_place(*place);
             self.changed |= mine.open(self.terms, place);
         }

@@ -18,6 +18,7 @@ use super::ledger::Ledger;
 use super::pending::{Pending, Store};
 use super::place::{Access, Place};
 use super::terms::{SlotSet, Term, Terms};
+use crate::ir::StackSlot;
 use alloc::vec::Vec;
 
 /// One of the two runs.
@@ -54,6 +55,11 @@ pub struct Memory {
     pub facts: Vec<Fact>,
     /// Where the memories may differ.
     pub differences: Vec<Place>,
+    /// Where they may differ if the slot has not escaped, though it may have.
+    ///
+    /// Where two ways meet, a slot may have escaped on one of them, and be equal
+    /// there, and differ on the other one, where nobody knows it.
+    pub in_private: Vec<(StackSlot, Place)>,
     /// What makes both memories out of nearly equal ones.
     pub pending: Pending,
     /// Accesses that only one run has made so far.
@@ -143,6 +149,13 @@ impl Memory {
     /// The outside may know these slots from now on.
     pub fn escape(&mut self, slots: SlotSet) {
         self.escaped = self.escaped.and(slots);
+        let differences = &mut self.differences;
+        self.in_private.retain(|(slot, place)| {
+            if slots.has(*slot) {
+                differences.push(*place);
+            }
+            !slots.has(*slot)
+        });
     }
 
     /// Forgets what the outside may change: all memory of `changed`, and what

@@ -66,7 +66,7 @@ impl Memory {
     /// These sides have made a store that changes their memory, and the
     /// differences tell so.
     pub fn append(&mut self, terms: &mut Terms, sides: &[Side], store: Store) {
-        if self.differences.is_empty() {
+        if self.are_equal() {
             self.pending = Pending::default();
             return;
         }
@@ -170,6 +170,13 @@ impl Memory {
     fn narrow_differences(&mut self, terms: &mut Terms) {
         let stored = self.pending.all().map(|store| store.place);
         let pending: Vec<Place> = self.pending.apart.iter().copied().chain(stored).collect();
+        let overlaps = |place: &Place| {
+            let mut pending = pending.iter();
+            pending.any(|other| self.may_overlap(terms, other, place))
+        };
+        let mut in_private = self.in_private.clone();
+        in_private.retain(|(_, place)| overlaps(place));
+        self.in_private = in_private;
         for difference in core::mem::take(&mut self.differences) {
             let covers = |place: &&Place| self.has_all(terms, place, &difference);
             if pending.iter().any(|place| covers(&place)) {
@@ -187,7 +194,7 @@ impl Memory {
     /// Forgets what is pending where the memories are equal all the same, and
     /// nothing else that is pending could be.
     fn forget_settled(&mut self, terms: &Terms) {
-        if self.differences.is_empty() {
+        if self.are_equal() {
             self.pending = Pending::default();
             return;
         }
@@ -219,8 +226,9 @@ impl Memory {
     /// The outside may have written over what is pending: nothing is left of
     /// the order.
     pub fn forget_order(&mut self) {
+        let in_private = self.in_private.iter().map(|(_, place)| place);
         self.pending = Pending {
-            apart: self.differences.clone(),
+            apart: self.differences.iter().chain(in_private).copied().collect(),
             stores: Default::default(),
         };
     }

@@ -45,6 +45,7 @@ impl State {
         let memory = &self.memory;
         let memory = memory.facts.len()
             + memory.differences.len()
+            + memory.in_private.len()
             + memory.pending.size()
             + memory.ledger.size();
         values + memory + self.assumed.len() + 1
