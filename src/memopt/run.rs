@@ -388,7 +388,7 @@ impl Run<'_> {
         let order = Order::new(&self.ctx.domtree);
         let graph = Graph::forward(&order, &self.ctx.cfg);
         let dominance = Dominance::without_limit(&graph);
-        repair::repair(&mut self.ctx.func, &order, &graph, &dominance, &broken);
+        repair::repair(&mut self.ctx.func, &order, &graph, &dominance, broken);
     }
 
     /// Moves stores to the ways that need them, and what feeds those.

@@ -56,9 +56,10 @@ pub fn repair(
     order: &Order,
     graph: &Graph,
     dominance: &Dominance,
-    broken: &[Broken],
+    mut broken: Vec<Broken>,
 ) {
-    let uses = uses_of(func, broken);
+    define_copies(func, order, graph, &mut broken);
+    let uses = uses_of(func, &broken);
     for (broken, uses) in broken.iter().zip(uses) {
         let mut repair = Repair {
             order,
@@ -84,6 +85,37 @@ pub fn repair(
             let value = repair.at_end(node);
             func.dfg
                 .map_inst_values(inst, |used| if used == broken.value { value } else { used });
+        }
+    }
+}
+
+/// Gives a copy that is a broken value itself a definition of its own: a
+/// parameter of the block that has it.
+///
+/// That is a parameter of a block that was copied behind another one, which
+/// passes it such a value. What it is further down need not be what it was here.
+fn define_copies(func: &mut Function, order: &Order, graph: &Graph, broken: &mut [Broken]) {
+    let numbers = broken.iter().enumerate();
+    let numbers: FxHashMap<Value, usize> = numbers.map(|(at, one)| (one.value, at)).collect();
+    let mut params: Vec<(Node, usize)> = Vec::new();
+    let mut known: FxHashMap<(Block, Value), Value> = FxHashMap::default();
+    for (block, copy) in broken.iter_mut().flat_map(|one| &mut one.copies) {
+        let (Some(number), Some(node)) = (numbers.get(copy), order.node(*block)) else {
+            continue;
+        };
+        let ty = func.dfg.value_type(*copy);
+        *copy = *known.entry((*block, *copy)).or_insert_with(|| {
+            params.push((node, *number));
+            func.dfg.append_block_param(*block, ty)
+        });
+    }
+    for (node, number) in params {
+        let Broken { value, copies, .. } = &broken[number];
+        for pred in graph.preds(node) {
+            let pred = order.block(*pred);
+            let copy = copies.iter().find(|(block, _)| *block == pred);
+            let passed = copy.map_or(*value, |(_, copy)| *copy);
+            rewire::pass(func, pred, order.block(node), passed);
         }
     }
 }
