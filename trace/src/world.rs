@@ -11,9 +11,11 @@ use crate::machine::Inputs;
 use crate::memory::Memory;
 use crate::noise::{mix, mix_bytes};
 use crate::trace::{Event, Snapshot};
-use cranelift_codegen::ir::{Endianness, Function, Inst, InstructionData, Opcode, TrapCode};
+use cranelift_codegen::ir::{
+    Block, BlockArg, Endianness, Function, Inst, InstructionData, Opcode, TrapCode, Value, ValueDef,
+};
 use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy, RegionSet, Summary};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The trap with which the host ends a program.
 pub const HOST_TRAP: u8 = 99;
@@ -37,7 +39,10 @@ pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegi
     for (index, func) in functions.iter().enumerate() {
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
-                if let Some((slot, region)) = tagged_slot_access(func, inst) {
+                let Some((slots, region)) = tagged_slot_access(func, inst) else {
+                    continue;
+                };
+                for slot in slots {
                     let only = Some(policy.representative(region));
                     let mut names = [region, policy.representative(region)].into_iter();
                     let lost_at_trap = !names.any(|name| policy.survives_trap(name));
@@ -54,29 +59,56 @@ pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegi
     found
 }
 
-fn tagged_slot_access(func: &Function, inst: Inst) -> Option<(u32, u32)> {
-    let (mut address, flags) = match func.dfg.insts[inst] {
+/// The slots that an access may be to, by a sum, a choice or a parameter of a
+/// block, and its region.
+fn tagged_slot_access(func: &Function, inst: Inst) -> Option<(BTreeSet<u32>, u32)> {
+    let (address, flags) = match func.dfg.insts[inst] {
         InstructionData::Load { arg, flags, .. } => (arg, flags),
         InstructionData::Store { args, flags, .. } => (args[1], flags),
         _ => return None,
     };
     let region = func.dfg.mem_flags[flags].alias_region()?;
-    loop {
-        let definition = func
-            .dfg
-            .value_def(func.dfg.resolve_aliases(address))
-            .inst()?;
-        match func.dfg.insts[definition] {
-            InstructionData::StackAddr { stack_slot, .. } => {
-                let region = func.dfg.alias_regions[region].user_id;
-                return Some((stack_slot.as_u32(), region));
+    let region = func.dfg.alias_regions[region].user_id;
+    let mut slots = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut work = vec![address];
+    while let Some(value) = work.pop() {
+        let value = func.dfg.resolve_aliases(value);
+        if !seen.insert(value) {
+            continue;
+        }
+        match func.dfg.value_def(value) {
+            ValueDef::Result(inst, _) => match func.dfg.insts[inst] {
+                InstructionData::StackAddr { stack_slot, .. } => {
+                    slots.insert(stack_slot.as_u32());
+                }
+                InstructionData::Binary {
+                    opcode: Opcode::Iadd | Opcode::Isub,
+                    args,
+                } => work.extend(args),
+                InstructionData::Ternary { args, .. } => work.extend(&args[1..]),
+                _ => {}
+            },
+            ValueDef::Param(block, position) => passed(func, block, position, &mut work),
+            ValueDef::Union(..) => {}
+        }
+    }
+    Some((slots, region))
+}
+
+/// Adds what branches pass to a parameter of `block`.
+fn passed(func: &Function, block: Block, position: usize, values: &mut Vec<Value>) {
+    let dfg = &func.dfg;
+    let ends = func.layout.blocks();
+    for end in ends.filter_map(|block| func.layout.last_inst(block)) {
+        let calls = dfg.insts[end].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+        let calls = calls
+            .iter()
+            .filter(|call| call.block(&dfg.value_lists) == block);
+        for call in calls {
+            if let Some(BlockArg::Value(value)) = call.args(&dfg.value_lists).nth(position) {
+                values.push(value);
             }
-            InstructionData::Binary {
-                opcode: Opcode::Iadd | Opcode::Isub,
-                args,
-            } => address = args[0],
-            InstructionData::Ternary { args, .. } => address = args[1],
-            _ => return None,
         }
     }
 }
