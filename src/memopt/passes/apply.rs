@@ -345,7 +345,8 @@ impl Applier<'_> {
                     rewire::insert_copy(self.func, *load, end, &mut names);
                     let copy = names[&result];
                     let param = self.func.dfg.append_block_param(join, ty);
-                    for (pred, value) in known {
+                    // What is known on the way of the load is loaded there too.
+                    for (pred, value) in known.iter().filter(|(pred, _)| *pred != block) {
                         let value = self.func.dfg.resolve_aliases(*value);
                         rewire::pass(self.func, *pred, join, value);
                     }
