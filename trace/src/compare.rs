@@ -222,10 +222,7 @@ pub fn optimize(
         let functions = functions.iter().cloned();
         functions.map(Context::for_function).collect()
     };
-    let unchecked = Options {
-        checked: Checking::Off,
-        ..options.clone()
-    };
+    let unchecked = unchecked(options);
     let mut optimized = contexts();
     let mut stats = pass(&mut optimized, isa, policy, options, mode)?;
     if stats.iter().any(is_undone) {
@@ -256,6 +253,14 @@ pub fn optimize(
     }
     let functions = optimized.into_iter().map(|ctx| ctx.func).collect();
     Ok((functions, stats))
+}
+
+/// The same passes, without a proof.
+pub fn unchecked(options: &Options) -> Options {
+    Options {
+        checked: Checking::Off,
+        ..options.clone()
+    }
 }
 
 /// Has the checker had a run put back?

@@ -1,10 +1,10 @@
 //! The nets that have to catch a mistake in the passes, each at fixed seeds.
 
 use crate::campaign::{Setting, settings};
-use crate::compare::{Mode, Verdict, compare, host_isa, optimize};
+use crate::compare::{Mode, Verdict, compare, host_isa, optimize, unchecked};
 use crate::filetests::{self, Filetests};
 use crate::generate;
-use cranelift_memopt::{Checking, Options};
+use cranelift_memopt::Options;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -106,13 +106,6 @@ fn refused(seed: u64) -> bool {
             Err(_) => false,
         }
     })
-}
-
-fn unchecked(options: &Options) -> Options {
-    Options {
-        checked: Checking::Off,
-        ..options.clone()
-    }
 }
 
 /// One filetest as it is, given by its path from the root of the repository; each

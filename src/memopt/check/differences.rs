@@ -35,13 +35,7 @@ impl Memory {
             else {
                 continue;
             };
-            let access = Access {
-                place,
-                ty,
-                order,
-                readonly: false,
-                foreign: false,
-            };
+            let access = Access::plain(place, ty, order);
             // The difference itself does not count: what is known of each
             // memory by itself does.
             self.differences = differences.clone();
@@ -159,8 +153,7 @@ impl Memory {
         let mut between = self.in_private.clone();
         let mut others = Vec::new();
         for difference in &self.differences {
-            let slot = difference.root.and_then(|root| terms.within(root));
-            match slot.filter(|slot| !self.escaped.has(*slot) && escaped.has(*slot)) {
+            match self.exposed_slot(terms, difference, escaped) {
                 Some(slot) => between.push((slot, *difference)),
                 None => others.push(*difference),
             }
@@ -171,10 +164,19 @@ impl Memory {
     /// Would a difference in a private slot come to be seen, if the outside knew
     /// these slots as well?
     pub fn would_expose(&self, terms: &Terms, escaped: SlotSet) -> bool {
-        self.differences.iter().any(|difference| {
-            let slot = difference.root.and_then(|root| terms.within(root));
-            slot.is_some_and(|slot| !self.escaped.has(slot) && escaped.has(slot))
-        })
+        let mut differences = self.differences.iter();
+        differences.any(|difference| self.exposed_slot(terms, difference, escaped).is_some())
+    }
+
+    /// The slot of a difference, if it is private, and one of those in `escaped`.
+    fn exposed_slot(
+        &self,
+        terms: &Terms,
+        difference: &Place,
+        escaped: SlotSet,
+    ) -> Option<StackSlot> {
+        let slot = terms.within(difference.root?)?;
+        (!self.escaped.has(slot) && escaped.has(slot)).then_some(slot)
     }
 
     /// A difference that someone sees who looks at all memory for which
@@ -185,21 +187,19 @@ impl Memory {
         looks: impl Fn(Option<Class>) -> bool,
         slots: SlotSet,
     ) -> Option<Place> {
-        let in_private = self.in_private.iter().map(|(_, place)| place);
-        // Whoever looks at slots by a stack map sees private ones.
-        let in_private = in_private.filter(|_| !slots.is_empty());
-        let mut private = in_private.filter(|place| {
-            let taint = place.root.map(|root| terms.taint(root));
-            taint.is_none_or(|taint| slots.may_share(taint))
-        });
-        if let Some(seen) = private.next() {
-            return Some(*seen);
-        }
-        let mut differences = self.differences.iter();
-        let seen = differences.find(|difference| {
+        let is_mapped = |difference: &Place| {
             let taint = difference.root.map(|root| terms.taint(root));
-            let mapped = !slots.is_empty() && taint.is_none_or(|taint| slots.may_share(taint));
-            mapped || (!self.is_private(terms, difference) && looks(difference.class))
+            !slots.is_empty() && taint.is_none_or(|taint| slots.may_share(taint))
+        };
+        // Whoever looks at slots by a stack map sees private ones.
+        let in_private = self.in_private.iter().map(|(_, place)| place);
+        let mut mapped = in_private.filter(|place| is_mapped(place));
+        let mut differences = self.differences.iter();
+        let seen = mapped.next().or_else(|| {
+            differences.find(|difference| {
+                is_mapped(difference)
+                    || (!self.is_private(terms, difference) && looks(difference.class))
+            })
         });
         seen.copied()
     }

@@ -241,13 +241,7 @@ pub fn narrowed(
         range: Some(range),
         ..fact.place
     };
-    let access = Access {
-        place,
-        ty,
-        order,
-        readonly: false,
-        foreign: false,
-    };
+    let access = Access::plain(place, ty, order);
     let value = seen_through(terms, fact, position as u32, &access)?;
     Some(Fact {
         place,

@@ -156,6 +156,7 @@ impl Meeting<'_> {
         (mine == theirs && self.terms.is_closed(mine)).then_some(mine)
     }
 
+    /// Meets what is known about memory, once the live values have met.
     pub fn memory(&mut self, mine: &mut Memory, theirs: &Memory) {
         let before = (mine.escaped, mine.hidden, mine.forgot);
         let differences = self.between_private(mine, theirs);

@@ -32,6 +32,19 @@ pub struct Access {
     pub foreign: bool,
 }
 
+impl Access {
+    /// One that says nothing else.
+    pub fn plain(place: Place, ty: Type, order: Endianness) -> Self {
+        Self {
+            place,
+            ty,
+            order,
+            readonly: false,
+            foreign: false,
+        }
+    }
+}
+
 impl Place {
     /// Is all of it certainly in a slot?
     pub fn is_in_slot(&self, terms: &Terms) -> bool {
