@@ -20,7 +20,7 @@ use std::process::ExitCode;
 /// Plant mistakes in a copy of the passes, and have the nets catch them
 #[derive(Parser)]
 struct Args {
-    /// Cases of each net, for each mistake
+    /// Cases of each net, for each mistake; 0 is until some net has caught it
     #[arg(long, default_value_t = 1000)]
     least: u64,
     /// Cases after which a net that has caught nothing gives up

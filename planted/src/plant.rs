@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What of the repository the oracle is built from.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "build.rs",
@@ -16,12 +16,33 @@ const SOURCES: [&str; 9] = [
     "isle",
     "benches",
     "examples",
+    "cli",
+    "planted",
     "trace",
     "filetests",
 ];
 
-/// The line of the workspace's manifest that names its members.
-const MEMBERS: &str = "members = ";
+/// The version of the workspace, and that of the copy: to cargo a package is known
+/// by its name, its version, and its path inside of its workspace, and the two share
+/// a target directory, with all that they depend on.
+const VERSIONS: [&str; 2] = ["version = \"0.1.0\"", "version = \"0.1.0-planted\""];
+
+/// In the copy, as in a release, no assertion of the passes is a net.
+const PROFILE: &str = "
+[profile.dev.package.cranelift-memopt]
+debug-assertions = false
+overflow-checks = false
+";
+
+/// Builds the program with the features that the tests of the workspace have.
+const BUILD: [&str; 6] = [
+    "build",
+    "--workspace",
+    "--bin",
+    "planted-nets",
+    "--example",
+    "jit",
+];
 
 /// Copies the sources at `root`, plants `mistakes` in them, builds, and returns
 /// the program that throws the nets.
@@ -41,25 +62,21 @@ pub fn build(root: &Path, mistakes: &[Mistake]) -> Result<PathBuf> {
     for source in SOURCES {
         copy_all(&root.join(source), &copy.join(source))?;
     }
-    only_member(&copy.join("Cargo.toml"))?;
+    adapt(&copy.join("Cargo.toml"))?;
     plant(&copy, mistakes)?;
     insert(root, &copy)?;
-    // Not the target directory of the repository: to cargo a package is known by
-    // its path inside of its workspace, so that the copies would be taken for
-    // the originals.
-    let built = target.canonicalize()?.join("planted-build");
+    let target = target.canonicalize()?;
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--package", "cranelift-memopt-trace"])
-        .args(["--bin", "planted-nets"])
+        .args(BUILD)
         .current_dir(&copy)
-        .env("CARGO_TARGET_DIR", &built)
+        .env("CARGO_TARGET_DIR", &target)
         .status()?;
     ensure!(
         status.success(),
         "the copy in {} does not build",
         copy.display()
     );
-    Ok(built.join("release/planted-nets"))
+    Ok(target.join("debug/planted-nets"))
 }
 
 fn copy_all(from: &Path, to: &Path) -> Result<()> {
@@ -77,22 +94,12 @@ fn copy_all(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The copy has the oracle and what it tests, and no other members.
-fn only_member(manifest: &Path) -> Result<()> {
+/// Makes the manifest of the workspace that of the copy.
+fn adapt(manifest: &Path) -> Result<()> {
     let text = fs::read_to_string(manifest)?;
-    let lines = text.lines().map(|line| {
-        if line.starts_with(MEMBERS) {
-            "members = [\"trace\"]"
-        } else {
-            line
-        }
-    });
-    let text: Vec<&str> = lines.collect();
-    ensure!(
-        text.contains(&"members = [\"trace\"]"),
-        "no line of members"
-    );
-    fs::write(manifest, text.join("\n"))?;
+    let [ours, its] = VERSIONS;
+    ensure!(text.matches(ours).count() == 1, "no line `{ours}`");
+    fs::write(manifest, text.replace(ours, its) + PROFILE)?;
     Ok(())
 }
 

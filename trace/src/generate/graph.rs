@@ -57,7 +57,16 @@ impl Graph {
             4 if rng.u8(..4) == 0 => rng.usize(13..30),
             _ => rng.usize(4..13),
         };
-        let exits: Vec<Exit> = (0..len).map(|block| exit(rng, block, len)).collect();
+        Self::of((0..len).map(|block| exit(rng, block, len)).collect())
+    }
+
+    /// One block.
+    pub fn trivial() -> Self {
+        Self::of(vec![Exit::Return])
+    }
+
+    fn of(exits: Vec<Exit>) -> Self {
+        let len = exits.len();
         let order = reverse_postorder(&exits);
         let idom = dominators(&exits, &order);
         let mut is_header = vec![false; len];

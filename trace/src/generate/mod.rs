@@ -74,6 +74,9 @@ pub(crate) struct Style {
     pub barriers: bool,
     /// Everything that it accesses outside of its frame has a region.
     pub tagged: bool,
+    /// It does nothing but to change memory for a while, and to put back what it
+    /// has found.
+    pub lends: bool,
 }
 
 impl Style {
@@ -84,9 +87,11 @@ impl Style {
                 traps: true,
                 barriers: true,
                 tagged: false,
+                lends: false,
             };
         }
         Self {
+            lends: rng.u8(..6) == 0,
             calls: rng.bool(),
             traps: rng.u8(..3) == 0,
             barriers: false,

@@ -161,9 +161,12 @@ impl Body<'_> {
             return;
         };
         spot.ty = types::I64;
-        if !fits(&spot) || spot.pointer.home == Home::Asynchronous {
-            return;
+        if fits(&spot) && spot.pointer.home != Home::Asynchronous {
+            self.borrow_of(spot);
         }
+    }
+
+    pub(super) fn borrow_of(&mut self, spot: Spot) {
         let old = self.load_from(spot);
         self.pool.wild.push(old);
         self.debts.push((spot, old));

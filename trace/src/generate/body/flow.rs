@@ -20,12 +20,16 @@ impl Body<'_> {
             self.enter(at);
             let count = match self.rng.u8(..4) {
                 // Of a function that does little, much is known.
+                _ if self.style.lends => self.rng.usize(1..3),
                 _ if self.style.tagged && self.rng.bool() => self.rng.usize(..3),
                 0 => self.rng.usize(..3),
                 _ => self.rng.usize(2..10),
             };
             for _ in 0..count {
-                self.statement();
+                match self.style.lends {
+                    true => self.lend(),
+                    false => self.statement(),
+                }
             }
             if self.rng.bool() {
                 self.pool.owed.append(&mut self.debts);

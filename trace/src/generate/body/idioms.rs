@@ -4,7 +4,7 @@ use super::accesses::fits;
 use super::{Body, Home, Param, Pointer, Spot};
 use crate::layout::{self, HOME_BYTES};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
 
 impl Body<'_> {
     /// Eight bytes somewhere, of which the world has no say.
@@ -62,11 +62,78 @@ impl Body<'_> {
             Some(home) if !self.style.tagged && self.rng.bool() => Some(self.limit_cell(home)),
             _ => self.cell(),
         };
+        let spot = match self.home_of(callee) {
+            Some(home) if self.rng.bool() => Some(self.cell_of(home)),
+            _ => spot,
+        };
         let Some(spot) = spot else { return };
         let stores = [self.rng.bool(), self.rng.bool()];
         self.access(spot, stores[0]);
         self.call_of(callee);
         self.access(spot, stores[1]);
+    }
+
+    /// A home that the callee at this position is passed a pointer to.
+    fn home_of(&mut self, callee: usize) -> Option<usize> {
+        let homes = self.plan.pointers.get(callee)?;
+        let home = homes[self.rng.usize(..2)];
+        (home > 0 || !self.style.tagged).then_some(home)
+    }
+
+    /// The first bytes of what a pointer into a home points to.
+    fn cell_of(&mut self, home: usize) -> Spot {
+        let ty = types::I64;
+        Spot {
+            pointer: self.pointer_to(Home::Shared(home), ty.bytes().into()),
+            offset: 0,
+            ty,
+        }
+    }
+
+    /// Changes some memory, looks at it, and puts back what it has found there: on
+    /// entry, or just behind a store that a load of another type or byte order does
+    /// not see through.
+    pub(super) fn lend(&mut self) {
+        let Some(home) = self.home_of(self.index) else {
+            return;
+        };
+        let cell = self.cell_of(home);
+        if self.rng.bool() {
+            self.store_otherwise(cell);
+        }
+        self.borrow_of(cell);
+        if self.rng.bool() {
+            self.store_otherwise(cell);
+        }
+        match self.rng.u8(..3) {
+            0 if self.style.traps => self.trap_if(),
+            0 | 1 => {
+                let value = self.load_from(cell);
+                self.found(value);
+            }
+            _ => {}
+        }
+        self.pay_debts();
+    }
+
+    /// A store to these bytes, or to some of them, in any type and byte order.
+    fn store_otherwise(&mut self, spot: Spot) {
+        let ty = match self.rng.u8(..3) {
+            0 => self.access_type(),
+            1 => types::F64,
+            _ => spot.ty,
+        };
+        let other = Spot { ty, ..spot };
+        if !fits(&other) {
+            return;
+        }
+        let value = self.value_of(ty);
+        let mut flags = self.spot_flags(&other);
+        if flags.explicit_endianness().is_none() && self.rng.bool() {
+            flags.set_endianness(Endianness::Big);
+        }
+        let (address, offset) = (spot.pointer.value, spot.offset as i32);
+        self.ins().ins().store(flags, value, address, offset);
     }
 
     fn access(&mut self, spot: Spot, stores: bool) {

@@ -104,13 +104,18 @@ struct Body<'a> {
 
 /// A random function.
 pub fn function(rng: &mut Rng, plan: &Plan, index: usize) -> Function {
-    let graph = Graph::new(rng);
+    let style = plan.styles[index];
+    let graph = if style.lends {
+        Graph::trivial()
+    } else {
+        Graph::new(rng)
+    };
     let name = UserFuncName::user(0, index as u32);
     let func = Function::with_name_signature(name, signature());
     let mut body = Body {
         rng,
         plan,
-        style: plan.styles[index],
+        style,
         index,
         func,
         graph,
