@@ -1,9 +1,8 @@
 //! Each input chooses a filetest, and then one change of it after the other.
 #![no_main]
 
-use cranelift_memopt::Options;
 use libfuzzer_sys::fuzz_target;
-use memopt_trace::compare::{Mode, Verdict, compare, host_isa};
+use memopt_trace::compare::{Setting, Verdict, compare, host_isa};
 use memopt_trace::filetests::{self, Filetests};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -19,7 +18,7 @@ fuzz_target!(|input: (u64, u64, Vec<u64>)| {
     let changes = &changes[..changes.len().min(16)];
     let module = FILETESTS.mutated(which, changes, &*isa);
     let inputs = filetests::inputs(&module, seed, 4);
-    let verdict = compare(&module, &inputs, &*isa, &Options::default(), Mode::Alone);
+    let verdict = compare(&module, &inputs, &*isa, &Setting::plain());
     if let Verdict::Wrong(failure) = verdict
         && failure.kind.changes_meaning()
     {

@@ -1,6 +1,6 @@
 //! Many modules in a row, counted.
 
-use crate::compare::{Failure, Kind, Mode, Verdict, compare, is_undone, optimize};
+use crate::compare::{Failure, Kind, Mode, Setting, Verdict, compare, is_undone, optimize};
 use crate::generate::{self, Module};
 use crate::machine::Inputs;
 use crate::shrink::shrink;
@@ -20,6 +20,10 @@ const INPUTS: usize = 4;
 /// One module of this many also goes through upstream's mid-end.
 const MID_END_EVERY: u64 = 2;
 
+/// Two modules of this many are also run as machine code, one of them behind the
+/// mid-end.
+const NATIVE_EVERY: u64 = 16;
+
 /// What a campaign has come to.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -31,6 +35,8 @@ pub struct Tally {
     pub edited: u64,
     /// Pairs of runs that were compared.
     pub runs: u64,
+    /// Runs of machine code, before and after.
+    pub native: u64,
     /// Runs that meant nothing, by reason.
     pub discarded: BTreeMap<String, u64>,
     /// The edits of all functions.
@@ -58,10 +64,11 @@ impl fmt::Display for Tally {
         let (edited, functions) = (self.edited, self.functions.max(1));
         writeln!(
             f,
-            "{} modules, {functions} functions, {edited} with an edit ({}%), {} runs",
+            "{} modules, {functions} functions, {edited} with an edit ({}%), {} runs, {} native",
             self.modules,
             100 * edited / functions,
-            self.runs
+            self.runs,
+            self.native
         )?;
         writeln!(f, "{}", self.stats)?;
         for (reason, count) in &self.discarded {
@@ -130,15 +137,6 @@ impl Campaign<'_> {
     }
 }
 
-/// One way to optimize and compare a module.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// Which passes run.
-    pub options: Options,
-    /// What surrounds them.
-    pub mode: Mode,
-}
-
 /// The settings for the module of this seed, always the same.
 ///
 /// To upstream, memory that the world accesses at any time is memory like any
@@ -147,15 +145,18 @@ pub struct Setting {
 /// docs/upstream-findings.md).
 pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
     let mut rng = Rng::with_seed(seed ^ 0x0b71_0115);
+    let native = seed % NATIVE_EVERY < 2;
     let mut all = vec![Setting {
         options: options(&mut rng),
         mode: Mode::Alone,
+        native,
     }];
     let is_safe = !module.has_asynchronous_memory() && !repeats_atomic_stores(module);
     if seed.is_multiple_of(MID_END_EVERY) && is_safe {
         all.push(Setting {
             options: checked(),
             mode: Mode::BehindMidEnd,
+            native,
         });
     }
     all
@@ -216,13 +217,14 @@ impl Tally {
         is_edited: &mut [bool],
     ) -> Option<String> {
         for setting in settings(module, seed) {
-            let verdict = compare(module, inputs, isa, &setting.options, setting.mode);
-            match verdict {
+            match compare(module, inputs, isa, &setting) {
                 Verdict::Equal {
                     stats,
                     runs,
                     discarded,
+                    native,
                 } => {
+                    self.native += native as u64;
                     if stats.iter().any(is_undone) {
                         self.unproven.push(seed);
                     }
@@ -261,6 +263,7 @@ impl Tally {
             functions,
             edited,
             runs,
+            native,
             discarded,
             stats,
             wrong,
@@ -270,6 +273,7 @@ impl Tally {
         self.functions += functions;
         self.edited += edited;
         self.runs += runs;
+        self.native += native;
         for (reason, count) in discarded {
             *self.discarded.entry(reason).or_default() += count;
         }
@@ -296,7 +300,7 @@ fn report(
 ) -> String {
     let inputs: Vec<Inputs> = failure.inputs.iter().cloned().collect();
     let check = |module: &Module| {
-        let verdict = compare(module, &inputs, isa, &setting.options, setting.mode);
+        let verdict = compare(module, &inputs, isa, setting);
         match verdict {
             Verdict::Wrong(found) if found.kind == failure.kind => Some(found),
             _ => None,

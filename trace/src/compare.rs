@@ -2,8 +2,9 @@
 
 use crate::generate::Module;
 use crate::machine::{self, Inputs, Program, Run};
-use crate::trace::End;
-use crate::world::{Temper, slot_regions};
+use crate::native::{self, Native};
+use crate::trace::{End, Trace};
+use crate::world::{SlotRegions, Temper, slot_regions};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
@@ -11,6 +12,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_memopt::{
     Checking, DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module,
 };
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -27,6 +29,28 @@ pub enum Mode {
     BehindMidEnd,
 }
 
+/// One way to optimize a module, and to compare it.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Which passes run.
+    pub options: Options,
+    /// What surrounds them.
+    pub mode: Mode,
+    /// Is the module run as machine code too, before and after?
+    pub native: bool,
+}
+
+impl Setting {
+    /// All passes alone, interpreted and not proven.
+    pub fn plain() -> Self {
+        Self {
+            options: Options::default(),
+            mode: Mode::Alone,
+            native: false,
+        }
+    }
+}
+
 /// What came of one module.
 #[derive(Debug)]
 pub enum Verdict {
@@ -38,6 +62,8 @@ pub enum Verdict {
         runs: usize,
         /// Inputs whose run meant nothing, and why.
         discarded: Vec<String>,
+        /// Runs of machine code.
+        native: usize,
     },
     /// They are wrong.
     Wrong(Box<Failure>),
@@ -61,6 +87,8 @@ pub enum Kind {
     Policy,
     /// Something else can be observed than before.
     Trace,
+    /// Machine code does something else than the interpreter.
+    Native,
     /// They panic.
     Panic,
     /// They report an error; mostly the verifier's.
@@ -73,7 +101,7 @@ impl Kind {
     /// Does the result mean something else, or nothing?
     pub fn changes_meaning(self) -> bool {
         match self {
-            Self::Trace | Self::Panic | Self::Error => true,
+            Self::Trace | Self::Native | Self::Panic | Self::Error => true,
             Self::Policy | Self::Unsettled => false,
         }
     }
@@ -84,6 +112,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Policy => "policy",
             Self::Trace => "trace",
+            Self::Native => "native",
             Self::Panic => "panic",
             Self::Error => "error",
             Self::Unsettled => "a second run finds more",
@@ -121,20 +150,25 @@ pub fn compare(
     module: &Module,
     inputs: &[Inputs],
     isa: &dyn TargetIsa,
-    options: &Options,
-    mode: Mode,
+    setting: &Setting,
 ) -> Verdict {
     let policy = match module.policy() {
         Ok(policy) => policy,
         Err(error) => return Verdict::Wrong(Failure::new(Kind::Policy, error.to_string())),
     };
-    let optimized = optimize(&module.functions, isa, &policy, options, mode);
+    let optimized = optimize(
+        &module.functions,
+        isa,
+        &policy,
+        &setting.options,
+        setting.mode,
+    );
     let (optimized, stats) = match optimized {
         Ok(optimized) => optimized,
         Err(failure) => return Verdict::Wrong(failure),
     };
     let slots = slot_regions(&module.functions, &policy);
-    let run_all = |functions: &[Function], inputs: &Inputs| {
+    let run = |functions: &[Function], inputs: &Inputs| {
         let program = Program {
             functions,
             entry: 0,
@@ -145,28 +179,21 @@ pub fn compare(
         };
         machine::run(&program, inputs)
     };
-    let run = |functions: &[Function], inputs: &Inputs| run_all(functions, inputs).trace;
-    let mut runs = 0;
+    let mut runs = Vec::new();
     let mut discarded = Vec::new();
     for inputs in inputs {
-        let inputs = match with_owners(inputs, &|inputs| run_all(&module.functions, inputs)) {
+        let inputs = match with_owners(inputs, &|inputs| run(&module.functions, inputs)) {
             Some(inputs) => inputs,
             None => {
                 discarded.push("who owns the heap depends on the world".to_string());
                 continue;
             }
         };
-        let before = run(&module.functions, &inputs);
+        let (inputs, before, after) = run_both(inputs, &run, &module.functions, &optimized);
         if !before.is_meaningful() {
             discarded.push(format!("{:?}", before.end));
             continue;
         }
-        // Conversions of forwarded values take fuel that the loads did not.
-        let more = Inputs {
-            fuel: inputs.fuel * 4,
-            ..inputs.clone()
-        };
-        let after = run(&optimized, &more);
         if let End::Unsupported(what) = &after.end {
             discarded.push(format!("unsupported after: {what}"));
             continue;
@@ -176,13 +203,84 @@ pub fn compare(
             failure.inputs = Some(inputs);
             return Verdict::Wrong(failure);
         }
-        runs += 1;
+        runs.push((inputs, before));
+    }
+    let mut native = 0;
+    if setting.native {
+        for functions in [&module.functions, &optimized] {
+            match run_natively(functions, &policy, &slots, &runs) {
+                Ok(Ok(count)) => native += count,
+                Ok(Err(why)) => discarded.push(format!("not native: {why}")),
+                Err(failure) => return Verdict::Wrong(failure),
+            }
+        }
     }
     Verdict::Equal {
         stats,
-        runs,
+        runs: runs.len(),
         discarded,
+        native,
     }
+}
+
+/// Runs machine code on the inputs of `runs` that have come to an end, and compares
+/// with what the interpreter saw; how many, or why not.
+///
+/// # Errors
+///
+/// A difference.
+fn run_natively(
+    functions: &[Function],
+    policy: &DeclaredPolicy,
+    slots: &SlotRegions,
+    runs: &[(Inputs, Trace)],
+) -> Result<Result<usize, String>, Box<Failure>> {
+    let ended = runs.iter().filter(|(_, trace)| trace.end != End::Cut);
+    let ended: Vec<&(Inputs, Trace)> = ended.collect();
+    if ended.is_empty() || !native::is_available() {
+        return Ok(Ok(0));
+    }
+    let mut program = match Native::new(functions, policy, slots) {
+        Ok(program) => program,
+        Err(why) => return Ok(Err(why)),
+    };
+    for (inputs, trace) in &ended {
+        // SAFETY: the interpreter has come to this end, with the functions as they
+        // were, and so with the optimized ones.
+        let found = unsafe { program.run(inputs) };
+        if let Some(difference) = trace.difference(&found) {
+            let mut failure = Failure::new(Kind::Native, difference);
+            failure.inputs = Some(inputs.clone());
+            return Err(failure);
+        }
+    }
+    Ok(Ok(ended.len()))
+}
+
+/// Interprets two programs on the same inputs, which gain the slots that a trap
+/// hides: a slot need only be written under a lost region in one of the two.
+fn run_both(
+    inputs: Inputs,
+    run: &dyn Fn(&[Function], &Inputs) -> Run,
+    before: &[Function],
+    after: &[Function],
+) -> (Inputs, Trace, Trace) {
+    let both = |inputs: &Inputs| {
+        // Conversions of forwarded values take fuel that the loads did not.
+        let more = Inputs {
+            fuel: inputs.fuel * 4,
+            ..inputs.clone()
+        };
+        [run(before, inputs), run(after, &more)]
+    };
+    let [a, b] = both(&inputs);
+    let lost: BTreeSet<(u32, u32)> = a.lost.union(&b.lost).copied().collect();
+    if lost.is_empty() {
+        return (inputs, a.trace, b.trace);
+    }
+    let inputs = Inputs { lost, ..inputs };
+    let [a, b] = both(&inputs);
+    (inputs, a.trace, b.trace)
 }
 
 /// `inputs` with a heap whose owners are those that a run finds; `None` if a

@@ -125,6 +125,7 @@ pub fn inputs(module: &Module, seed: u64, count: usize) -> Vec<Inputs> {
             .collect(),
         fuel: FUEL,
         heap: heap(&mut rng),
+        ..Inputs::default()
     };
     (0..count).map(one).collect()
 }

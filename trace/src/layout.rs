@@ -22,7 +22,7 @@ use crate::noise::mix_bytes;
 use cranelift_memopt::CalleeName;
 
 /// What `vmctx` points to.
-pub const VMCTX: u64 = 0x1_0000;
+pub const VMCTX: u64 = 0x10_0000_0000;
 /// Bytes of a home.
 pub const HOME_BYTES: usize = 96;
 /// The number of homes.
@@ -76,12 +76,17 @@ const BYTE_BITS: u32 = 12;
 const SLOTS: u64 = 16;
 /// Frames of one run.
 const FRAMES: u64 = 1 << 14;
+/// All slots lie from this address on, where a process has nothing else, and below
+/// its double.
+const SLOTS_FROM: u64 = 1 << 45;
+/// The bits of an address that tell slots apart.
+const SLOT_BITS: u32 = 45 - BYTE_BITS;
 /// Keeps sums and multiples of addresses from being addresses.
-const SALT: u64 = 0xa_5f3c_91d2_7e64;
+const SALT: u64 = 0x1_91d2_7e64;
 /// Scatters slots; odd.
-const SCATTER: u64 = 0x9e3779b97f4a5;
-/// Gathers them again: the inverse of [`SCATTER`] modulo 2^52.
-const GATHER: u64 = 0xe09330a2ed32d;
+const SCATTER: u64 = 0x1_9b97_f4a5;
+/// Gathers them again: the inverse of [`SCATTER`] modulo 2^33.
+const GATHER: u64 = 0x1_0a2e_d32d;
 
 /// The distance from `vmctx` to a home.
 pub fn home(home: usize) -> u64 {
@@ -117,7 +122,8 @@ pub fn object_address(object: usize) -> u64 {
 /// The address of the first byte of a slot.
 pub fn slot_address(frame: u32, slot: u32) -> u64 {
     let number = u64::from(frame) * SLOTS + u64::from(slot) + 1;
-    (number ^ SALT).wrapping_mul(SCATTER) << BYTE_BITS
+    let scattered = (number ^ SALT).wrapping_mul(SCATTER) % (1 << SLOT_BITS);
+    SLOTS_FROM | scattered << BYTE_BITS
 }
 
 /// A place in memory.
@@ -137,9 +143,10 @@ pub enum Place {
 
 /// What lies at `address`. The caller checks that a slot is as large as that.
 pub fn place(address: u64) -> Option<Place> {
-    let gathered = (address >> BYTE_BITS).wrapping_mul(GATHER) % (1 << (64 - BYTE_BITS));
+    let scattered = (address >> BYTE_BITS) % (1 << SLOT_BITS);
+    let gathered = scattered.wrapping_mul(GATHER) % (1 << SLOT_BITS);
     let number = gathered ^ SALT;
-    if number > 0 && number <= FRAMES * SLOTS {
+    if address / SLOTS_FROM == 1 && number > 0 && number <= FRAMES * SLOTS {
         let (frame, slot) = ((number - 1) / SLOTS, (number - 1) % SLOTS);
         let byte = (address % (1 << BYTE_BITS)) as usize;
         return Some(Place::Slot(frame as u32, slot as u32, byte));

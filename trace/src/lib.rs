@@ -20,6 +20,7 @@ pub mod layout;
 pub mod machine;
 pub mod memory;
 pub mod mutate;
+pub mod native;
 pub mod nets;
 pub mod noise;
 pub mod shrink;

@@ -17,6 +17,7 @@ use cranelift_codegen::ir::{
     MemFlags, MemFlagsData, Opcode, TrapCode, Type, Value,
 };
 use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy};
+use std::collections::BTreeSet;
 
 /// Calls that may be open at one time. What happens beyond is no part of a
 /// trace, so the run is cut.
@@ -33,6 +34,9 @@ pub struct Inputs {
     pub fuel: u64,
     /// Memory of its own, for functions that do not keep to the layout.
     pub heap: Heap,
+    /// The slots, by frame and number, that a trap hides: those that this run, or
+    /// the one that it is compared with, accesses under a region that is lost.
+    pub lost: BTreeSet<(u32, u32)>,
 }
 
 /// What runs, and what surrounds it.
@@ -75,6 +79,8 @@ pub struct Run {
     pub counts: Counts,
     /// The heap at the end, with the owners that were found.
     pub heap: Heap,
+    /// The slots that were accessed under a region that a trap loses.
+    pub lost: BTreeSet<(u32, u32)>,
 }
 
 /// Runs the entry of `program`.
@@ -87,6 +93,7 @@ pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
         loses_regions: loses_regions(program),
         fuel: inputs.fuel,
         counts: Counts::default(),
+        lost: BTreeSet::new(),
         is_in_entry: true,
     };
     let end = match machine.call(Callee::Function(program.entry), inputs.args.clone()) {
@@ -105,6 +112,7 @@ pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
         },
         counts: machine.counts,
         heap: machine.memory.heap,
+        lost: machine.lost,
     }
 }
 
@@ -144,6 +152,7 @@ struct Machine<'a> {
     loses_regions: bool,
     fuel: u64,
     counts: Counts,
+    lost: BTreeSet<(u32, u32)>,
     /// Is the outermost frame still that of the entry?
     is_in_entry: bool,
 }
@@ -317,6 +326,11 @@ impl<'a> Machine<'a> {
         };
         let tag = func.dfg.alias_regions[region].user_id;
         let claimed = self.world.representative(tag);
+        if let Some(Place::Slot(frame, slot, _)) = layout::place(address)
+            && self.world.is_lost_at_trap(tag)
+        {
+            self.lost.insert((frame, slot));
+        }
         if self.world.owns(tag, layout::place(address))
             && self.memory.claim(address, bytes, claimed)
         {

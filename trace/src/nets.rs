@@ -1,10 +1,9 @@
 //! The nets that have to catch a mistake in the passes, each at fixed seeds.
 
-use crate::campaign::{Setting, settings};
-use crate::compare::{Mode, Verdict, compare, host_isa, optimize, unchecked};
+use crate::campaign::settings;
+use crate::compare::{Mode, Setting, Verdict, compare, host_isa, optimize, unchecked};
 use crate::filetests::{self, Filetests};
 use crate::generate;
-use cranelift_memopt::Options;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -68,9 +67,13 @@ fn generated(seed: u64) -> bool {
     let isa = host_isa();
     let module = generate::module(seed);
     let inputs = generate::inputs(seed, INPUTS);
-    settings(&module, seed).iter().any(|setting| {
-        let options = unchecked(&setting.options);
-        is_caught(&compare(&module, &inputs, &*isa, &options, setting.mode))
+    settings(&module, seed).into_iter().any(|setting| {
+        let setting = Setting {
+            options: unchecked(&setting.options),
+            native: false,
+            ..setting
+        };
+        is_caught(&compare(&module, &inputs, &*isa, &setting))
     })
 }
 
@@ -87,8 +90,7 @@ fn mutated_filetest(seed: u64) -> bool {
     let isa = host_isa();
     let module = filetests.of_seed(seed, &*isa);
     let inputs = filetests::inputs(&module, seed, INPUTS);
-    let options = Options::default();
-    is_caught(&compare(&module, &inputs, &*isa, &options, Mode::Alone))
+    is_caught(&compare(&module, &inputs, &*isa, &Setting::plain()))
 }
 
 /// Generated modules, of which the checker refuses what became of a function.
@@ -99,7 +101,7 @@ fn refused(seed: u64) -> bool {
         return false;
     };
     settings(&module, seed).iter().any(|setting| {
-        let Setting { options, mode } = setting;
+        let Setting { options, mode, .. } = setting;
         match optimize(&module.functions, &*isa, &policy, options, *mode) {
             Ok((_, stats)) => stats.iter().any(|stats| stats.refused > 0),
             // What else may go wrong is for the other nets.
@@ -117,12 +119,14 @@ pub fn filetest(path: &str) -> Haul {
     let Some(module) = filetests::module(&text) else {
         return Haul::default();
     };
-    let options = Options::default();
     cast(FILETEST_INPUTS, FILETEST_INPUTS, |seed| {
         let inputs = filetests::inputs(&module, seed, 1);
-        [Mode::Alone, Mode::BehindMidEnd]
-            .into_iter()
-            .any(|mode| is_caught(&compare(&module, &inputs, &*isa, &options, mode)))
+        let modes = [Mode::Alone, Mode::BehindMidEnd].into_iter();
+        let mut settings = modes.map(|mode| Setting {
+            mode,
+            ..Setting::plain()
+        });
+        settings.any(|setting| is_caught(&compare(&module, &inputs, &*isa, &setting)))
     })
 }
 

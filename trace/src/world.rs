@@ -5,6 +5,7 @@
 //! noise, unless it is [`Temper::Quiet`]. What it does depends on the event's ordinal and on what it may look
 //! at, so that two runs with equal traces meet the same world.
 
+use crate::arith;
 use crate::heap::Owner;
 use crate::layout::{self, HOMES, Place, VMCTX};
 use crate::machine::Inputs;
@@ -20,18 +21,10 @@ use std::collections::{BTreeSet, HashMap};
 /// The trap with which the host ends a program.
 pub const HOST_TRAP: u8 = 99;
 
-/// Which region a slot belongs to, by function and slot. A host that is confined
-/// to some regions sees no other slots.
-pub type SlotRegions = HashMap<(usize, u32), SlotRegion>;
-
-/// What the direct accesses of a slot are tagged with.
-#[derive(Clone, Copy, Debug)]
-pub struct SlotRegion {
-    /// The region, if they agree.
-    only: Option<u32>,
-    /// Does a trap hide what some of them write?
-    lost_at_trap: bool,
-}
+/// Which region a slot belongs to, by function and slot; `None` if its direct
+/// accesses do not agree. A host that is confined to some regions sees no other
+/// slots.
+pub type SlotRegions = HashMap<(usize, u32), Option<u32>>;
 
 /// Finds the regions of the slots of all functions.
 pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegions {
@@ -43,14 +36,10 @@ pub fn slot_regions(functions: &[Function], policy: &DeclaredPolicy) -> SlotRegi
                     continue;
                 };
                 for slot in slots {
-                    let only = Some(policy.representative(region));
-                    let mut names = [region, policy.representative(region)].into_iter();
-                    let lost_at_trap = !names.any(|name| policy.survives_trap(name));
-                    let entry = found.entry((index, slot));
-                    let entry = entry.or_insert(SlotRegion { only, lost_at_trap });
-                    entry.lost_at_trap |= lost_at_trap;
-                    if entry.only != only {
-                        entry.only = None;
+                    let region = Some(policy.representative(region));
+                    let entry = found.entry((index, slot)).or_insert(region);
+                    if *entry != region {
+                        *entry = None;
                     }
                 }
             }
@@ -149,6 +138,8 @@ pub struct World<'a> {
     ordinal: u64,
     /// Slots whose address the world has seen.
     known: Vec<(u32, u32)>,
+    /// Slots that a trap hides.
+    lost: BTreeSet<(u32, u32)>,
     /// What has happened.
     pub events: Vec<Event>,
 }
@@ -169,6 +160,7 @@ impl<'a> World<'a> {
             objects: inputs.heap.objects.len(),
             ordinal: 0,
             known: Vec::new(),
+            lost: inputs.lost.clone(),
             events: Vec::new(),
         }
     }
@@ -283,7 +275,8 @@ impl<'a> World<'a> {
     pub fn asynchronous_load(&mut self, address: u64, bytes: usize) -> u128 {
         self.events.push(Event::AsynchronousLoad { address, bytes });
         let noise = self.next_noise();
-        u128::from(noise) << 64 | u128::from(mix(noise, 1))
+        let noise = u128::from(noise) << 64 | u128::from(mix(noise, 1));
+        arith::mask(noise, 8 * bytes as u32)
     }
 
     /// A store to asynchronous memory.
@@ -308,7 +301,7 @@ impl<'a> World<'a> {
         });
         let view = View {
             home: &survives,
-            slot: &|world, slot| !world.is_lost_at_trap(memory, slot),
+            slot: &|world, slot| !world.lost.contains(&slot),
         };
         Box::new(self.look_at(memory, &view, &[], heap))
     }
@@ -354,20 +347,17 @@ impl<'a> World<'a> {
         if *set == RegionSet::All {
             return true;
         }
-        let region = self.slot_region(memory, (frame, slot));
-        let region = region.and_then(|region| region.only);
+        let mut frames = memory.frames.iter();
+        let frame = frames.find(|f| f.ordinal == frame);
+        let region = frame.and_then(|frame| self.slot_regions.get(&(frame.function, slot)));
+        let region = region.copied().flatten();
         region.is_some_and(|region| self.contains(set, region as usize))
     }
 
-    fn slot_region(&self, memory: &Memory, (frame, slot): (u32, u32)) -> Option<SlotRegion> {
-        let mut frames = memory.frames.iter();
-        let frame = frames.find(|f| f.ordinal == frame)?;
-        self.slot_regions.get(&(frame.function, slot)).copied()
-    }
-
-    fn is_lost_at_trap(&self, memory: &Memory, slot: (u32, u32)) -> bool {
-        let region = self.slot_region(memory, slot);
-        region.is_some_and(|region| region.lost_at_trap)
+    /// Does a trap lose what is written under this tag?
+    pub fn is_lost_at_trap(&self, tag: u32) -> bool {
+        let mut names = [tag, self.policy.representative(tag)].into_iter();
+        !names.any(|name| self.policy.survives_trap(name))
     }
 
     /// Is a byte of the heap with this owner in the set?

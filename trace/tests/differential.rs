@@ -2,6 +2,7 @@
 
 use memopt_trace::campaign::Tally;
 use memopt_trace::compare::host_isa;
+use memopt_trace::native;
 
 /// Modules of the test; a few seconds without optimization.
 const MODULES: u64 = 3000;
@@ -19,4 +20,8 @@ fn optimized_modules_have_the_traces_they_had() {
     assert!(tally.is_good(), "{tally}");
     assert!(tally.edited * 2 >= tally.functions, "{tally}");
     assert!(tally.runs >= 3 * MODULES, "{tally}");
+    assert!(
+        tally.native >= MODULES / 2 || !native::is_available(),
+        "{tally}"
+    );
 }

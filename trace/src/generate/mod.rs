@@ -7,7 +7,6 @@
 mod body;
 mod graph;
 
-use crate::heap::Heap;
 use crate::layout::{self, HOMES, VMCTX};
 use crate::machine::Inputs;
 use cranelift_codegen::ir::Function;
@@ -217,7 +216,7 @@ pub fn inputs(seed: u64, count: usize) -> Vec<Inputs> {
             seed: rng.u64(..),
             args: vec![VMCTX.into(), p, q, rng.u64(..6).into()],
             fuel: 1500,
-            heap: Heap::default(),
+            ..Inputs::default()
         }
     };
     (0..count).map(one).collect()
