@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_memopt::{NoPolicy, Options, Stats, run_module};
+use cranelift_memopt::{Checking, NoPolicy, Options, Stats, run_module};
 use std::time::{Duration, Instant};
 
 /// The stack of the thread that optimizes. Cranelift itself, with what its
@@ -29,17 +29,30 @@ fn host() -> OwnedTargetIsa {
     isa.finish(settings::Flags::new(flags)).unwrap()
 }
 
-/// Runs the passes, and says what they did.
+/// Runs the passes without a proof and with one, and says what they did without.
 fn optimize(func: Function) -> Stats {
-    let thread = std::thread::Builder::new().stack_size(STACK);
-    let work = move || {
-        let start = Instant::now();
-        let mut contexts = [Context::for_function(func)];
-        let stats = run_module(&mut contexts, &*host(), &|_| &NoPolicy, &Options::default());
-        assert!(start.elapsed() < LIMIT, "took {:?}", start.elapsed());
-        stats.unwrap()[0]
+    let proving = func.clone();
+    let stats = within_limits(move || run(func, Checking::Off));
+    within_limits(move || run(proving, Checking::Restore));
+    stats
+}
+
+fn run(func: Function, checked: Checking) -> Stats {
+    let options = Options {
+        checked,
+        ..Options::default()
     };
-    thread.spawn(work).unwrap().join().unwrap()
+    let mut contexts = [Context::for_function(func)];
+    let stats = run_module(&mut contexts, &*host(), &|_| &NoPolicy, &options);
+    stats.unwrap()[0]
+}
+
+fn within_limits<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    let start = Instant::now();
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    let result = thread.spawn(work).unwrap().join().unwrap();
+    assert!(start.elapsed() < LIMIT, "took {:?}", start.elapsed());
+    result
 }
 
 /// A function of a pointer, and its entry.
