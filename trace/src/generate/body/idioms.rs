@@ -58,19 +58,30 @@ impl Body<'_> {
     pub(super) fn call_between_accesses(&mut self) {
         let callee = self.callee();
         let limit = self.plan.limits.get(callee).copied().flatten();
-        let spot = match limit {
-            Some(home) if !self.style.tagged && self.rng.bool() => Some(self.limit_cell(home)),
+        let limit = limit.filter(|home| *home > 0 || !self.style.tagged);
+        let spot = match (limit, self.home_of(callee)) {
+            (Some(home), _) if self.rng.bool() => {
+                let cell = self.limit_cell(home);
+                self.lower_limit(cell);
+                Some(cell)
+            }
+            (_, Some(home)) if self.rng.bool() => Some(self.cell_of(home)),
             _ => self.cell(),
-        };
-        let spot = match self.home_of(callee) {
-            Some(home) if self.rng.bool() => Some(self.cell_of(home)),
-            _ => spot,
         };
         let Some(spot) = spot else { return };
         let stores = [self.rng.bool(), self.rng.bool()];
         self.access(spot, stores[0]);
         self.call_of(callee);
         self.access(spot, stores[1]);
+    }
+
+    /// Sets a stack limit, now and then, to one that its function traps at.
+    fn lower_limit(&mut self, cell: Spot) {
+        if self.rng.u8(..3) == 0 {
+            let low = 8 * self.rng.i64(0..4) + 3;
+            let low = self.ins().ins().iconst(types::I64, low);
+            self.store_to(cell, low);
+        }
     }
 
     /// A home that the callee at this position is passed a pointer to.
