@@ -1,8 +1,8 @@
 //! The same program as machine code.
 //!
-//! [`lower`] makes functions of the module's that the host's machine can run, and
-//! that call [`outside`] for all that the interpreter does between instructions;
-//! [`pages`] has memory at the addresses that the layout gives out. So the back
+//! `lower` makes functions of the module's that the host's machine can run, and
+//! that call `outside` for all that the interpreter does between instructions;
+//! `pages` has memory at the addresses that the layout gives out. So the back
 //! end, and the machine itself, say what loads, stores and arithmetic do, and the
 //! world is the interpreter's.
 
