@@ -141,8 +141,8 @@ impl Campaign<'_> {
 ///
 /// To upstream, memory that the world accesses at any time is memory like any
 /// other, so that it does not see modules that have some. Nor does it see those
-/// with several atomic stores in a function, of which it may remove one (see
-/// docs/upstream-findings.md).
+/// with several atomic loads or stores in a function, of which it may remove one
+/// (see docs/upstream-findings.md).
 pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
     let mut rng = Rng::with_seed(seed ^ 0x0b71_0115);
     let native = seed % NATIVE_EVERY < 2;
@@ -151,7 +151,7 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
         mode: Mode::Alone,
         native,
     }];
-    let is_safe = !module.has_asynchronous_memory() && !repeats_atomic_stores(module);
+    let is_safe = !module.has_asynchronous_memory() && !repeats_atomic_accesses(module);
     if seed.is_multiple_of(MID_END_EVERY) && is_safe {
         all.push(Setting {
             options: checked(),
@@ -162,14 +162,14 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
     all
 }
 
-/// Has a function several atomic stores?
-fn repeats_atomic_stores(module: &Module) -> bool {
+/// Has a function several atomic loads or stores?
+fn repeats_atomic_accesses(module: &Module) -> bool {
     module.functions.iter().any(|func| {
         let insts = func.layout.blocks();
         let insts = insts.flat_map(|block| func.layout.block_insts(block));
         let opcodes = insts.map(|inst| func.dfg.insts[inst].opcode());
         opcodes
-            .filter(|opcode| *opcode == Opcode::AtomicStore)
+            .filter(|opcode| matches!(opcode, Opcode::AtomicLoad | Opcode::AtomicStore))
             .count()
             > 1
     })

@@ -102,6 +102,15 @@ fn passed(func: &Function, block: Block, position: usize, values: &mut Vec<Value
     }
 }
 
+/// What becomes of an address that the world comes upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    /// It may use it ever after.
+    Kept,
+    /// It uses it at the time, and not again (see `Policy::forgets_addresses`).
+    Forgotten,
+}
+
 /// What somebody may look at: homes, and slots by frame and number.
 struct View<'v, 'w> {
     home: &'v dyn Fn(&World<'w>, usize) -> bool,
@@ -136,8 +145,10 @@ pub struct World<'a> {
     /// How many objects the heap has.
     objects: usize,
     ordinal: u64,
-    /// Slots whose address the world has seen.
+    /// Slots whose address the world has seen where it does not forget it.
     known: Vec<(u32, u32)>,
+    /// Those that it has found when it looked last, the known ones included.
+    found: Vec<(u32, u32)>,
     /// Slots that a trap hides.
     lost: BTreeSet<(u32, u32)>,
     /// What has happened.
@@ -160,6 +171,7 @@ impl<'a> World<'a> {
             objects: inputs.heap.objects.len(),
             ordinal: 0,
             known: Vec::new(),
+            found: Vec::new(),
             lost: inputs.lost.clone(),
             events: Vec::new(),
         }
@@ -347,11 +359,15 @@ impl<'a> World<'a> {
         if *set == RegionSet::All {
             return true;
         }
-        let mut frames = memory.frames.iter();
-        let frame = frames.find(|f| f.ordinal == frame);
-        let region = frame.and_then(|frame| self.slot_regions.get(&(frame.function, slot)));
-        let region = region.copied().flatten();
+        let region = self.slot_region(memory, (frame, slot));
         region.is_some_and(|region| self.contains(set, region as usize))
+    }
+
+    fn slot_region(&self, memory: &Memory, (frame, slot): (u32, u32)) -> Option<u32> {
+        let mut frames = memory.frames.iter();
+        let frame = frames.find(|f| f.ordinal == frame)?;
+        let region = self.slot_regions.get(&(frame.function, slot));
+        region.copied().flatten()
     }
 
     /// Does a trap lose what is written under this tag?
@@ -403,59 +419,92 @@ impl<'a> World<'a> {
     ) -> Snapshot {
         self.known
             .retain(|(frame, slot)| memory.slot(*frame, *slot).is_some());
+        self.found.clone_from(&self.known);
         for frame in &memory.frames {
             for slot in &frame.named {
-                self.learn(memory, layout::slot_address(frame.ordinal, *slot));
+                let address = layout::slot_address(frame.ordinal, *slot);
+                self.learn(memory, address, Keeping::Kept);
             }
         }
         for arg in args {
-            self.learn(memory, *arg as u64);
+            self.learn(memory, *arg as u64, Keeping::Kept);
         }
         let mut homes = [None; HOMES];
         for (home, bytes) in homes.iter_mut().enumerate() {
             if (view.home)(self, home) {
                 *bytes = Some(memory.homes[home]);
-                self.learn_from(memory, &memory.homes[home]);
+                let keeping = self.keeping(home as u32);
+                self.learn_from(memory, &memory.homes[home], keeping);
             }
         }
         for (_, bytes) in &heap {
-            self.learn_from(memory, bytes);
+            self.learn_from(memory, bytes, Keeping::Kept);
         }
         let mut slots = Vec::new();
         let mut at = 0;
-        while let Some((frame, slot)) = self.known.get(at).copied() {
+        while let Some((frame, slot)) = self.found.get(at).copied() {
             at += 1;
             if !(view.slot)(self, (frame, slot)) {
                 continue;
             }
             if let Some(bytes) = memory.slot(frame, slot) {
-                self.learn_from(memory, bytes);
+                let keeping = self.keeping_in_slot(memory, (frame, slot));
+                self.learn_from(memory, bytes, keeping);
                 slots.push((layout::slot_address(frame, slot), bytes.clone()));
             }
         }
         slots.sort_unstable();
         // One order, whichever way they came to light.
         self.known.sort_unstable();
+        self.found.sort_unstable();
         Snapshot { homes, slots, heap }
     }
 
-    fn learn_from(&mut self, memory: &Memory, bytes: &[u8]) {
+    /// Does the world keep the addresses that it finds in this home?
+    fn keeping(&self, home: u32) -> Keeping {
+        match home > 0 && self.policy.forgets_addresses(home) {
+            true => Keeping::Forgotten,
+            false => Keeping::Kept,
+        }
+    }
+
+    /// The same, in a slot. Of one whose region is not known it keeps nothing if
+    /// there is anything that it forgets.
+    fn keeping_in_slot(&self, memory: &Memory, slot: (u32, u32)) -> Keeping {
+        match self.slot_region(memory, slot) {
+            Some(region) => self.keeping(region),
+            None => {
+                let mut homes = 0..HOMES as u32;
+                let forgets = homes.find(|home| self.keeping(*home) == Keeping::Forgotten);
+                forgets.map_or(Keeping::Kept, |_| Keeping::Forgotten)
+            }
+        }
+    }
+
+    fn learn_from(&mut self, memory: &Memory, bytes: &[u8], keeping: Keeping) {
         for window in bytes.windows(8) {
             let word = u64::from_le_bytes([
                 window[0], window[1], window[2], window[3], window[4], window[5], window[6],
                 window[7],
             ]);
-            self.learn(memory, word);
+            self.learn(memory, word, keeping);
         }
     }
 
-    fn learn(&mut self, memory: &Memory, address: u64) {
-        if let Some(Place::Slot(frame, slot, byte)) = layout::place(address)
-            && !self.known.contains(&(frame, slot))
-            && let Some(bytes) = memory.slot(frame, slot)
-            && byte <= bytes.len()
-        {
-            self.known.push((frame, slot));
+    fn learn(&mut self, memory: &Memory, address: u64, keeping: Keeping) {
+        let Some(Place::Slot(frame, slot, byte)) = layout::place(address) else {
+            return;
+        };
+        let is_there = memory.slot(frame, slot);
+        if is_there.is_none_or(|bytes| byte > bytes.len()) {
+            return;
+        }
+        let slot = (frame, slot);
+        if !self.found.contains(&slot) {
+            self.found.push(slot);
+        }
+        if keeping == Keeping::Kept && !self.known.contains(&slot) {
+            self.known.push(slot);
         }
     }
 
@@ -472,8 +521,8 @@ impl<'a> World<'a> {
                 memory.homes[home] = bytes;
             }
         }
-        for at in 0..self.known.len() {
-            let (frame, slot) = self.known[at];
+        for at in 0..self.found.len() {
+            let (frame, slot) = self.found[at];
             if !self.contains_slot(memory, set, (frame, slot)) {
                 continue;
             }

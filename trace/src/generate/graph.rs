@@ -60,9 +60,12 @@ impl Graph {
         Self::of((0..len).map(|block| exit(rng, block, len)).collect())
     }
 
-    /// One block.
-    pub fn trivial() -> Self {
-        Self::of(vec![Exit::Return])
+    /// One block, or a loop of one.
+    pub fn small(rng: &mut Rng) -> Self {
+        Self::of(match rng.u8(..3) {
+            0 => vec![Exit::Jump(1), Exit::Loop(1, 2), Exit::Return],
+            _ => vec![Exit::Return],
+        })
     }
 
     fn of(exits: Vec<Exit>) -> Self {

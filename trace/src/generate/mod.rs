@@ -57,6 +57,10 @@ pub(crate) struct Plan {
     pub asynchronous: bool,
     /// Does region 1 have a second tag?
     pub joined: bool,
+    /// The homes in which the world forgets the addresses that it finds.
+    pub forgotten: Vec<usize>,
+    /// Are addresses of slots put nowhere else?
+    pub discreet: bool,
     /// What is declared about the host, the regions, and shared pointers.
     pub clauses: Vec<String>,
 }
@@ -108,7 +112,11 @@ pub(crate) const REACH: i64 = 48;
 impl Plan {
     fn new(rng: &mut Rng) -> Self {
         let functions = rng.usize(1..5);
-        let styles: Vec<Style> = (0..functions).map(|at| Style::new(rng, at)).collect();
+        let mut styles: Vec<Style> = (0..functions).map(|at| Style::new(rng, at)).collect();
+        // The other functions of a module would have to forget as well.
+        let forgets = functions == 1 && rng.u8(..4) != 0;
+        let discreet = forgets && rng.u8(..4) != 0;
+        styles[0].tagged = discreet;
         let pointers = styles.iter().map(|style| {
             let first = usize::from(style.tagged);
             [rng.usize(first..HOMES), rng.usize(first..HOMES)]
@@ -125,6 +133,8 @@ impl Plan {
             sealed: rng.u8(..6) == 0,
             asynchronous: rng.u8(..4) == 0,
             joined: rng.u8(..4) == 0,
+            forgotten: Vec::new(),
+            discreet,
             clauses: Vec::new(),
         };
         if plan.asynchronous {
@@ -132,6 +142,14 @@ impl Plan {
         }
         if plan.joined {
             plan.clause(format!("join 1 {}", layout::JOINED));
+        }
+        if forgets {
+            plan.forget(rng);
+        }
+        if plan.joined && rng.u8(..3) == 0 {
+            // What holds for one tag of a memory holds for the memory.
+            let tag = [1, layout::JOINED][rng.usize(..2)];
+            plan.clause(format!("lost-at-trap {tag}"));
         }
         for region in [2, 3] {
             if rng.u8(..5) == 0 {
@@ -154,6 +172,19 @@ impl Plan {
             plan.clause(format!("loaded-callee {region} {offset}{effects}"));
         }
         plan
+    }
+
+    /// Declares that the world forgets the addresses in some homes.
+    fn forget(&mut self, rng: &mut Rng) {
+        for region in 1..4 {
+            if rng.u8(..4) != 0 {
+                self.forgotten.push(region);
+                self.clause(format!("forgets {region}"));
+            }
+        }
+        if self.joined && rng.bool() {
+            self.clause(format!("forgets {}", layout::JOINED));
+        }
     }
 
     fn clause(&mut self, clause: String) {

@@ -75,7 +75,7 @@ impl Body<'_> {
         if self.style.traps && self.rng.u8(..8) == 0 {
             flags = flags.with_trap_code(Some(self.trap_code()));
         }
-        match self.rng.u8(..14) {
+        match self.rng.u8(..if self.style.lends { 6 } else { 14 }) {
             0 => flags.set_endianness(Endianness::Big),
             1 => flags.set_endianness(Endianness::Little),
             _ => {}
@@ -95,7 +95,7 @@ impl Body<'_> {
     pub(super) fn load(&mut self) {
         if let Some(spot) = self.spot() {
             let value = self.load_from(spot);
-            self.found(value);
+            self.found_in(&spot, value);
         }
     }
 
@@ -147,7 +147,11 @@ impl Body<'_> {
     /// Stores the address of something.
     pub(super) fn publish(&mut self) {
         let value = self.public_pointer();
-        if let Some(mut spot) = self.spot() {
+        let spot = match self.plan.discreet {
+            true => self.forgotten_cell(),
+            false => self.spot(),
+        };
+        if let Some(mut spot) = spot {
             spot.ty = types::I64;
             if fits(&spot) && spot.pointer.home != Home::Asynchronous {
                 self.store_to(spot, value);
@@ -171,13 +175,22 @@ impl Body<'_> {
         self.pool.wild.push(old);
         self.debts.push((spot, old));
         let new = match self.rng.bool() {
-            true => self.public_pointer(),
-            false => self.data(),
+            true if self.may_hold_address(&spot) => self.public_pointer(),
+            _ => self.data(),
         };
         self.store_to(spot, new);
         if self.style.calls && self.rng.bool() {
             self.call();
         }
+    }
+
+    /// May the address of a slot be stored here?
+    fn may_hold_address(&self, spot: &Spot) -> bool {
+        !self.plan.discreet
+            || match spot.pointer.home {
+                Home::Shared(home) => self.plan.forgotten.contains(&home),
+                Home::Secret(_) | Home::Asynchronous | Home::ReadOnly => false,
+            }
     }
 
     pub(super) fn pay_debts(&mut self) {
@@ -191,9 +204,36 @@ impl Body<'_> {
         }
     }
 
+    /// Accesses memory, or the address zero.
+    fn stray_access(&mut self) {
+        let Some(spot) = self.spot() else { return };
+        if spot.pointer.home == Home::Asynchronous {
+            return;
+        }
+        let code = self.trap_code();
+        let flags = self.spot_flags(&spot).with_trap_code(Some(code));
+        let condition = self.data();
+        let zero = self.ins().ins().iconst(types::I64, 0);
+        let address = spot.pointer.value;
+        let address = self.ins().ins().select(condition, address, zero);
+        let offset = spot.offset as i32;
+        for _ in 0..self.rng.usize(1..3) {
+            if self.rng.bool() {
+                let value = self.ins().ins().load(spot.ty, flags, address, offset);
+                self.found_in(&spot, value);
+            } else {
+                let value = self.value_of(spot.ty);
+                self.ins().ins().store(flags, value, address, offset);
+            }
+        }
+    }
+
     /// Follows a word that may be a pointer.
     pub(super) fn wild_access(&mut self) {
-        if self.pool.wild.is_empty() || !self.style.traps || self.style.tagged {
+        if self.style.traps && self.style.tagged {
+            return self.stray_access();
+        }
+        if self.pool.wild.is_empty() || !self.style.traps {
             return;
         }
         let at = self.pick(self.pool.wild.len());

@@ -31,7 +31,9 @@ impl Body<'_> {
                     self.past_vmctx(layout::home(homes[at]) as i64 + start)
                 }
                 Some(homes) => self.pointer_to(Home::Shared(homes[at]), PARAM_HIGH).value,
-                None if self.rng.u8(..3) == 0 && !tail => self.public_pointer(),
+                None if self.rng.u8(..3) == 0 && !tail && !self.plan.discreet => {
+                    self.public_pointer()
+                }
                 None => self.data(),
             };
             args.push(arg);

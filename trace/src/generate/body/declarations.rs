@@ -61,7 +61,11 @@ impl Body<'_> {
         }
         let public = data.key.is_some();
         let slot = self.func.create_sized_stack_slot(data);
-        let home = match self.rng.u8(..4) {
+        let home = match self.rng.u8(..if self.plan.discreet { 2 } else { 4 }) {
+            0 if self.plan.discreet && !self.plan.forgotten.is_empty() => {
+                let at = self.rng.usize(..self.plan.forgotten.len());
+                Home::Shared(self.plan.forgotten[at])
+            }
             0 | 1 if !public => Home::Secret(self.slots.len()),
             2 => Home::Shared(1),
             _ if self.style.tagged => Home::Shared(2),
@@ -101,6 +105,8 @@ impl Body<'_> {
         for _ in 0..self.rng.usize(..4) {
             params.push(match self.rng.u8(..5) {
                 0 | 1 => Param::Data,
+                // A slot's address goes nowhere by a parameter.
+                _ if self.plan.discreet => Param::Data,
                 2 | 3 if !self.slots.is_empty() => {
                     Param::Pointer(self.slots[self.rng.usize(..self.slots.len())].home)
                 }

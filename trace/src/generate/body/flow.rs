@@ -31,7 +31,9 @@ impl Body<'_> {
                     false => self.statement(),
                 }
             }
-            if self.rng.bool() {
+            if self.style.lends && matches!(self.graph.exits[at], Exit::Return) {
+                self.debts.append(&mut self.pool.owed);
+            } else if self.rng.bool() {
                 self.pool.owed.append(&mut self.debts);
             }
             self.pay_debts();

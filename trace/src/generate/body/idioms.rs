@@ -14,13 +14,51 @@ impl Body<'_> {
         (fits(&spot) && spot.pointer.home != Home::Asynchronous).then_some(spot)
     }
 
+    /// Eight bytes in which the world forgets the addresses that it finds.
+    pub(super) fn forgotten_cell(&mut self) -> Option<Spot> {
+        let homes = &self.plan.forgotten;
+        let at = self.rng.usize(..homes.len().max(1));
+        let home = Home::Shared(*homes.get(at)?);
+        // Mostly one of few, so that they meet.
+        let pointer = match self.rng.u8(..4) {
+            0 => self.pointer_to(home, 8),
+            _ => self.home_pointer(*self.plan.forgotten.get(at)?),
+        };
+        let spot = Spot {
+            pointer,
+            offset: pointer.low + 8 * self.rng.i64(0..2),
+            ty: types::I64,
+        };
+        fits(&spot).then_some(spot)
+    }
+
+    /// Looks at what was loaded from `spot`. That it is an address is not for
+    /// everybody to know.
+    pub(super) fn found_in(&mut self, spot: &Spot, value: Value) {
+        let is_quiet = self.plan.discreet && self.rng.u8(..12) != 0;
+        let may_hold_one = !matches!(spot.pointer.home, Home::Secret(_) | Home::ReadOnly);
+        if !is_quiet || !may_hold_one || self.func.dfg.value_type(value) != types::I64 {
+            return self.found(value);
+        }
+        let other = self.pointer().value;
+        let order = [IntCC::Equal, IntCC::NotEqual][self.rng.usize(..2)];
+        let is_it = self.ins().ins().icmp(order, value, other);
+        let (x, y) = (self.data(), self.data());
+        let value = self.ins().ins().select(is_it, x, y);
+        self.pool.data.push(value);
+    }
+
     /// What an adapter does: a record in the frame is published, something is
     /// called, and the old pointer is put back, here or in a later block.
     pub(super) fn adapter(&mut self) {
         let slots = 0..self.slots.len();
         let public = |slot: &usize| matches!(self.slots[*slot].home, Home::Shared(_));
         let slots: Vec<usize> = slots.filter(public).collect();
-        let Some(cell) = self.cell() else { return };
+        let cell = match self.plan.discreet {
+            true => self.forgotten_cell(),
+            false => self.cell(),
+        };
+        let Some(cell) = cell else { return };
         if slots.is_empty() {
             return;
         }
@@ -47,8 +85,11 @@ impl Body<'_> {
             let code = self.trap_code();
             self.ins().ins().trapz(is_ours, code);
         } else {
-            let value = self.data();
-            let value = self.ins().ins().select(is_ours, value, now);
+            let (value, other) = match self.plan.discreet {
+                true => (self.data(), self.data()),
+                false => (self.data(), now),
+            };
+            let value = self.ins().ins().select(is_ours, value, other);
             self.pool.data.push(value);
         }
         self.debts.push((cell, old));
@@ -108,7 +149,14 @@ impl Body<'_> {
         let Some(home) = self.home_of(self.index) else {
             return;
         };
-        let cell = self.cell_of(home);
+        let cell = match self.rolling_pointer(home) {
+            Some(pointer) if self.rng.u8(..3) != 0 => Spot {
+                offset: pointer.low,
+                pointer,
+                ty: types::I64,
+            },
+            _ => self.cell_of(home),
+        };
         if self.rng.bool() {
             self.store_otherwise(cell);
         }
@@ -124,7 +172,9 @@ impl Body<'_> {
             }
             _ => {}
         }
-        self.pay_debts();
+        if self.rng.u8(..3) != 0 {
+            self.pay_debts();
+        }
     }
 
     /// A store to these bytes, or to some of them, in any type and byte order.
@@ -153,7 +203,7 @@ impl Body<'_> {
             self.store_to(spot, value);
         } else {
             let value = self.load_from(spot);
-            self.found(value);
+            self.found_in(&spot, value);
         }
     }
 
@@ -175,19 +225,9 @@ impl Body<'_> {
 
     /// A store to an address that each round computes anew.
     pub(super) fn rolling_store(&mut self) {
-        let Some(tick) = self.pool.ticks.last().copied() else {
-            return;
-        };
         let home = self.some_home();
-        let base = self.home_pointer(home);
-        let one = self.ins().ins().iconst(types::I64, 1);
-        let odd = self.ins().ins().band(tick, one);
-        let three = self.ins().ins().iconst(types::I64, 3);
-        let by = self.ins().ins().ishl(odd, three);
-        let pointer = Pointer {
-            value: self.ins().ins().iadd(base.value, by),
-            high: base.high - 8,
-            ..base
+        let Some(pointer) = self.rolling_pointer(home) else {
+            return;
         };
         let offset = pointer.low;
         let spot = Spot {
@@ -200,6 +240,21 @@ impl Body<'_> {
             self.store_to(spot, value);
             self.pool.spots.push(spot);
         }
+    }
+
+    /// An address in a home that each round computes anew.
+    fn rolling_pointer(&mut self, home: usize) -> Option<Pointer> {
+        let tick = self.pool.ticks.last().copied()?;
+        let base = self.home_pointer(home);
+        let one = self.ins().ins().iconst(types::I64, 1);
+        let odd = self.ins().ins().band(tick, one);
+        let three = self.ins().ins().iconst(types::I64, 3);
+        let by = self.ins().ins().ishl(odd, three);
+        Some(Pointer {
+            value: self.ins().ins().iadd(base.value, by),
+            high: base.high - 8,
+            ..base
+        })
     }
 
     /// Loads as `readonly` what this function writes as well.
@@ -239,11 +294,15 @@ impl Body<'_> {
             0 => return found,
             1 => self.data(),
             _ => {
-                let small = self.rng.i64(0..3);
+                let small = self.rng.i64(-1..3);
                 self.ins().ins().iconst(types::I64, small)
             }
         };
-        self.ins().ins().icmp(IntCC::Equal, found, other)
+        let order = match self.rng.bool() {
+            true => self.any_order(),
+            false => IntCC::Equal,
+        };
+        self.ins().ins().icmp(order, found, other)
     }
 
     /// A condition on a parameter of the block.
@@ -259,8 +318,9 @@ impl Body<'_> {
         if self.rng.bool() {
             return passed;
         }
-        let small = self.rng.i64(0..3);
+        let small = self.rng.i64(-1..3);
         let small = self.ins().ins().iconst(types::I64, small);
-        self.ins().ins().icmp(IntCC::NotEqual, passed, small)
+        let order = self.any_order();
+        self.ins().ins().icmp(order, passed, small)
     }
 }

@@ -105,10 +105,9 @@ struct Body<'a> {
 /// A random function.
 pub fn function(rng: &mut Rng, plan: &Plan, index: usize) -> Function {
     let style = plan.styles[index];
-    let graph = if style.lends {
-        Graph::trivial()
-    } else {
-        Graph::new(rng)
+    let graph = match style.lends {
+        true => Graph::small(rng),
+        false => Graph::new(rng),
     };
     let name = UserFuncName::user(0, index as u32);
     let func = Function::with_name_signature(name, signature());

@@ -29,7 +29,7 @@ impl Body<'_> {
                 let base = self.pool.pointers[self.rng.usize(..self.pool.pointers.len())];
                 self.masked(base)
             }
-            6 => self.selected(),
+            6 if !self.plan.discreet => self.selected(),
             7 => self.loaded(),
             8 if self.plan.asynchronous => self.asynchronous(),
             _ => {

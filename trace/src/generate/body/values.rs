@@ -47,11 +47,20 @@ impl Body<'_> {
             }
             _ => {
                 let x = self.data();
-                let limit = self.rng.i64(0..6);
+                let limit = self.rng.i64(-1..6);
                 let limit = self.ins().ins().iconst(types::I64, limit);
-                self.ins().ins().icmp(IntCC::UnsignedLessThan, x, limit)
+                let order = match self.rng.u8(..3) {
+                    0 => self.any_order(),
+                    _ => IntCC::UnsignedLessThan,
+                };
+                self.ins().ins().icmp(order, x, limit)
             }
         }
+    }
+
+    pub(super) fn any_order(&mut self) -> IntCC {
+        let all = IntCC::all();
+        all[self.rng.usize(..all.len())]
     }
 
     pub(super) fn compare_pointers(&mut self) -> Value {
