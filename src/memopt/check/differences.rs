@@ -11,6 +11,9 @@ use alloc::vec::Vec;
 /// Differences that are kept apart. Beyond it those of one class become one.
 const MAX_DIFFERENCES: usize = 48;
 
+/// Bytes of a difference that are compared, to see whether there is any.
+const MAX_COMPARED: u32 = 32;
+
 impl Memory {
     /// May the memories differ there?
     pub fn differs_at(&self, terms: &Terms, place: &Place) -> bool {
@@ -29,26 +32,48 @@ impl Memory {
         let mut differences = core::mem::take(&mut self.differences);
         let mut common = SlotSet::default();
         for at in (0..differences.len()).rev() {
-            let place = differences[at];
-            let bits = place.range.map_or(0, |(_, bytes)| 8 * bytes);
-            let Some(ty) = Type::int(bits as u16).filter(|_| place.root.is_some() && bits <= 128)
-            else {
-                continue;
-            };
-            let access = Access::plain(place, ty, order);
             // The difference itself does not count: what is known of each
             // memory by itself does.
             self.differences = differences.clone();
-            let mine = self.known(terms, Side::Original, &access, Purpose::Store);
-            let theirs = self.known(terms, Side::Result, &access, Purpose::Store);
-            let same = mine.iter().find(|value| theirs.contains(value));
-            if let Some(value) = same {
-                common = common.and(terms.taint(*value));
+            if let Some(slots) = self.equal_value(terms, &differences[at], order) {
+                common = common.and(slots);
                 differences.remove(at);
             }
         }
         self.differences = differences;
         self.escape(common);
+    }
+
+    /// The slots that the bytes of a difference may be made from, if both memories
+    /// are known to hold the same in all of them, read as integers.
+    fn equal_value(
+        &self,
+        terms: &mut Terms,
+        difference: &Place,
+        order: Endianness,
+    ) -> Option<SlotSet> {
+        let (_, (start, size)) = difference.root.zip(difference.range)?;
+        if size > MAX_COMPARED {
+            return None;
+        }
+        let mut taint = SlotSet::default();
+        let mut from = 0;
+        while from < size {
+            let left = size - from;
+            let bytes = 1 << left.ilog2().min(4);
+            let range = Some((start.wrapping_add(from.into()), bytes));
+            let place = Place {
+                range,
+                ..*difference
+            };
+            let access = Access::plain(place, Type::int(8 * bytes as u16)?, order);
+            let mine = self.known(terms, Side::Original, &access, Purpose::Store);
+            let theirs = self.known(terms, Side::Result, &access, Purpose::Store);
+            let same = mine.iter().find(|value| theirs.contains(value))?;
+            taint = taint.and(terms.taint(*same));
+            from += bytes;
+        }
+        Some(taint)
     }
 
     /// From now on the memories may differ there. Is that new?
@@ -84,6 +109,32 @@ impl Memory {
                 classes && slot.is_some() && slot == inner.root.and_then(|root| terms.within(root))
             }
             (Some(_), Some(_)) => classes && self.position_in(terms, outer, inner).is_some(),
+        }
+    }
+
+    /// The original accesses `place`: its bytes are memory of the class that the
+    /// access is tagged with.
+    ///
+    /// So a difference there that some access without a region has opened is one
+    /// of that class, and whoever looks at other classes does not see it. In a
+    /// private slot tags mean nothing, so that the address may be of none.
+    pub fn tell_class(&mut self, terms: &Terms, place: &Place) {
+        let (Some(root), Some(_), false) = (place.root, place.class, self.are_equal()) else {
+            return;
+        };
+        if !terms.taint(root).is_in(self.escaped) {
+            return;
+        }
+        let places = self.differences.iter_mut().chain(&mut self.pending.apart);
+        for other in places.filter(|other| other.class.is_none()) {
+            if let (Some((at, size)), Some((start, bytes)), true) =
+                (place.range, other.range, place.root == other.root)
+            {
+                let distance = distance(terms, root, at, start);
+                if distance >= 0 && distance + i64::from(bytes) <= i64::from(size) {
+                    other.class = place.class;
+                }
+            }
         }
     }
 

@@ -17,8 +17,10 @@ pub const MAX_FACTS: usize = 256;
 pub struct Fact {
     /// Where; with a root and a range.
     pub place: Place,
-    /// What they are, as a value of their own size.
+    /// What they are, as a value of their own size, or as a part of a wider one.
     pub value: Term,
+    /// Of a wider value, how many of its bytes lie in front of the place.
+    pub part: Option<u32>,
     /// In which order.
     pub order: Endianness,
     /// In which memories.
@@ -65,8 +67,9 @@ pub enum Purpose {
 
 impl Memory {
     /// The values that the memory of `side` is known to hold there, of the type
-    /// of `access`: those that were accessed as such first, then those that a
-    /// store left, the earliest first.
+    /// of `access`: those that nobody may have written since first; of those the
+    /// ones that were accessed as such, then those that a store left; the earliest
+    /// first.
     pub fn known(
         &self,
         terms: &mut Terms,
@@ -74,7 +77,7 @@ impl Memory {
         access: &Access,
         purpose: Purpose,
     ) -> SmallVec<[Term; 2]> {
-        let mut values: SmallVec<[(u8, Term); 2]> = SmallVec::new();
+        let mut values: SmallVec<[((bool, u8), Term); 2]> = SmallVec::new();
         if self.facts.is_empty() {
             return SmallVec::new();
         }
@@ -101,11 +104,26 @@ impl Memory {
                     (false, true) => 1,
                     (false, false) => 2,
                 };
-                values.push((distance, value));
+                values.push(((fact.outlived, distance), value));
             }
         }
         values.sort_by_key(|(distance, _)| *distance);
         values.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// A `readonly` load by `side` has found what an earlier one had found there.
+    ///
+    /// So the bytes are those again, whoever may have written them in between:
+    /// what a `readonly` load may read has one value in all of a run. It is known
+    /// of the memory that was read, and of one that is equal there.
+    pub fn revive(&mut self, terms: &Terms, side: Side, access: &Access, value: Term) {
+        let same = !self.differs_at(terms, &access.place);
+        for fact in &mut self.facts {
+            let is_found = fact.outlived && fact.value == value && fact.place == access.place;
+            if is_found && (same || fact.sides == side.bit()) {
+                fact.outlived = false;
+            }
+        }
     }
 
     /// Is the memory of `side` known to hold `value` there, so that a store of
@@ -125,6 +143,20 @@ impl Memory {
                     .position_in(terms, &fact.place, &access.place)
                     .is_some()
         })
+    }
+
+    /// A store of what is there already has come through.
+    pub fn has_stored(&mut self, access: &Access, value: Term, sides: u8) {
+        let mut is_known = false;
+        for fact in &mut self.facts {
+            if fact.place == access.place && fact.value == value && !fact.outlived {
+                fact.stored = true;
+                is_known = true;
+            }
+        }
+        if !is_known {
+            self.learn(access, value, sides, true);
+        }
     }
 
     /// Forgets what a store to `place` may change in the memory of `side`.
@@ -173,7 +205,10 @@ impl Memory {
             let end = distance(terms, root, at, start) + i64::from(bytes);
             let behind = end.clamp(0, size.into()) as u32;
             for (from, to) in [(0, before), (behind, size)] {
-                keep_bytes(terms, &fact, from, to, kept);
+                keep_part(terms, &fact, from, to, kept);
+                if fact.part.is_none() {
+                    keep_bytes(terms, &fact, from, to, kept);
+                }
             }
         } else if !self.is_private(terms, &fact.place) && fact.is_narrowed(place.class) {
             kept.push(fact);
@@ -191,6 +226,7 @@ impl Memory {
         self.facts.push(Fact {
             place: access.place,
             value,
+            part: None,
             order: access.order,
             sides,
             readonly: access.readonly && !stored,
@@ -204,15 +240,16 @@ impl Memory {
 /// What `access` makes of the bytes of a fact that begin `position` bytes into
 /// them.
 fn seen_through(terms: &mut Terms, fact: &Fact, position: u32, access: &Access) -> Option<Term> {
-    let (_, have) = fact.place.range?;
     let (_, want) = access.place.range?;
+    let stored = terms.ty(fact.value);
+    let have = stored.bytes();
     if want > 1 && have > 1 && fact.order != access.order {
         return None;
     }
-    let stored = terms.ty(fact.value);
     if stored == access.ty && have == want {
         return Some(fact.value);
     }
+    let position = position + fact.part.unwrap_or(0);
     let low = match fact.order {
         Endianness::Little => position,
         Endianness::Big => have - position - want,
@@ -247,8 +284,27 @@ pub fn narrowed(
         place,
         value,
         order,
+        part: None,
         ..fact.clone()
     })
+}
+
+/// Keeps the bytes of a fact from one position to another as a part of its value,
+/// if several integers would be left of them. What is read across two of those is
+/// known by that.
+fn keep_part(terms: &Terms, fact: &Fact, from: u32, to: u32, kept: &mut Vec<Fact>) {
+    let Some((at, _)) = fact.place.range else {
+        return;
+    };
+    let bytes = to.saturating_sub(from);
+    let is_one = bytes.is_power_of_two() && bytes <= 8;
+    if bytes < 2 || is_one || integer_like(terms.ty(fact.value)).is_none() {
+        return;
+    }
+    let mut rest = fact.clone();
+    rest.place.range = Some((at.wrapping_add(from.into()), bytes));
+    rest.part = Some(fact.part.unwrap_or(0) + from);
+    kept.push(rest);
 }
 
 /// Keeps the bytes of a fact from one position to another, as integers.

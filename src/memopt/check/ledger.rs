@@ -14,6 +14,10 @@ use alloc::vec::Vec;
 /// Accesses of the original that the result may make later: the latest ones.
 const MAX_SPARE: usize = 64;
 
+/// Accesses of the original that are the same, and that the result may make
+/// later. It may make no more of them.
+const MAX_REPEATED: usize = 4;
+
 /// Accesses of the result that the original has yet to make. What is beyond it
 /// counts as one that the original does not make.
 pub const MAX_AHEAD: usize = 64;
@@ -42,7 +46,7 @@ impl Ledger {
     fn original(&mut self, entry: Entry) {
         if let Some(at) = self.ahead.iter().position(|ahead| *ahead == entry) {
             self.ahead.remove(at);
-        } else if !self.spare.contains(&entry) {
+        } else if self.spare.iter().filter(|old| **old == entry).count() < MAX_REPEATED {
             if self.spare.len() == MAX_SPARE {
                 self.spare.remove(0);
             }

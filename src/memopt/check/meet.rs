@@ -1,5 +1,6 @@
 //! The meeting of two states, see [`super::state`].
 
+use super::facts::Fact;
 use super::ledger::{Entry, MAX_AHEAD};
 use super::memory::{Memory, Side};
 use super::pending::Store;
@@ -12,6 +13,9 @@ use smallvec::SmallVec;
 
 /// How deep two terms are looked into, to see whether they are the same.
 const MAX_SEARCH: u8 = 6;
+
+/// Pairs that are looked at for one of which another one may be a part.
+const MAX_WIDER: usize = 64;
 
 /// Two states that are being met: `mine`, which becomes the result, and
 /// `theirs`.
@@ -28,6 +32,8 @@ pub struct Meeting<'t> {
     imports: FxHashMap<Term, Term>,
     /// Is the result more general than the first state?
     pub changed: bool,
+    /// May the result not have more facts than the first state?
+    pub only_fewer: bool,
 }
 
 impl<'t> Meeting<'t> {
@@ -40,6 +46,7 @@ impl<'t> Meeting<'t> {
             log: Vec::new(),
             imports: FxHashMap::default(),
             changed: false,
+            only_fewer: false,
         }
     }
 }
@@ -86,6 +93,10 @@ impl Meeting<'_> {
     fn generalize(&mut self, mine: Term, theirs: Term) -> Term {
         if self.terms.ty(mine) != self.terms.ty(theirs) {
             return self.new_leaf(mine, theirs);
+        }
+        if let Some(part) = self.part_of_a_pair(mine, theirs) {
+            self.changed |= part != mine;
+            return part;
         }
         match (
             self.terms.node(mine).clone(),
@@ -135,6 +146,28 @@ impl Meeting<'_> {
         }
     }
 
+    /// Two values that are the low bits of two others that have met: the low bits
+    /// of what those have become. So a value that is stored in part is what the
+    /// memory holds, whatever it was on each way.
+    fn part_of_a_pair(&mut self, mine: Term, theirs: Term) -> Option<Term> {
+        let ty = self.terms.ty(mine);
+        let is_closed = |term: Term| matches!(self.terms.node(term), Node::Const(_));
+        if !ty.is_int() || ty.bits() >= 64 || mine == theirs {
+            return None;
+        }
+        let is_part =
+            |term: Term| is_closed(term) || matches!(self.terms.node(term), Node::Bits(_, 0));
+        if !is_part(mine) && !is_part(theirs) {
+            return None;
+        }
+        let mut pairs = self.log.iter().take(MAX_WIDER);
+        let (x, y) = pairs.find(|(x, y)| {
+            self.terms.are_low_bits(mine, *x) && self.terms.are_low_bits(theirs, *y)
+        })?;
+        let whole = *self.pairs.get(&(*x, *y))?;
+        Some(self.terms.bits(whole, 0, ty))
+    }
+
     fn have_types_of(&self, xs: &[Term], ys: &[Term]) -> bool {
         let mut pairs = xs.iter().zip(ys);
         pairs.all(|(x, y)| self.terms.ty(*x) == self.terms.ty(*y))
@@ -158,7 +191,9 @@ impl Meeting<'_> {
 
     /// Meets what is known about memory, once the live values have met.
     pub fn memory(&mut self, mine: &mut Memory, theirs: &Memory) {
-        let before = (mine.escaped, mine.hidden, mine.forgot);
+        let flags =
+            |memory: &Memory| (memory.escaped, memory.hidden, memory.forgot, memory.unheard);
+        let before = flags(mine);
         let differences = self.between_private(mine, theirs);
         mine.escaped = mine.escaped.and(theirs.escaped);
         for side in Side::BOTH {
@@ -166,7 +201,8 @@ impl Meeting<'_> {
             mine.hidden[side as usize] = mine.hidden[side as usize].and(hidden);
         }
         mine.forgot |= theirs.forgot;
-        self.changed |= before != (mine.escaped, mine.hidden, mine.forgot);
+        mine.unheard = mine.unheard.common(theirs.unheard);
+        self.changed |= before != flags(mine);
         self.facts(mine, theirs);
         self.differences(mine, &differences);
         self.pending(mine, theirs);
@@ -174,8 +210,19 @@ impl Meeting<'_> {
     }
 
     /// Keeps the stores that are the last of both ways; before those, the
-    /// memories of the ways may differ wherever another one is.
+    /// memories of the ways may differ wherever another one is. If there are
+    /// none, what the memories are now will do for bases.
     fn pending(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let before = mine.pending.clone();
+        let changed = self.changed;
+        self.last_pending(mine, theirs);
+        if mine.pending.stores.iter().all(Vec::is_empty) {
+            mine.forget_order();
+            self.changed = changed || mine.pending != before;
+        }
+    }
+
+    fn last_pending(&mut self, mine: &mut Memory, theirs: &Memory) {
         let mut apart = core::mem::take(&mut mine.pending.apart);
         let mut more = theirs.pending.apart.clone();
         for side in Side::BOTH {
@@ -220,27 +267,43 @@ impl Meeting<'_> {
 
     /// Keeps what the result may do on both ways, and what it has done on one.
     fn ledger(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let facts = &mine.facts;
         let (mine, theirs) = (&mut mine.ledger, &theirs.ledger);
         let spare = core::mem::take(&mut mine.spare);
+        let mut others = theirs.spare.clone();
         for entry in &spare {
-            let same = first_pair(entry, &theirs.spare, |x, y| self.same_entry(x, y));
-            mine.spare.extend(same);
+            let same = first_pair(entry, &others, |x, y| self.same_entry(x, y));
+            if let Some((at, same)) = same {
+                // Made once on either way, it may be made once later.
+                others.swap_remove(at);
+                mine.spare.push(same);
+            }
         }
         self.changed |= mine.spare != spare;
         let lost = mine.lost;
         mine.lost = [lost[0] | theirs.lost[0], lost[1] | theirs.lost[1]];
         let mut others = theirs.ahead.clone();
         for entry in &mut mine.ahead {
-            let pair = |other: &Entry| self.same_entry(entry, other);
-            let both = others.iter().enumerate();
-            if let Some((at, same)) = both.filter_map(|(at, x)| Some((at, pair(x)?))).next() {
+            let pair = first_pair(entry, &others, |x, y| self.same_entry(x, y));
+            if let Some((at, same)) = pair {
                 others.swap_remove(at);
                 self.changed |= *entry != same;
                 *entry = same;
+            } else if let (place, Some(value)) = entry {
+                let is_it = |pair: &(Term, Term)| pair.0 == *value;
+                if let Some(name) = self.name_in_memory(facts, place, is_it) {
+                    self.changed |= *value != name;
+                    *value = name;
+                }
             }
         }
         for (place, value) in &others {
-            match self.import_entry(place, *value) {
+            let is_it = |pair: &(Term, Term)| Some(pair.1) == *value;
+            let entry = self.import_entry(place, *value).map(|(place, value)| {
+                let name = self.name_in_memory(facts, &place, is_it);
+                (place, name.filter(|_| value.is_some()).or(value))
+            });
+            match entry {
                 Some(entry) if mine.ahead.len() < MAX_AHEAD => {
                     self.changed = true;
                     mine.ahead.push(entry);
@@ -250,6 +313,27 @@ impl Meeting<'_> {
             }
         }
         self.changed |= mine.lost != lost;
+    }
+
+    /// What a value that one way has stored there is called, if the other way knows
+    /// another one to be there: by that name the original stores it behind the
+    /// join.
+    ///
+    /// A value may have several names, one for each value of the other way that it
+    /// has met. All of them are right.
+    fn name_in_memory(
+        &self,
+        facts: &[Fact],
+        place: &Place,
+        is_it: impl Fn(&(Term, Term)) -> bool,
+    ) -> Option<Term> {
+        let at_place = |fact: &&Fact| fact.place == *place && fact.sides & Side::Result.bit() != 0;
+        let is_name = |name: Term| {
+            let mut pairs = self.log.iter().filter(|pair| is_it(pair));
+            pairs.any(|pair| self.pairs.get(pair) == Some(&name))
+        };
+        let mut names = facts.iter().filter(at_place).map(|fact| fact.value);
+        names.find(|name| is_name(*name))
     }
 
     fn import_entry(&mut self, place: &Place, value: Option<Term>) -> Option<Entry> {
@@ -347,6 +431,10 @@ impl Meeting<'_> {
     /// What a term of the other way is called here. It may stand for anything
     /// on this way.
     fn import(&mut self, theirs: Term) -> Term {
+        if self.terms.is_closed(theirs) {
+            // It means the same on both ways, whatever else it has met.
+            return theirs;
+        }
         if let Some(known) = self.imports.get(&theirs) {
             return *known;
         }
@@ -374,7 +462,7 @@ impl Meeting<'_> {
                 let is_one = x.1 == y.1;
                 is_one.then(|| self.same_term(x.0, y.0)).flatten()
             });
-            mine.extend(same.map(|condition| (condition, *holds)));
+            mine.extend(same.map(|(_, condition)| (condition, *holds)));
         }
         self.changed |= *mine != before;
     }
@@ -386,30 +474,38 @@ impl Meeting<'_> {
             return Some(met);
         }
         let depth = depth.checked_sub(1)?;
+        if self.terms.ty(mine) != self.terms.ty(theirs) {
+            return None;
+        }
+        let is_kept = |x: Term, y: Term| self.would_meet(x, y, depth) == Some(x);
         match (self.terms.node(mine), self.terms.node(theirs)) {
             (Node::Plus(a, by), Node::Plus(b, other)) if by == other => {
-                (self.would_meet(*a, *b, depth)? == *a).then_some(mine)
+                is_kept(*a, *b).then_some(mine)
             }
+            (Node::Bits(a, low), Node::Bits(b, other)) if low == other => {
+                is_kept(*a, *b).then_some(mine)
+            }
+            (Node::Cast(a), Node::Cast(b)) => is_kept(*a, *b).then_some(mine),
             (Node::Op(skeleton, index, xs), Node::Op(other, other_index, ys))
                 if skeleton == other && index == other_index =>
             {
                 let mut pairs = xs.iter().zip(ys);
-                let same = pairs.all(|(x, y)| self.would_meet(*x, *y, depth) == Some(*x));
-                same.then_some(mine)
+                pairs.all(|(x, y)| is_kept(*x, *y)).then_some(mine)
             }
             _ => None,
         }
     }
 }
 
-/// What `mine` and one of `theirs` have in common; first of all one that is the
-/// same.
+/// What `mine` and one of `theirs` have in common, and which one that is; first
+/// of all one that is the same.
 fn first_pair<T: PartialEq, M>(
     mine: &T,
     theirs: &[T],
     meet: impl Fn(&T, &T) -> Option<M>,
-) -> Option<M> {
-    let same = theirs.iter().find(|other| *other == mine);
-    let met = same.and_then(|other| meet(mine, other));
-    met.or_else(|| theirs.iter().find_map(|other| meet(mine, other)))
+) -> Option<(usize, M)> {
+    let pair = |at: usize| Some((at, meet(mine, &theirs[at])?));
+    let same = theirs.iter().position(|other| other == mine);
+    let met = same.and_then(pair);
+    met.or_else(|| (0..theirs.len()).find_map(pair))
 }

@@ -5,6 +5,7 @@ use super::meet::Meeting;
 use super::memory::Memory;
 use super::place::{Place, distance};
 use super::terms::{Term, Terms};
+use crate::ir::Type;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -79,32 +80,52 @@ impl Meeting<'_> {
                     continue;
                 };
                 let others = of_theirs.near(other, range).map(|other| &theirs[other]);
-                self.one_fact(&mine[index], others, &mut met[index]);
+                let same = of_mine.between(root, range.0, range.0.saturating_add(1));
+                // What it was before a store of some classes is known already.
+                let is_split = mine[index].except.is_empty() && { same }
+                    .any(|same| !mine[same].except.is_empty());
+                self.one_fact(&mine[index], others, is_split, &mut met[index]);
             }
         }
         in_order(met, mine.len())
     }
 
     /// What remains of a fact, given those of the other way about the same root.
+    ///
+    /// Of the same bytes, what is called the same on both ways comes first, and
+    /// others only if they say more: of the other memory, or of more classes.
+    /// A fact that is `split` has another one beside it that says what the place
+    /// held before a store of some classes; it does not get one more.
     fn one_fact<'f>(
         &mut self,
         fact: &Fact,
         others: impl Iterator<Item = &'f Fact> + Clone,
+        is_split: bool,
         met: &mut Met,
     ) {
         let is_near = |other: &&Fact| fact.sides & other.sides != 0;
         let others = others.filter(is_near);
-        let mut exact = others
-            .clone()
-            .filter(|other| is_same_shape(self.terms, fact, other));
-        let as_before = |other: &&Fact| self.met(fact.value, other.value) == Some(fact.value);
-        if let Some(other) = exact.clone().find(as_before).or_else(|| exact.next()) {
-            met.extend(self.fact(fact, other));
-            return;
+        let is_exact = |other: &&Fact| is_same_shape(self.terms, fact, other);
+        let mut pairs: SmallVec<[(Fact, Fact); 2]> = SmallVec::new();
+        for other in others.clone().filter(is_exact) {
+            pairs.push((fact.clone(), other.clone()));
         }
-        for other in others {
-            if let Some((mine, theirs)) = self.common_bytes(fact, other) {
-                met.extend(self.fact(&mine, &theirs));
+        if pairs.is_empty() && fact.part.is_none() {
+            for other in others.filter(|other| other.part.is_none()) {
+                pairs.extend(self.common_bytes(fact, other));
+            }
+        }
+        pairs.sort_by_key(|(mine, theirs)| {
+            let is_new = self.met(mine.value, theirs.value) != Some(mine.value);
+            (is_split && !theirs.except.is_empty(), is_new)
+        });
+        let first = met.len();
+        for (mine, theirs) in &pairs {
+            if !met[first..].iter().any(|old| says_all(old, mine, theirs)) {
+                met.extend(self.fact(mine, theirs));
+            }
+            if self.only_fewer && met.len() > first {
+                return;
             }
         }
     }
@@ -115,11 +136,25 @@ impl Meeting<'_> {
         let other_range = theirs.place.range?;
         let (ty, other_ty) = (self.terms.ty(mine.value), self.terms.ty(theirs.value));
         let by = distance(self.terms, root, range.0, other_range.0);
-        if by <= 0 && by + i64::from(other_range.1) >= i64::from(range.1) {
-            let theirs = narrowed(self.terms, theirs, range, ty, mine.order)?;
+        let of_mine = by <= 0 && by + i64::from(other_range.1) >= i64::from(range.1);
+        let (range, order) = match of_mine {
+            true => (range, mine.order),
+            false => (other_range, theirs.order),
+        };
+        if ty != other_ty {
+            // Read as integers: so a load on one way, of what the other way has
+            // stored as another type, is what the fact says.
+            let integer = Type::int(8 * u16::try_from(range.1).ok()?);
+            let mut read = |fact| narrowed(self.terms, fact, range, integer?, order);
+            if let (Some(mine), Some(theirs)) = (read(mine), read(theirs)) {
+                return Some((mine, theirs));
+            }
+        }
+        if of_mine {
+            let theirs = narrowed(self.terms, theirs, range, ty, order)?;
             return Some((mine.clone(), theirs));
         }
-        let mine = narrowed(self.terms, mine, other_range, other_ty, theirs.order)?;
+        let mine = narrowed(self.terms, mine, range, other_ty, order)?;
         Some((mine, theirs.clone()))
     }
 
@@ -144,6 +179,7 @@ impl Meeting<'_> {
                 ..mine.place
             },
             value,
+            part: mine.part,
             sides: mine.sides & theirs.sides,
             readonly: mine.readonly | theirs.readonly,
             outlived: mine.outlived | theirs.outlived,
@@ -152,6 +188,20 @@ impl Meeting<'_> {
             except,
         })
     }
+}
+
+/// Does a fact say all that two others have in common? Of one place, another
+/// value of which nothing else is known says nothing more; facts would become
+/// more and more in a loop.
+fn says_all(fact: &Fact, mine: &Fact, theirs: &Fact) -> bool {
+    let sides = mine.sides & theirs.sides;
+    let excepted = mine.except.len().max(theirs.except.len());
+    fact.place.range == mine.place.range
+        && fact.sides & sides == sides
+        && fact.except.len() <= excepted
+        && (!fact.outlived || mine.outlived || theirs.outlived)
+        && (!fact.readonly || mine.readonly || theirs.readonly)
+        && (fact.stored || !mine.stored || !theirs.stored)
 }
 
 /// What one fact has become: of a wide one, narrower ones may be left.
@@ -177,12 +227,16 @@ fn in_order(met: Vec<Met>, before: usize) -> Vec<Fact> {
 
 /// Are two facts about as many bytes, read in the same way?
 fn is_same_shape(terms: &Terms, a: &Fact, b: &Fact) -> bool {
-    a.place.range == b.place.range && terms.ty(a.value) == terms.ty(b.value) && a.order == b.order
+    a.place.range == b.place.range
+        && a.part == b.part
+        && terms.ty(a.value) == terms.ty(b.value)
+        && a.order == b.order
 }
 
 fn is_same(a: &Fact, b: &Fact) -> bool {
     let flags = |fact: &Fact| (fact.sides, fact.readonly, fact.outlived, fact.stored);
-    a.place == b.place
+    a.part == b.part
+        && a.place == b.place
         && a.value == b.value
         && a.order == b.order
         && a.except == b.except

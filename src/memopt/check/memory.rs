@@ -66,6 +66,10 @@ pub struct Memory {
     pub ledger: Ledger,
     /// Slots that the outside may know.
     pub escaped: SlotSet,
+    /// Those of them that the outside could name from the start, while it has not
+    /// run since: it cannot have told this function where they are, and nobody has
+    /// written their addresses to memory.
+    pub unheard: SlotSet,
     /// Slots whose address may be in one memory, where it differs.
     pub hidden: [SlotSet; 2],
     /// Has a fact been dropped for want of room?
@@ -77,15 +81,19 @@ impl Memory {
     pub fn load(&mut self, terms: &mut Terms, side: Side, access: &Access) -> Term {
         let known = self.known(terms, side, access, Purpose::Load);
         if let Some(value) = known.first() {
+            if access.readonly {
+                self.revive(terms, side, access, *value);
+            }
             return *value;
         }
         let differs = self.differs_at(terms, &access.place);
+        let heard = self.escaped.without(self.unheard);
         let taint = if access.foreign {
             SlotSet::default()
         } else if differs {
-            self.escaped.and(self.hidden[side as usize])
+            heard.and(self.hidden[side as usize])
         } else {
-            self.escaped
+            heard
         };
         let value = terms.leaf(access.ty, taint, None);
         let sides = if differs {
@@ -103,6 +111,7 @@ impl Memory {
         let mut sides = Side::BOTH.into_iter();
         if sides.all(|side| self.holds(terms, side, access, value)) {
             self.close(terms, &access.place);
+            self.has_stored(access, value, Side::Original.bit() | Side::Result.bit());
             self.append(terms, &[], Store::new(access, value));
             return;
         }
@@ -128,6 +137,7 @@ impl Memory {
         self.account(terms, side, access.place, Some(value));
         if before {
             // Memory stays as it is.
+            self.has_stored(access, value, side.bit());
             return;
         }
         self.forget_overwritten(terms, side, &access.place);
@@ -149,6 +159,7 @@ impl Memory {
     /// The outside may know these slots from now on.
     pub fn escape(&mut self, slots: SlotSet) {
         self.escaped = self.escaped.and(slots);
+        self.unheard = self.unheard.without(slots);
         let differences = &mut self.differences;
         self.in_private.retain(|(slot, place)| {
             if slots.has(*slot) {
@@ -158,12 +169,17 @@ impl Memory {
         });
     }
 
-    /// Forgets what the outside may change: all memory of `changed`, and what
-    /// is in `slots`.
+    /// The outside has run. Forgets what it may change: all memory of `changed`,
+    /// and what is in `slots`.
     pub fn forget_changed(&mut self, terms: &Terms, changed: &Classes, slots: SlotSet) {
+        self.unheard = SlotSet::default();
+        let is_mapped = |place: &Place| {
+            let taint = place.root.map_or(SlotSet::ALL, |root| terms.taint(root));
+            slots.may_share(taint)
+        };
         let mut pending = self.pending.stores.iter().flatten();
         let is_written = |store: &Store| {
-            !slots.is_empty()
+            is_mapped(&store.place)
                 || (!self.is_private(terms, &store.place) && changed.has(store.place.class))
         };
         if pending.any(is_written) {
@@ -172,9 +188,7 @@ impl Memory {
         self.forget_loads(terms, changed);
         let mut facts = core::mem::take(&mut self.facts);
         facts.retain_mut(|fact| {
-            let root = fact.place.root;
-            let taint = root.map_or(SlotSet::ALL, |root| terms.taint(root));
-            let mapped = !slots.is_empty() && slots.may_share(taint);
+            let mapped = is_mapped(&fact.place);
             let written = !self.is_private(terms, &fact.place) && changed.has(fact.place.class);
             if mapped {
                 return false;

@@ -185,7 +185,16 @@ impl Memory {
             }
             for place in &pending {
                 if self.may_overlap(terms, place, &difference) {
-                    self.open(terms, *place);
+                    // What differs is in both, and so of the class of either.
+                    let class = place.class.or(difference.class);
+                    let is_in_slot =
+                        |place: &Place| place.root.is_none_or(|root| terms.within(root).is_some());
+                    let class = if is_in_slot(place) || is_in_slot(&difference) {
+                        place.class
+                    } else {
+                        class
+                    };
+                    self.open(terms, Place { class, ..*place });
                 }
             }
         }

@@ -15,7 +15,7 @@
 use super::meet::Meeting;
 use super::memory::{Memory, Side};
 use super::place::Place;
-use super::terms::{Term, Terms};
+use super::terms::{SlotSet, Term, Terms};
 use crate::FxHashMap;
 use crate::ir::Value;
 use alloc::vec::Vec;
@@ -27,6 +27,10 @@ use alloc::vec::Vec;
 /// in parts.
 const MAX_HEIGHT: u8 = 6;
 
+/// Meetings of a state after which none makes two facts of one. In a loop they
+/// could become more and more.
+const MAX_MEETINGS: u8 = 6;
+
 /// What is known at one point of both runs.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -36,6 +40,8 @@ pub struct State {
     pub memory: Memory,
     /// Conditions that are known to be true or false.
     pub assumed: Vec<(Term, bool)>,
+    /// How often it has been met. See [`MAX_MEETINGS`].
+    pub meetings: u8,
 }
 
 impl State {
@@ -49,6 +55,31 @@ impl State {
             + memory.pending.size()
             + memory.ledger.size();
         values + memory + self.assumed.len() + 1
+    }
+
+    /// Do the memories differ in a private slot that is known on the other way,
+    /// because it has escaped there, or because a value there may be its address
+    /// that is none here? Met, the two would be a slot that anyone may know and
+    /// that differs.
+    ///
+    /// Cost: O(values), and nothing if the memories do not differ.
+    pub fn would_expose(&self, terms: &Terms, other: &Self) -> bool {
+        let memory = &self.memory;
+        if memory.differences.is_empty() {
+            return false;
+        }
+        let named = || self.slots_named_by(terms, other);
+        memory.would_expose(terms, other.memory.escaped) || memory.would_expose(terms, named())
+    }
+
+    /// The slots of which a value on the other way may be an address, and is none
+    /// on this one.
+    fn slots_named_by(&self, terms: &Terms, other: &Self) -> SlotSet {
+        let both = self.values.iter().flatten();
+        let both = both.zip(other.values.iter().flatten());
+        both.fold(SlotSet::default(), |all, ((_, mine), (_, theirs))| {
+            all.and(terms.taint(*theirs).without(terms.taint(*mine)))
+        })
     }
 
     /// Prepares the first state at a point.
@@ -87,6 +118,8 @@ impl State {
     /// changed?
     pub fn meet(&mut self, terms: &mut Terms, other: &State) -> bool {
         let mut meeting = Meeting::new(terms);
+        meeting.only_fewer = self.meetings == MAX_MEETINGS;
+        self.meetings = MAX_MEETINGS.min(self.meetings + 1);
         meeting.keep_common_names(self, other);
         for side in Side::BOTH {
             let both = self.values[side as usize]

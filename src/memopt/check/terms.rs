@@ -42,6 +42,16 @@ impl SlotSet {
         Self(self.0 | other.0)
     }
 
+    /// Those in both.
+    pub fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those that are not in `other`.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Is everything in `self` in `other` too?
     pub fn is_in(self, other: Self) -> bool {
         self.0 & !other.0 == 0
@@ -228,6 +238,22 @@ impl Terms {
         }
         let taint = self.taint(term);
         self.make(Node::Bits(term, low), ty, taint, None, &[term])
+    }
+
+    /// Is `part` the low bits of `whole`, a wider integer? As the two are spelled.
+    pub fn are_low_bits(&self, part: Term, whole: Term) -> bool {
+        let (ty, wide) = (self.ty(part), self.ty(whole));
+        if !ty.is_int() || !wide.is_int() || ty.bits() >= wide.bits() {
+            return false;
+        }
+        match (self.node(part), self.node(whole)) {
+            (Node::Const(bits), Node::Const(all)) => *bits == truncate(*all, ty),
+            (Node::Bits(inner, 0), _) if *inner == whole => true,
+            (_, Node::Op(InstructionData::Unary { opcode, .. }, _, args)) => {
+                matches!(opcode, Opcode::Uextend | Opcode::Sextend) && args[0] == part
+            }
+            _ => false,
+        }
     }
 
     /// The bits of the scalar `term` as a scalar `ty` of the same width.

@@ -269,6 +269,10 @@ impl<'a> Walk<'a> {
         } else {
             named
         });
+        // The world that writes at any time may tell at any time.
+        if !self.slots_are_left && !self.policy.has_asynchronous_memory() {
+            memory.unheard = named;
+        }
         let [original, result] = Side::BOTH.map(|side| self.func(side).layout.entry_block());
         let (Some(original), Some(result)) = (original, result) else {
             return Ok(());
@@ -500,6 +504,7 @@ impl<'a> Walk<'a> {
             values: Side::BOTH.map(|side| self.live_values(path, side, stops[side as usize])),
             memory: core::mem::take(&mut path.memory),
             assumed: core::mem::take(&mut path.assumed),
+            meetings: 0,
         };
         let node = match self.node_for(&stops, &state) {
             None => {
@@ -534,14 +539,14 @@ impl<'a> Walk<'a> {
 
     /// The node with which a state is met.
     ///
-    /// Where a slot has escaped on one way only, and the memories differ in it
-    /// on the other one, the two ways stay apart, up to a limit.
+    /// Where a slot has escaped on one way only, or its address is at hand on one
+    /// way only, and the memories differ in it on the other one, the two ways
+    /// stay apart, up to a limit.
     fn node_for(&self, stops: &Stops, state: &State) -> Option<u32> {
         let nodes = self.known.get(stops)?;
         let fits = |node: &&u32| {
-            let old = &self.nodes[**node as usize].state.memory;
-            !old.would_expose(&self.terms, state.memory.escaped)
-                && !state.memory.would_expose(&self.terms, old.escaped)
+            let old = &self.nodes[**node as usize].state;
+            !old.would_expose(&self.terms, state) && !state.would_expose(&self.terms, old)
         };
         match nodes.iter().find(fits) {
             Some(node) => Some(*node),

@@ -278,7 +278,14 @@ impl Walk<'_> {
         ty: Type,
         flags: MemFlagsData,
     ) -> Step<Place> {
-        let (root, by) = self.terms.base(address);
+        let (root, by) = match self.terms.constant(address) {
+            // All constants lie at a distance from 0.
+            Some(bits) => {
+                let ty = self.terms.ty(address);
+                (self.terms.number(ty, 0), bits as i64)
+            }
+            None => self.terms.base(address),
+        };
         let address_type = self.terms.ty(root);
         let start =
             crate::memopt::check::terms::sign_extend(by.wrapping_add(offset) as u64, address_type);
@@ -343,6 +350,9 @@ impl Walk<'_> {
                     .store_alone(&mut self.terms, side, &access, value);
             }
             None => self.load(path, side, inst, &access),
+        }
+        if side == Side::Original {
+            path.memory.tell_class(&self.terms, &access.place);
         }
         Ok(())
     }
