@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const UNPROVEN: &str = ";; unproven:";
 
 /// How many files may say so.
-const MAX_UNPROVEN: usize = 2;
+const MAX_UNPROVEN: usize = 1;
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -18,6 +18,8 @@ pub struct Body<'a> {
     pub func: &'a Function,
     /// The position of each reachable block in reverse postorder, from 1.
     order: SecondaryMap<Block, u32>,
+    /// The position of the first block to which an edge leads back.
+    first_loop: u32,
     /// How many edges lead to each block.
     edges_in: SecondaryMap<Block, u32>,
     live: SecondaryMap<Block, Box<[Value]>>,
@@ -31,6 +33,7 @@ impl<'a> Body<'a> {
         let mut this = Self {
             func,
             order: SecondaryMap::new(),
+            first_loop: u32::MAX,
             edges_in: SecondaryMap::new(),
             live: SecondaryMap::new(),
         };
@@ -45,6 +48,7 @@ impl<'a> Body<'a> {
                 }
             }
         }
+        this.find_first_loop(&blocks);
         this.find_live_values(&blocks, &preds)?;
         Some(this)
     }
@@ -63,6 +67,16 @@ impl<'a> Body<'a> {
     /// Where `block` stands in reverse postorder.
     pub fn rank(&self, block: Block) -> u32 {
         self.order[block]
+    }
+
+    /// Is there such a block, and can it be reached?
+    pub fn has(&self, block: Block) -> bool {
+        self.func.dfg.block_is_valid(block) && self.order[block] != 0
+    }
+
+    /// Does `block` come before all loops?
+    pub fn is_before_loops(&self, block: Block) -> bool {
+        self.order[block] < self.first_loop
     }
 
     /// Do several edges lead to `block`?
@@ -114,6 +128,17 @@ impl<'a> Body<'a> {
             self.order[*block] = position as u32 + 1;
         }
         done
+    }
+
+    fn find_first_loop(&mut self, blocks: &[Block]) {
+        for block in blocks {
+            for call in self.destinations(*block) {
+                let to = self.order[call.block(&self.func.dfg.value_lists)];
+                if to <= self.order[*block] {
+                    self.first_loop = self.first_loop.min(to);
+                }
+            }
+        }
     }
 
     /// Follows each use of a value back to its definition.

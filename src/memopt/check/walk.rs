@@ -16,9 +16,11 @@
 //! proven, and never whether the proof is right.
 
 mod alone;
+mod arrivals;
 mod events;
 mod order;
 
+use self::arrivals::Arrivals;
 use super::body::Body;
 use super::memory::{Memory, Side};
 use super::place::Access;
@@ -113,6 +115,7 @@ impl Path {
 struct Meeting {
     stops: Stops,
     state: State,
+    arrivals: Arrivals,
 }
 
 /// What is to be done at two stops.
@@ -161,6 +164,10 @@ pub struct Walk<'a> {
     /// Edges on which the original, or the result, stayed where it was.
     waits: [BTreeSet<Edge>; 2],
     stored_entries: usize,
+    /// Those that are kept apart besides, see [`arrivals`].
+    parted_entries: usize,
+    /// Visits of nodes so far.
+    visits: u32,
     /// See [`MAX_PASSED`].
     passed: u32,
     /// An access leaves its slot: the outside may know every slot.
@@ -210,6 +217,8 @@ impl<'a> Walk<'a> {
             queue: BTreeSet::new(),
             waits: [BTreeSet::new(), BTreeSet::new()],
             stored_entries: 0,
+            parted_entries: 0,
+            visits: 0,
             passed: 0,
             slots_are_left: false,
             names_handler: bodies.iter().any(|body| names_handler(body.func)),
@@ -327,7 +336,8 @@ impl<'a> Walk<'a> {
 
     /// Goes on from a node.
     fn visit(&mut self, node: u32) -> Step<()> {
-        let Meeting { stops, state } = &self.nodes[node as usize];
+        self.visits += 1;
+        let Meeting { stops, state, .. } = &self.nodes[node as usize];
         let (stops, state) = (*stops, state.clone());
         for side in Side::BOTH {
             for (value, term) in &state.values[side as usize] {
@@ -464,13 +474,19 @@ impl<'a> Walk<'a> {
     /// uses them.
     fn goes_through(&mut self, path: &Path, sides: [bool; 2]) -> bool {
         let side = match sides {
-            [true, false] => 0,
-            [false, true] => 1,
+            [true, false] => Side::Original,
+            [false, true] => Side::Result,
             _ => return false,
         };
-        let goes = path.forward[side] && !path.forked[side] && self.passed < MAX_PASSED;
+        let goes = self.may_go_through(path, side);
         self.passed += u32::from(goes);
         goes
+    }
+
+    /// May a side leave a meeting without a node?
+    fn may_go_through(&self, path: &Path, side: Side) -> bool {
+        let side = side as usize;
+        path.forward[side] && !path.forked[side] && self.passed < MAX_PASSED
     }
 
     /// Leaves the meetings at which these sides stand.
@@ -513,16 +529,24 @@ impl<'a> Walk<'a> {
                 if self.stored_entries > STATE_ENTRIES_PER_INST * (self.instructions() + 64) {
                     return Err(Stopped::Limit(Limit::Facts));
                 }
+                let origin = self.origin(from);
                 let node = self.nodes.len() as u32;
-                self.nodes.push(Meeting { stops, state });
+                self.nodes.push(Meeting {
+                    stops,
+                    state,
+                    arrivals: Arrivals::new(origin),
+                });
                 self.known.entry(stops).or_default().push(node);
-                self.enqueue(node, stops);
+                self.enqueue(node);
                 node
             }
             Some(node) => {
-                let old = &mut self.nodes[node as usize].state;
-                if old.meet(&mut self.terms, &state) {
-                    self.enqueue(node, stops);
+                let change = self.meet_into(node, state, from);
+                if change.changed {
+                    self.enqueue(node);
+                }
+                for other in change.again {
+                    self.enqueue(other);
                 }
                 node
             }
@@ -555,16 +579,27 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn enqueue(&mut self, node: u32, stops: Stops) {
+    fn enqueue(&mut self, node: u32) {
+        let key = self.key(node);
+        self.queue.insert(key);
+    }
+
+    /// The block in which a side stands.
+    fn block_at(&self, side: Side, stops: Stops) -> Option<Block> {
+        match stops[side as usize] {
+            Stop::Meeting(block) => Some(block),
+            Stop::At(inst) => self.func(side).layout.inst_block(inst),
+        }
+    }
+
+    /// The order in which nodes are visited: along both functions.
+    fn key(&self, node: u32) -> (u32, u32, u32) {
+        let stops = self.nodes[node as usize].stops;
         let rank = |side: Side| {
-            let block = match stops[side as usize] {
-                Stop::Meeting(block) => Some(block),
-                Stop::At(inst) => self.func(side).layout.inst_block(inst),
-            };
+            let block = self.block_at(side, stops);
             block.map_or(0, |block| self.bodies[side as usize].rank(block))
         };
-        let (mine, theirs) = (rank(Side::Original), rank(Side::Result));
-        self.queue.insert((mine, theirs, node));
+        (rank(Side::Original), rank(Side::Result), node)
     }
 
     /// The values that may be used from a stop on.

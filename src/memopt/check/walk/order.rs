@@ -10,7 +10,9 @@ use crate::memopt::check::verdict::Reason;
 impl Walk<'_> {
     pub(super) fn decide(&mut self, path: &Path, stops: Stops) -> Step<Decision> {
         match stops {
-            [Stop::Meeting(x), Stop::Meeting(y)] => Ok(Decision::Pass(self.pass_meetings(x, y))),
+            [Stop::Meeting(x), Stop::Meeting(y)] => {
+                Ok(Decision::Pass(self.pass_meetings(path, x, y)))
+            }
             [Stop::Meeting(x), Stop::At(inst)] => {
                 if self.goes_before(path, Side::Result, inst, x)? {
                     return Ok(Decision::Alone(Side::Result));
@@ -28,7 +30,7 @@ impl Walk<'_> {
     }
 
     /// Which of two meetings is left.
-    pub(super) fn pass_meetings(&self, x: Block, y: Block) -> [bool; 2] {
+    pub(super) fn pass_meetings(&self, path: &Path, x: Block, y: Block) -> [bool; 2] {
         let [original, result] = self.bodies;
         if x == y {
             return [true, true];
@@ -37,10 +39,16 @@ impl Walk<'_> {
             body.func.dfg.block_is_valid(block) && body.is_merge(block)
         };
         match (known(result, x), known(original, y)) {
-            (false, false) => return [true, true],
+            (false, false) => return self.first_of_two_copies(path, x, y),
             (false, true) => return [true, false],
             (true, false) => return [false, true],
             (true, true) => {}
+        }
+        // A side that has come around a loop waits for the other one.
+        match [Side::Original, Side::Result].map(|side| self.may_go_through(path, side)) {
+            [true, false] if !path.forward[1] => return [true, false],
+            [false, true] if !path.forward[0] => return [false, true],
+            _ => {}
         }
         if original.rank(x) < original.rank(y) {
             [true, false]
@@ -49,11 +57,29 @@ impl Walk<'_> {
         }
     }
 
+    /// Which of two meetings is left that are none in the other function: if one
+    /// function has both blocks, that side goes first which comes to the later one.
+    fn first_of_two_copies(&self, path: &Path, x: Block, y: Block) -> [bool; 2] {
+        let [original, result] = self.bodies;
+        let is_ahead = |body: &Body<'_>, block: Block, other: Block| {
+            body.has(block) && body.has(other) && body.rank(block) < body.rank(other)
+        };
+        if is_ahead(original, x, y) && self.may_go_through(path, Side::Original) {
+            [true, false]
+        } else if is_ahead(result, y, x) && self.may_go_through(path, Side::Result) {
+            [false, true]
+        } else {
+            [true, true]
+        }
+    }
+
     /// Does an access of `side` come before the other side leaves the meeting at
     /// which it stands? Only an access that nobody sees can.
     ///
     /// It does, unless the other side is about to make it (or what it is a copy
-    /// of) in that very block, and this side has no such meeting in front of it.
+    /// of) in that very block, and this side has no such meeting in front of it;
+    /// or both have the block of the access, and the other side is on its way to
+    /// it, past a meeting that this side has not.
     pub(super) fn goes_before(
         &mut self,
         path: &Path,
@@ -70,13 +96,22 @@ impl Walk<'_> {
             // What only the result has may be a copy of what is there.
             None => side == Side::Result,
         };
-        let comes_there = body.func.dfg.block_is_valid(meeting)
-            && body.is_merge(meeting)
+        let has_meeting = body.func.dfg.block_is_valid(meeting) && body.is_merge(meeting);
+        let comes_there = has_meeting
             && body.block_of(inst).is_some_and(|block| {
-                let mut ways = body.destinations(block).iter();
-                body.rank(block) < body.rank(meeting)
-                    || ways.any(|way| way.block(&body.func.dfg.value_lists) == meeting)
+                let ways = body.destinations(block).iter();
+                let mut ways = ways.map(|way| way.block(&body.func.dfg.value_lists));
+                let is_before = body.rank(block) < body.rank(meeting);
+                // Forward edges from behind the meeting do not lead to it.
+                ways.any(|way| way == meeting || (is_before && body.rank(way) < body.rank(meeting)))
             });
+        let is_behind = body.block_of(inst).is_some_and(|block| {
+            other.block_of(inst) == Some(block) && other.rank(meeting) < other.rank(block)
+        });
+        if is_behind && (!has_meeting || (!comes_there && self.may_go_through(path, side.other())))
+        {
+            return Ok(false);
+        }
         if is_there && !comes_there {
             return Ok(false);
         }
