@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use memopt_trace::campaign::checked;
 use memopt_trace::compare::{Setting, Verdict, compare, host_isa};
 use memopt_trace::filetests::{self, Filetests};
 use std::path::Path;
@@ -18,7 +19,11 @@ fuzz_target!(|input: (u64, u64, Vec<u64>)| {
     let changes = &changes[..changes.len().min(16)];
     let module = FILETESTS.mutated(which, changes, &*isa);
     let inputs = filetests::inputs(&module, seed, 4);
-    let verdict = compare(&module, &inputs, &*isa, &Setting::plain());
+    let setting = Setting {
+        options: checked(),
+        ..Setting::plain()
+    };
+    let verdict = compare(&module, &inputs, &*isa, &setting);
     if let Verdict::Wrong(failure) = verdict
         && failure.kind.changes_meaning()
     {
