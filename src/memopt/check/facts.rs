@@ -12,6 +12,31 @@ use smallvec::SmallVec;
 /// can only make the checker refuse more; it says then that it hit a limit.
 pub const MAX_FACTS: usize = 256;
 
+/// Accesses of the original that have come through, so that others will not trap.
+///
+/// What only the result has accessed shows nothing: if it must not access the
+/// place, it had to trap there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Passed {
+    /// None.
+    Nothing,
+    /// A load.
+    Load,
+    /// A store.
+    Store,
+}
+
+impl Passed {
+    /// An access by `side`.
+    pub fn by(side: Side, store: bool) -> Self {
+        match (side, store) {
+            (Side::Original, false) => Self::Load,
+            (Side::Original, true) => Self::Store,
+            (Side::Result, _) => Self::Nothing,
+        }
+    }
+}
+
 /// The bytes at a place are those of a value.
 #[derive(Clone, Debug)]
 pub struct Fact {
@@ -29,8 +54,10 @@ pub struct Fact {
     pub readonly: bool,
     /// Someone may have written the place since: only for `readonly` loads.
     pub outlived: bool,
-    /// A store wrote it: another one will not trap.
+    /// A store wrote it.
     pub stored: bool,
+    /// What the original has done to all of these bytes.
+    pub passed: Passed,
     /// Of a place without a class: someone may have written it since as memory
     /// of these classes. What is accessed as another one is not what was
     /// written.
@@ -133,10 +160,12 @@ impl Memory {
             .contains(&value)
     }
 
-    /// Has a load (or a store, if `store`) of all these bytes come through?
+    /// Has a load of the original (or a store, if `store`) of all these bytes come
+    /// through?
     pub fn is_accessible(&self, terms: &Terms, access: &Access, store: bool) -> bool {
+        let needed = Passed::by(Side::Original, store);
         self.facts.iter().any(|fact| {
-            (fact.stored || !store)
+            fact.passed >= needed
                 && (!fact.outlived || (access.readonly && !store))
                 && fact.is_for(access.place.class)
                 && self
@@ -145,17 +174,21 @@ impl Memory {
         })
     }
 
-    /// A store of what is there already has come through.
-    pub fn has_stored(&mut self, access: &Access, value: Term, sides: u8) {
+    /// A load of `value` has come through, or a store of what is there already.
+    pub fn pass(&mut self, terms: &Terms, access: &Access, value: Term, sides: u8, passed: Passed) {
+        let store = passed == Passed::Store;
+        if passed == Passed::Nothing || self.is_accessible(terms, access, store) {
+            return;
+        }
         let mut is_known = false;
         for fact in &mut self.facts {
             if fact.place == access.place && fact.value == value && !fact.outlived {
-                fact.stored = true;
+                fact.passed = fact.passed.max(passed);
                 is_known = true;
             }
         }
         if !is_known {
-            self.learn(access, value, sides, true);
+            self.learn(access, value, sides, store, passed);
         }
     }
 
@@ -215,7 +248,7 @@ impl Memory {
         }
     }
 
-    pub fn learn(&mut self, access: &Access, value: Term, sides: u8, stored: bool) {
+    pub fn learn(&mut self, access: &Access, value: Term, sides: u8, stored: bool, passed: Passed) {
         if access.place.root.is_none() || access.place.range.is_none() {
             return;
         }
@@ -232,6 +265,7 @@ impl Memory {
             readonly: access.readonly && !stored,
             outlived: false,
             stored,
+            passed,
             except: SmallVec::new(),
         });
     }

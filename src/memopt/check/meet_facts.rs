@@ -184,6 +184,7 @@ impl Meeting<'_> {
             readonly: mine.readonly | theirs.readonly,
             outlived: mine.outlived | theirs.outlived,
             stored: mine.stored & theirs.stored,
+            passed: mine.passed.min(theirs.passed),
             order: mine.order,
             except,
         })
@@ -201,7 +202,7 @@ fn says_all(fact: &Fact, mine: &Fact, theirs: &Fact) -> bool {
         && fact.except.len() <= excepted
         && (!fact.outlived || mine.outlived || theirs.outlived)
         && (!fact.readonly || mine.readonly || theirs.readonly)
-        && (fact.stored || !mine.stored || !theirs.stored)
+        && fact.passed >= mine.passed.min(theirs.passed)
 }
 
 /// What one fact has become: of a wide one, narrower ones may be left.
@@ -234,7 +235,10 @@ fn is_same_shape(terms: &Terms, a: &Fact, b: &Fact) -> bool {
 }
 
 fn is_same(a: &Fact, b: &Fact) -> bool {
-    let flags = |fact: &Fact| (fact.sides, fact.readonly, fact.outlived, fact.stored);
+    let flags = |fact: &Fact| {
+        let Fact { stored, passed, .. } = *fact;
+        (fact.sides, fact.readonly, fact.outlived, stored, passed)
+    };
     a.part == b.part
         && a.place == b.place
         && a.value == b.value

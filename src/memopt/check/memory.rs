@@ -13,7 +13,7 @@
 //! runs in the place of logical and physical memory.
 
 use super::calls::Classes;
-use super::facts::{Fact, Purpose};
+use super::facts::{Fact, Passed, Purpose};
 use super::ledger::Ledger;
 use super::pending::{Pending, Store};
 use super::place::{Access, Place};
@@ -80,13 +80,20 @@ impl Memory {
     /// A plain load of one run; returns the value of the bytes.
     pub fn load(&mut self, terms: &mut Terms, side: Side, access: &Access) -> Term {
         let known = self.known(terms, side, access, Purpose::Load);
+        let differs = self.differs_at(terms, &access.place);
+        let sides = if differs {
+            side.bit()
+        } else {
+            Side::Original.bit() | Side::Result.bit()
+        };
+        let passed = Passed::by(side, false);
         if let Some(value) = known.first() {
             if access.readonly {
                 self.revive(terms, side, access, *value);
             }
+            self.pass(terms, access, *value, sides, passed);
             return *value;
         }
-        let differs = self.differs_at(terms, &access.place);
         let heard = self.escaped.without(self.unheard);
         let taint = if access.foreign {
             SlotSet::default()
@@ -96,12 +103,7 @@ impl Memory {
             heard
         };
         let value = terms.leaf(access.ty, taint, None);
-        let sides = if differs {
-            side.bit()
-        } else {
-            Side::Original.bit() | Side::Result.bit()
-        };
-        self.learn(access, value, sides, false);
+        self.learn(access, value, sides, false, passed);
         value
     }
 
@@ -111,7 +113,8 @@ impl Memory {
         let mut sides = Side::BOTH.into_iter();
         if sides.all(|side| self.holds(terms, side, access, value)) {
             self.close(terms, &access.place);
-            self.has_stored(access, value, Side::Original.bit() | Side::Result.bit());
+            let sides = Side::Original.bit() | Side::Result.bit();
+            self.pass(terms, access, value, sides, Passed::Store);
             self.append(terms, &[], Store::new(access, value));
             return;
         }
@@ -126,7 +129,7 @@ impl Memory {
         self.facts = kept;
         self.close(terms, &access.place);
         let sides = Side::Original.bit() | Side::Result.bit();
-        self.learn(access, value, sides, true);
+        self.learn(access, value, sides, true, Passed::Store);
         self.append(terms, &Side::BOTH, Store::new(access, value));
     }
 
@@ -137,13 +140,14 @@ impl Memory {
         self.account(terms, side, access.place, Some(value));
         if before {
             // Memory stays as it is.
-            self.has_stored(access, value, side.bit());
+            self.pass(terms, access, value, side.bit(), Passed::by(side, true));
             return;
         }
         self.forget_overwritten(terms, side, &access.place);
         // What is known of one memory because both were equal has to be said
         // of the other one before they differ.
-        self.learn(access, value, side.bit(), true);
+        let passed = Passed::by(side, true);
+        self.learn(access, value, side.bit(), true, passed);
         if other {
             self.escape(terms.taint(value));
             self.close(terms, &access.place);
