@@ -94,7 +94,7 @@ impl Style {
             };
         }
         Self {
-            lends: rng.u8(..6) == 0,
+            lends: rng.u8(..4) == 0,
             calls: rng.bool(),
             traps: rng.u8(..3) == 0,
             barriers: false,
@@ -174,12 +174,16 @@ impl Plan {
         plan
     }
 
-    /// Declares that the world forgets the addresses in some homes.
+    /// Declares that the world forgets the addresses in some homes. It mostly does
+    /// not look there after a trap either: else a trap sees all slots.
     fn forget(&mut self, rng: &mut Rng) {
         for region in 1..4 {
             if rng.u8(..4) != 0 {
                 self.forgotten.push(region);
                 self.clause(format!("forgets {region}"));
+                if rng.u8(..4) != 0 {
+                    self.clause(format!("lost-at-trap {region}"));
+                }
             }
         }
         if self.joined && rng.bool() {

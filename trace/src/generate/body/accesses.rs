@@ -147,7 +147,7 @@ impl Body<'_> {
     /// Stores the address of something.
     pub(super) fn publish(&mut self) {
         let value = self.public_pointer();
-        let spot = match self.plan.discreet {
+        let spot = match self.is_discreet() {
             true => self.forgotten_cell(),
             false => self.spot(),
         };
@@ -155,6 +155,7 @@ impl Body<'_> {
             spot.ty = types::I64;
             if fits(&spot) && spot.pointer.home != Home::Asynchronous {
                 self.store_to(spot, value);
+                self.pool.published.push((spot, value));
             }
         }
     }
@@ -184,9 +185,15 @@ impl Body<'_> {
         }
     }
 
+    /// Does the address of a slot go nowhere else this time? Nobody is discreet all
+    /// the time.
+    pub(super) fn is_discreet(&mut self) -> bool {
+        self.plan.discreet && self.rng.u8(..6) != 0
+    }
+
     /// May the address of a slot be stored here?
-    fn may_hold_address(&self, spot: &Spot) -> bool {
-        !self.plan.discreet
+    fn may_hold_address(&mut self, spot: &Spot) -> bool {
+        !self.is_discreet()
             || match spot.pointer.home {
                 Home::Shared(home) => self.plan.forgotten.contains(&home),
                 Home::Secret(_) | Home::Asynchronous | Home::ReadOnly => false,

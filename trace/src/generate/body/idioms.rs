@@ -54,7 +54,7 @@ impl Body<'_> {
         let slots = 0..self.slots.len();
         let public = |slot: &usize| matches!(self.slots[*slot].home, Home::Shared(_));
         let slots: Vec<usize> = slots.filter(public).collect();
-        let cell = match self.plan.discreet {
+        let cell = match self.is_discreet() {
             true => self.forgotten_cell(),
             false => self.cell(),
         };
@@ -76,6 +76,7 @@ impl Body<'_> {
             }
         }
         self.store_to(cell, record.value);
+        self.pool.published.push((cell, record.value));
         if self.rng.u8(..4) != 0 {
             self.call();
         }
@@ -97,7 +98,10 @@ impl Body<'_> {
 
     /// A call, and accesses of the same bytes before and after it.
     pub(super) fn call_between_accesses(&mut self) {
-        let callee = self.callee();
+        let callee = match self.lender() {
+            Some(lender) if self.rng.bool() => lender,
+            _ => self.callee(),
+        };
         let limit = self.plan.limits.get(callee).copied().flatten();
         let limit = limit.filter(|home| *home > 0 || !self.style.tagged);
         let spot = match (limit, self.home_of(callee)) {
@@ -114,6 +118,14 @@ impl Body<'_> {
         self.access(spot, stores[0]);
         self.call_of(callee);
         self.access(spot, stores[1]);
+    }
+
+    /// A later function that puts back what it changes.
+    fn lender(&mut self) -> Option<usize> {
+        let later = self.index + 1..self.plan.functions;
+        let lenders: Vec<usize> = later.filter(|at| self.plan.styles[*at].lends).collect();
+        let at = self.rng.usize(..lenders.len().max(1));
+        lenders.get(at).copied()
     }
 
     /// Sets a stack limit, now and then, to one that its function traps at.
@@ -283,8 +295,48 @@ impl Body<'_> {
         self.pool.data.push(now);
     }
 
+    /// Writes to a slot that others may come to know.
+    pub(super) fn write_record(&mut self) {
+        let slots = 0..self.slots.len();
+        let public = |slot: &usize| matches!(self.slots[*slot].home, Home::Shared(_));
+        let slots: Vec<usize> = slots.filter(public).collect();
+        if slots.is_empty() {
+            return;
+        }
+        let slot = slots[self.rng.usize(..slots.len())];
+        let record = self.slot_pointer(slot);
+        let field = Spot {
+            pointer: record,
+            offset: record.low + 8 * self.rng.i64(0..2),
+            ty: types::I64,
+        };
+        if fits(&field) {
+            let value = self.data();
+            self.store_to(field, value);
+        }
+    }
+
+    /// Is an address still where it has been published?
+    fn published_condition(&mut self) -> Option<Value> {
+        let len = self.pool.published.len();
+        if len == 0 {
+            return None;
+        }
+        let at = self.pick(len);
+        let (cell, address) = self.pool.published[at];
+        let found = self.load_from(cell);
+        let order = [IntCC::Equal, IntCC::NotEqual][self.rng.usize(..2)];
+        Some(self.ins().ins().icmp(order, found, address))
+    }
+
     /// A condition on what memory holds.
     pub(super) fn loaded_condition(&mut self) -> Value {
+        if self.plan.discreet
+            && self.rng.u8(..3) != 0
+            && let Some(condition) = self.published_condition()
+        {
+            return condition;
+        }
         let Some(cell) = self.cell() else {
             return self.data();
         };

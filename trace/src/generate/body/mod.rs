@@ -59,6 +59,8 @@ struct Pool {
     spots: Vec<Spot>,
     /// Round counters of the loops around, the innermost last.
     ticks: Vec<Value>,
+    /// Addresses, and where they were stored for others to find.
+    published: Vec<(Spot, Value)>,
     /// Stores that put back what was found, left to later blocks.
     owed: Vec<(Spot, Value)>,
 }

@@ -45,7 +45,11 @@ impl Body<'_> {
         let Slot {
             slot, size, home, ..
         } = self.slots[at];
-        let by = 4 * self.rng.i64(0..=size / 4);
+        // One address each is better known than several.
+        let by = match self.plan.discreet && self.rng.u8(..3) != 0 {
+            true => 0,
+            false => 4 * self.rng.i64(0..=size / 4),
+        };
         let value = self.ins().ins().stack_addr(types::I64, slot, by as i32);
         Pointer {
             value,

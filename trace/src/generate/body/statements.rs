@@ -10,6 +10,9 @@ impl Body<'_> {
             self.sealed();
             return;
         }
+        if self.plan.discreet && self.rng.bool() {
+            return self.discreet_statement();
+        }
         match self.rng.u8(..100) {
             0..22 => self.load(),
             22..50 => self.store(),
@@ -20,8 +23,8 @@ impl Body<'_> {
             }
             66..71 => self.compute(),
             71..78 if self.style.calls => self.call(),
-            78..81 if self.style.calls => self.call_between_accesses(),
-            81 | 82 if self.style.calls => self.adapter(),
+            78..82 if self.style.calls => self.call_between_accesses(),
+            82 if self.style.calls => self.adapter(),
             83..86 => self.wild_access(),
             86 | 87 if self.style.barriers => self.point(),
             88 if self.style.barriers => self.atomic(),
@@ -39,6 +42,18 @@ impl Body<'_> {
                 let value = self.ins().ins().select(compared, x, y);
                 self.pool.data.push(value);
             }
+        }
+    }
+
+    /// What is done with records that the world finds and forgets.
+    fn discreet_statement(&mut self) {
+        match self.rng.u8(..8) {
+            0..3 => self.write_record(),
+            3 => self.publish(),
+            4 => self.adapter(),
+            5 => self.pay_debts(),
+            _ if self.style.calls => self.call(),
+            _ => self.load(),
         }
     }
 

@@ -34,6 +34,9 @@ impl Body<'_> {
     }
 
     pub(super) fn condition(&mut self) -> Value {
+        if self.plan.discreet && self.rng.u8(..3) == 0 {
+            return self.loaded_condition();
+        }
         match self.rng.u8(..12) {
             0 => self.data(),
             1 => self.compare_pointers(),
