@@ -16,11 +16,13 @@ use clap::Parser;
 use mistakes::Mistake;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use table::Limits;
 
 /// Plant mistakes in a copy of the passes, and have the nets catch them
 #[derive(Parser)]
 struct Args {
-    /// Cases of each net, for each mistake; 0 is until some net has caught it
+    /// Cases of each net, for each mistake; with 0 the nets take turns until one
+    /// has caught it
     #[arg(long, default_value_t = 1000)]
     least: u64,
     /// Cases after which a net that has caught nothing gives up
@@ -49,7 +51,10 @@ fn main() -> Result<ExitCode> {
     let none = Mistake::none();
     let mut all = vec![(0, &none)];
     all.extend(chosen);
-    let limits = (args.least, args.most);
+    let limits = Limits {
+        least: args.least,
+        most: args.most,
+    };
     let rows = table::rows(&nets, &all, limits, args.jobs)?;
     let is_good = table::print(&rows);
     Ok(if is_good {

@@ -39,6 +39,19 @@ impl Row {
     }
 }
 
+/// How many cases a net looks at.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// At least so many; with 0, the nets take turns until one has caught something.
+    pub least: u64,
+    /// After so many a net that has caught nothing gives up.
+    pub most: u64,
+}
+
+/// In turns, a part of the cases: that nothing is caught where nothing is planted is
+/// what all other runs of the nets show, too.
+const PART_WITHOUT_MISTAKE: u64 = 5;
+
 /// Runs `nets` for each of `mistakes`, `jobs` at a time; each row goes to
 /// standard error as soon as it is there.
 ///
@@ -48,7 +61,7 @@ impl Row {
 pub fn rows(
     nets: &Path,
     mistakes: &[(usize, &Mistake)],
-    limits: (u64, u64),
+    limits: Limits,
     jobs: usize,
 ) -> Result<Vec<Row>> {
     let next = AtomicUsize::new(0);
@@ -75,8 +88,12 @@ pub fn rows(
     Ok(rows)
 }
 
-fn row(nets: &Path, number: usize, mistake: &Mistake, limits: (u64, u64)) -> Result<Row> {
-    let args = [number as u64, limits.0, limits.1].map(|arg| arg.to_string());
+fn row(nets: &Path, number: usize, mistake: &Mistake, limits: Limits) -> Result<Row> {
+    let most = match (number, limits.least) {
+        (0, 0) => limits.most / PART_WITHOUT_MISTAKE,
+        _ => limits.most,
+    };
+    let args = [number as u64, limits.least, most].map(|arg| arg.to_string());
     let output = Command::new(nets)
         .args(args)
         .args(&mistake.filetest)

@@ -56,10 +56,32 @@ impl Net {
     /// nothing at most so many. `is_caught_anyway` says of a case whether it is
     /// caught without the mistake.
     pub fn haul(&self, least: u64, most: u64, is_caught_anyway: impl Fn(u64) -> bool) -> Haul {
-        cast(least, most, |seed| {
-            (self.is_caught)(seed) && !(self.catches_right_ones && is_caught_anyway(seed))
-        })
+        cast(least, most, |seed| self.has(seed, &is_caught_anyway))
     }
+
+    fn has(&self, seed: u64, is_caught_anyway: &impl Fn(u64) -> bool) -> bool {
+        (self.is_caught)(seed) && !(self.catches_right_ones && is_caught_anyway(seed))
+    }
+}
+
+/// Has `nets` look at the same cases in turns, at most so many, until one of them has
+/// caught something; one haul for each. `is_caught_anyway` as for [`Net::haul`].
+pub fn until_caught(
+    nets: &[Net],
+    most: u64,
+    is_caught_anyway: impl Fn(&Net, u64) -> bool,
+) -> Vec<Haul> {
+    let mut hauls = vec![Haul::default(); nets.len()];
+    for seed in 0..most {
+        for (net, haul) in nets.iter().zip(&mut hauls) {
+            haul.cases += 1;
+            haul.caught += u64::from(net.has(seed, &|seed| is_caught_anyway(net, seed)));
+            if haul.caught > 0 {
+                return hauls;
+            }
+        }
+    }
+    hauls
 }
 
 /// Generated modules, before against after.
@@ -153,6 +175,27 @@ fn cast(least: u64, most: u64, is_caught: impl Fn(u64) -> bool) -> Haul {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nets_take_turns_until_one_has_caught_something() {
+        let net = |name, is_caught| Net {
+            name,
+            is_caught,
+            catches_right_ones: name == "eager",
+        };
+        let nets = [
+            net("late", |seed| seed == 7),
+            net("eager", |seed| seed == 2 || seed == 5),
+        ];
+        let cases = |hauls: Vec<Haul>| -> Vec<(u64, u64)> {
+            hauls.iter().map(|haul| (haul.caught, haul.cases)).collect()
+        };
+        let none = until_caught(&nets, 2, |_, _| false);
+        assert_eq!(cases(none), [(0, 2), (0, 2)]);
+        // What is caught at 2 is caught anyway.
+        let found = until_caught(&nets, 100, |_, seed| seed == 2);
+        assert_eq!(cases(found), [(0, 6), (1, 6)]);
+    }
 
     #[test]
     fn a_net_goes_on_until_it_has_caught_something() {

@@ -24,7 +24,7 @@ use super::graph::{Graph, Node, Order};
 use super::memory::{Access, EventIndex, EventKind, Memory, defining_node};
 use super::slots::Privacy;
 use crate::ir::condcodes::IntCC;
-use crate::ir::{BlockArg, Inst, InstructionData, StackSlot, Value};
+use crate::ir::{BlockArg, Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::facts::location::{Address, Overlap, Root};
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
@@ -113,6 +113,16 @@ impl Links {
         let holders = self.by_slot.get(&(slot, event)).into_iter().flatten();
         { holders }.any(|holder| self.is_found(*holder, event, depth - 1))
     }
+}
+
+/// Is what `load` gives what `store` has put there, if they are of the same bytes and
+/// nobody has written them in between? Half an address or one in the other byte order
+/// is not equal to the address, though it is there.
+fn gives_what_was_stored(store: &Access, load: &Access) -> bool {
+    load.opcode == Opcode::Load
+        && store.opcode == Opcode::Store
+        && load.endianness == store.endianness
+        && !load.asynchronous
 }
 
 /// The search for the links of one slot. `None` is that they are not known.
@@ -257,7 +267,7 @@ impl Following<'_, '_> {
             !matches!(kind, EventKind::Compare)
         })?;
         let load = self.memory.access(last)?;
-        let is_it = load.stored.is_none()
+        let is_it = gives_what_was_stored(held, load)
             && dfg.first_result(self.memory.events[last as usize].inst) == loaded
             && load.class == held.class
             && self.memory.overlap(&load.location, &held.location, false) == Overlap::Same;
@@ -292,7 +302,15 @@ impl Following<'_, '_> {
                         self.mark(event, held);
                     }
                 }
-                EventKind::Call(_) | EventKind::Barrier | EventKind::Trap | EventKind::End => {
+                EventKind::Barrier => {
+                    self.mark(event, held);
+                    // An atomic load may find it as well.
+                    let inst = memory.events[event as usize].inst;
+                    if !memory.func.dfg.inst_results(inst).is_empty() {
+                        self.copy(inst, room)?;
+                    }
+                }
+                EventKind::Call(_) | EventKind::Trap | EventKind::End => {
                     self.mark(event, held);
                 }
                 EventKind::Compare | EventKind::Escape => {}

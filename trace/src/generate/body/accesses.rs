@@ -75,7 +75,7 @@ impl Body<'_> {
         if self.style.traps && self.rng.u8(..8) == 0 {
             flags = flags.with_trap_code(Some(self.trap_code()));
         }
-        match self.rng.u8(..if self.style.lends { 6 } else { 14 }) {
+        match self.rng.u8(..if self.style.lends { 10 } else { 14 }) {
             0 => flags.set_endianness(Endianness::Big),
             1 => flags.set_endianness(Endianness::Little),
             _ => {}
