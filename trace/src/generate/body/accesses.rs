@@ -185,21 +185,6 @@ impl Body<'_> {
         }
     }
 
-    /// Does the address of a slot go nowhere else this time? Nobody is discreet all
-    /// the time.
-    pub(super) fn is_discreet(&mut self) -> bool {
-        self.plan.discreet && self.rng.u8(..6) != 0
-    }
-
-    /// May the address of a slot be stored here?
-    fn may_hold_address(&mut self, spot: &Spot) -> bool {
-        !self.is_discreet()
-            || match spot.pointer.home {
-                Home::Shared(home) => self.plan.forgotten.contains(&home),
-                Home::Secret(_) | Home::Asynchronous | Home::ReadOnly => false,
-            }
-    }
-
     pub(super) fn pay_debts(&mut self) {
         while let Some((spot, old)) = self.debts.pop() {
             self.store_to(spot, old);

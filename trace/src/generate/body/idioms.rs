@@ -4,7 +4,7 @@ use super::accesses::fits;
 use super::{Body, Home, Param, Pointer, Spot};
 use crate::layout::{self, HOME_BYTES};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 
 impl Body<'_> {
     /// Eight bytes somewhere, of which the world has no say.
@@ -12,40 +12,6 @@ impl Body<'_> {
         let mut spot = self.spot()?;
         spot.ty = types::I64;
         (fits(&spot) && spot.pointer.home != Home::Asynchronous).then_some(spot)
-    }
-
-    /// Eight bytes in which the world forgets the addresses that it finds.
-    pub(super) fn forgotten_cell(&mut self) -> Option<Spot> {
-        let homes = &self.plan.forgotten;
-        let at = self.rng.usize(..homes.len().max(1));
-        let home = Home::Shared(*homes.get(at)?);
-        // Mostly one of few, so that they meet.
-        let pointer = match self.rng.u8(..4) {
-            0 => self.pointer_to(home, 8),
-            _ => self.home_pointer(*self.plan.forgotten.get(at)?),
-        };
-        let spot = Spot {
-            pointer,
-            offset: pointer.low + 8 * self.rng.i64(0..2),
-            ty: types::I64,
-        };
-        fits(&spot).then_some(spot)
-    }
-
-    /// Looks at what was loaded from `spot`. That it is an address is not for
-    /// everybody to know.
-    pub(super) fn found_in(&mut self, spot: &Spot, value: Value) {
-        let is_quiet = self.plan.discreet && self.rng.u8(..12) != 0;
-        let may_hold_one = !matches!(spot.pointer.home, Home::Secret(_) | Home::ReadOnly);
-        if !is_quiet || !may_hold_one || self.func.dfg.value_type(value) != types::I64 {
-            return self.found(value);
-        }
-        let other = self.pointer().value;
-        let order = [IntCC::Equal, IntCC::NotEqual][self.rng.usize(..2)];
-        let is_it = self.ins().ins().icmp(order, value, other);
-        let (x, y) = (self.data(), self.data());
-        let value = self.ins().ins().select(is_it, x, y);
-        self.pool.data.push(value);
     }
 
     /// What an adapter does: a record in the frame is published, something is
@@ -120,14 +86,6 @@ impl Body<'_> {
         self.access(spot, stores[1]);
     }
 
-    /// A later function that puts back what it changes.
-    fn lender(&mut self) -> Option<usize> {
-        let later = self.index + 1..self.plan.functions;
-        let lenders: Vec<usize> = later.filter(|at| self.plan.styles[*at].lends).collect();
-        let at = self.rng.usize(..lenders.len().max(1));
-        lenders.get(at).copied()
-    }
-
     /// Sets a stack limit, now and then, to one that its function traps at.
     fn lower_limit(&mut self, cell: Spot) {
         if self.rng.u8(..3) == 0 {
@@ -138,75 +96,20 @@ impl Body<'_> {
     }
 
     /// A home that the callee at this position is passed a pointer to.
-    fn home_of(&mut self, callee: usize) -> Option<usize> {
+    pub(super) fn home_of(&mut self, callee: usize) -> Option<usize> {
         let homes = self.plan.pointers.get(callee)?;
         let home = homes[self.rng.usize(..2)];
         (home > 0 || !self.style.tagged).then_some(home)
     }
 
     /// The first bytes of what a pointer into a home points to.
-    fn cell_of(&mut self, home: usize) -> Spot {
+    pub(super) fn cell_of(&mut self, home: usize) -> Spot {
         let ty = types::I64;
         Spot {
             pointer: self.pointer_to(Home::Shared(home), ty.bytes().into()),
             offset: 0,
             ty,
         }
-    }
-
-    /// Changes some memory, looks at it, and puts back what it has found there: on
-    /// entry, or just behind a store that a load of another type or byte order does
-    /// not see through.
-    pub(super) fn lend(&mut self) {
-        let Some(home) = self.home_of(self.index) else {
-            return;
-        };
-        let cell = match self.rolling_pointer(home) {
-            Some(pointer) if self.rng.u8(..3) != 0 => Spot {
-                offset: pointer.low,
-                pointer,
-                ty: types::I64,
-            },
-            _ => self.cell_of(home),
-        };
-        if self.rng.bool() {
-            self.store_otherwise(cell);
-        }
-        self.borrow_of(cell);
-        if self.rng.bool() {
-            self.store_otherwise(cell);
-        }
-        match self.rng.u8(..3) {
-            0 if self.style.traps => self.trap_if(),
-            0 | 1 => {
-                let value = self.load_from(cell);
-                self.found(value);
-            }
-            _ => {}
-        }
-        if self.rng.u8(..3) != 0 {
-            self.pay_debts();
-        }
-    }
-
-    /// A store to these bytes, or to some of them, in any type and byte order.
-    fn store_otherwise(&mut self, spot: Spot) {
-        let ty = match self.rng.u8(..3) {
-            0 => self.access_type(),
-            1 => types::F64,
-            _ => spot.ty,
-        };
-        let other = Spot { ty, ..spot };
-        if !fits(&other) {
-            return;
-        }
-        let value = self.value_of(ty);
-        let mut flags = self.spot_flags(&other);
-        if flags.explicit_endianness().is_none() && self.rng.bool() {
-            flags.set_endianness(Endianness::Big);
-        }
-        let (address, offset) = (spot.pointer.value, spot.offset as i32);
-        self.ins().ins().store(flags, value, address, offset);
     }
 
     fn access(&mut self, spot: Spot, stores: bool) {
@@ -255,7 +158,7 @@ impl Body<'_> {
     }
 
     /// An address in a home that each round computes anew.
-    fn rolling_pointer(&mut self, home: usize) -> Option<Pointer> {
+    pub(super) fn rolling_pointer(&mut self, home: usize) -> Option<Pointer> {
         let tick = self.pool.ticks.last().copied()?;
         let base = self.home_pointer(home);
         let one = self.ins().ins().iconst(types::I64, 1);
@@ -293,40 +196,6 @@ impl Body<'_> {
         let alias = self.past_vmctx(base);
         let now = self.ins().ins().load(types::I64, plain, alias, cell);
         self.pool.data.push(now);
-    }
-
-    /// Writes to a slot that others may come to know.
-    pub(super) fn write_record(&mut self) {
-        let slots = 0..self.slots.len();
-        let public = |slot: &usize| matches!(self.slots[*slot].home, Home::Shared(_));
-        let slots: Vec<usize> = slots.filter(public).collect();
-        if slots.is_empty() {
-            return;
-        }
-        let slot = slots[self.rng.usize(..slots.len())];
-        let record = self.slot_pointer(slot);
-        let field = Spot {
-            pointer: record,
-            offset: record.low + 8 * self.rng.i64(0..2),
-            ty: types::I64,
-        };
-        if fits(&field) {
-            let value = self.data();
-            self.store_to(field, value);
-        }
-    }
-
-    /// Is an address still where it has been published?
-    fn published_condition(&mut self) -> Option<Value> {
-        let len = self.pool.published.len();
-        if len == 0 {
-            return None;
-        }
-        let at = self.pick(len);
-        let (cell, address) = self.pool.published[at];
-        let found = self.load_from(cell);
-        let order = [IntCC::Equal, IntCC::NotEqual][self.rng.usize(..2)];
-        Some(self.ins().ins().icmp(order, found, address))
     }
 
     /// A condition on what memory holds.

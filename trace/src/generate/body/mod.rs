@@ -5,7 +5,9 @@ mod calls;
 mod declarations;
 mod flow;
 mod idioms;
+mod lending;
 mod pointers;
+mod records;
 mod statements;
 mod values;
 

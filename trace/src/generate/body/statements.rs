@@ -45,18 +45,6 @@ impl Body<'_> {
         }
     }
 
-    /// What is done with records that the world finds and forgets.
-    fn discreet_statement(&mut self) {
-        match self.rng.u8(..8) {
-            0..3 => self.write_record(),
-            3 => self.publish(),
-            4 => self.adapter(),
-            5 => self.pay_debts(),
-            _ if self.style.calls => self.call(),
-            _ => self.load(),
-        }
-    }
-
     pub(super) fn compute(&mut self) {
         let (x, y) = (self.data(), self.data());
         let opcode = self.rng.u8(..8);
