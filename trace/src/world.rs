@@ -437,8 +437,8 @@ impl<'a> World<'a> {
                 self.learn_from(memory, &memory.homes[home], keeping);
             }
         }
-        for (_, bytes) in &heap {
-            self.learn_from(memory, bytes, Keeping::Kept);
+        for ((_, bytes), object) in heap.iter().zip(&memory.heap.objects) {
+            self.learn_from_heap(memory, bytes, &object.owners);
         }
         let mut slots = Vec::new();
         let mut at = 0;
@@ -478,6 +478,19 @@ impl<'a> World<'a> {
                 let forgets = homes.find(|home| self.keeping(*home) == Keeping::Forgotten);
                 forgets.map_or(Keeping::Kept, |_| Keeping::Forgotten)
             }
+        }
+    }
+
+    /// The same, in an object of the heap: it forgets what the owner of one of the
+    /// bytes forgets.
+    fn learn_from_heap(&mut self, memory: &Memory, bytes: &[u8], owners: &[Owner]) {
+        for (word, owners) in bytes.windows(8).zip(owners.windows(8)) {
+            let mut regions = owners.iter().filter_map(|owner| owner.region);
+            let keeping = match regions.any(|region| self.policy.forgets_addresses(region)) {
+                true => Keeping::Forgotten,
+                false => Keeping::Kept,
+            };
+            self.learn_from(memory, word, keeping);
         }
     }
 
