@@ -17,9 +17,7 @@ impl Body<'_> {
     /// What an adapter does: a record in the frame is published, something is
     /// called, and the old pointer is put back, here or in a later block.
     pub(super) fn adapter(&mut self) {
-        let slots = 0..self.slots.len();
-        let public = |slot: &usize| matches!(self.slots[*slot].home, Home::Shared(_));
-        let slots: Vec<usize> = slots.filter(public).collect();
+        let slots = self.public_slots();
         let cell = match self.is_discreet() {
             true => self.forgotten_cell(),
             false => self.cell(),

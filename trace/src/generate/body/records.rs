@@ -67,11 +67,16 @@ impl Body<'_> {
         self.pool.data.push(value);
     }
 
-    /// Writes to a slot that others may come to know.
-    pub(super) fn write_record(&mut self) {
+    /// The slots that others may come to know.
+    pub(super) fn public_slots(&self) -> Vec<usize> {
         let slots = 0..self.slots.len();
         let public = |slot: &usize| matches!(self.slots[*slot].home, Home::Shared(_));
-        let slots: Vec<usize> = slots.filter(public).collect();
+        slots.filter(public).collect()
+    }
+
+    /// Writes to a slot that others may come to know.
+    pub(super) fn write_record(&mut self) {
+        let slots = self.public_slots();
         if slots.is_empty() {
             return;
         }
