@@ -35,8 +35,8 @@ pub(crate) use cranelift_codegen::{
 pub mod memopt;
 pub mod pipeline;
 
-pub use memopt::facts::calls::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
+pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
+pub use memopt::call::from_body::{Summaries, WithSummaries};
 pub use memopt::facts::declared::{DeclaredPolicy, PolicyError};
-pub use memopt::summary::{Summaries, WithSummaries};
 pub use memopt::{Checking, Options, Stats};
 pub use pipeline::{optimize, optimize_module, run_module};

@@ -7,8 +7,8 @@ use cranelift_codegen::ir::{
     Type, types,
 };
 use cranelift_memopt::memopt::check::opcodes::{self, Kind, Reading, Writing, kind};
-use cranelift_memopt::memopt::facts::coercion::Load;
-use cranelift_memopt::memopt::facts::effect::{self, Effect, effect};
+use cranelift_memopt::memopt::inst::coercion::Load;
+use cranelift_memopt::memopt::inst::effect::{self, Effect, effect};
 
 /// An instruction that is nothing but its opcode.
 fn bare(func: &mut Function, opcode: Opcode) -> Inst {

@@ -8,8 +8,8 @@
 
 use super::{AliasRegionKey, VmType};
 use cranelift_codegen::ir;
-use cranelift_codegen::memopt::facts::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
-use cranelift_codegen::memopt::summary::Summaries;
+use cranelift_codegen::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
+use cranelift_codegen::memopt::call::from_body::Summaries;
 use wasmtime_environ::{
     BuiltinFunctionIndex, FuncKey, KnownTrampoline, NUM_COMPONENT_CONTEXT_SLOTS, PtrSize, Tunables,
 };

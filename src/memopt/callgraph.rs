@@ -6,9 +6,9 @@
 //! and nobody outside reads them before they have settled.
 
 use crate::ir::{Function, InstructionData};
-use crate::memopt::analysis::memory::TargetFacts;
-use crate::memopt::facts::calls::{CalleeName, Policy, Summary};
-use crate::memopt::summary::{Summaries, WithSummaries, summarize};
+use crate::memopt::call::effects::{CalleeName, Policy, Summary};
+use crate::memopt::call::from_body::{Summaries, WithSummaries, summarize};
+use crate::memopt::memory::insts::TargetFacts;
 use crate::{Context, FxHashMap};
 use alloc::vec;
 use alloc::vec::Vec;

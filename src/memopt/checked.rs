@@ -2,11 +2,11 @@
 
 use super::TargetFacts;
 use super::check::{Refusal, Verdict, check};
-use super::facts::calls::Policy;
 use super::options::Checking;
 use super::stats::Stats;
 use crate::ir::Function;
 use crate::ir::entities::AnyEntity;
+use crate::memopt::call::effects::Policy;
 use crate::verifier::{VerifierError, VerifierErrors};
 use crate::{CodegenError, CodegenResult, Context};
 use alloc::format;

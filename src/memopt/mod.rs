@@ -47,20 +47,24 @@
 //! check uses none of them.
 
 mod analysis;
+mod apply;
+pub mod call;
 pub mod callgraph;
+mod cfg;
 pub mod check;
 mod checked;
 pub mod facts;
-mod isle;
-pub mod one_region;
+pub mod inst;
+mod memory;
 mod options;
 mod passes;
+mod paths;
 mod run;
 mod search;
 mod stats;
-pub mod summary;
+pub mod workarounds;
 
-pub use analysis::memory::TargetFacts;
+pub use memory::insts::TargetFacts;
 pub use options::{Checking, Options};
 pub use run::run;
 pub use stats::Stats;

@@ -1,26 +1,27 @@
 //! One run of the passes over one function: rounds until nothing changes.
 
-use super::analysis::dominance::Dominance;
-use super::analysis::graph::{Graph, Order};
-use super::analysis::memory::TargetFacts;
-use super::check::Verdict;
-use super::checked::{Proof, Steps, undo};
-use super::facts::calls::{Policy, is_asynchronous};
-use super::facts::effect::{Effect, any_inst, effect};
-use super::one_region::Tags;
-use super::options::{Checking, Options};
-use super::passes::apply::{Applier, Changes, Copied, Edit};
-use super::passes::repair::{self, Broken};
-use super::passes::uses::Uses;
-use super::passes::{branches, constant_params, dead_code, empty_blocks, threading, unused_params};
-use super::search::{Search, Stage};
-use super::stats::Stats;
 use crate::control::ControlPlane;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::types::INVALID;
 use crate::ir::{Function, Inst, InstructionData, Opcode, Value};
 use crate::isa::TargetIsa;
+use crate::memopt::apply::{Applier, Changes, Copied, Edit};
+use crate::memopt::call::effects::{Policy, is_asynchronous};
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Order};
+use crate::memopt::check::Verdict;
+use crate::memopt::checked::{Proof, Steps, undo};
+use crate::memopt::inst::effect::{Effect, any_inst, effect};
+use crate::memopt::memory::insts::TargetFacts;
+use crate::memopt::options::{Checking, Options};
+use crate::memopt::passes::uses::Uses;
+use crate::memopt::passes::{branches, constant_params, dead_code};
+use crate::memopt::paths::ssa_repair::{self, Broken};
+use crate::memopt::paths::{empty_blocks, threading, unused_params};
+use crate::memopt::search::{Search, Stage};
+use crate::memopt::stats::Stats;
+use crate::memopt::workarounds::one_region::Tags;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
@@ -45,7 +46,7 @@ const MAX_LIMITED_ROUNDS: u32 = 3;
 /// graph and dominator tree are those of the function, or not computed. They are
 /// valid afterwards. Upstream's egraph pass
 /// runs once more if an edit gave it something new and `options` allow it; see
-/// [`one_region`](super::one_region) for where regions would mislead it. It does
+/// [`one_region`](super::workarounds::one_region) for where regions would mislead it. It does
 /// not where memory is accessed that the world writes at any time: to upstream
 /// that is memory like any other.
 /// With `opt_level=none` nothing is changed.
@@ -388,7 +389,7 @@ impl Run<'_> {
         let order = Order::new(&self.ctx.domtree);
         let graph = Graph::forward(&order, &self.ctx.cfg);
         let dominance = Dominance::without_limit(&graph);
-        repair::repair(&mut self.ctx.func, &order, &graph, &dominance, broken);
+        ssa_repair::repair(&mut self.ctx.func, &order, &graph, &dominance, broken);
     }
 
     /// Moves stores to the ways that need them, and what feeds those.

@@ -4,27 +4,25 @@
 //! passes that ask them. So the passes are tried one after the other until one
 //! has edits. Those change the function, and the analyses are gone.
 
-use super::TargetFacts;
-use super::analysis::dominance::Dominance;
-use super::analysis::graph::{Graph, Order};
-use super::analysis::memory::Memory;
-use super::analysis::reaching::Reaching;
-use super::analysis::slots::{Privacy, Slots};
-use super::analysis::upcoming::Upcoming;
-use super::analysis::values::Values;
-use super::facts::calls::Policy;
-use super::options::Options;
-use super::passes::apply::Edit;
-use super::passes::sinking::Sinking;
-use super::passes::{
-    branches, compares, dead_stores, known_values, partly_redundant, sink_values, threading,
-    unused_slots,
-};
-use super::stats::Stats;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, Function};
 use crate::loop_analysis::LoopAnalysis;
+use crate::memopt::TargetFacts;
+use crate::memopt::apply::Edit;
+use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Order};
+use crate::memopt::memory::clobber::Reaching;
+use crate::memopt::memory::insts::Memory;
+use crate::memopt::memory::next_access::Upcoming;
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use crate::memopt::memory::values::Values;
+use crate::memopt::options::Options;
+use crate::memopt::passes::{branches, compares, dead_slots, dead_stores, load_store_elim};
+use crate::memopt::paths::sink_stores::Sinking;
+use crate::memopt::paths::{pre, sink_values, threading};
+use crate::memopt::stats::Stats;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 
@@ -164,7 +162,7 @@ impl Search<'_> {
 
     fn slots(&self, memory: Option<&Memory<'_>>) -> Found {
         let edits = match self.options.unused_slots {
-            true => unused_slots::edits(self.func),
+            true => dead_slots::edits(self.func),
             false => Vec::new(),
         };
         if edits.is_empty() {
@@ -231,7 +229,7 @@ impl Looking<'_, '_, '_> {
         }
         if options.forward_loads || options.noop_stores {
             let mut values = Values::new(self.memory, self.order, self.dominance);
-            edits.extend(known_values::edits(
+            edits.extend(load_store_elim::edits(
                 &mut values,
                 self.graph,
                 &mut self.reaching,
@@ -284,7 +282,7 @@ impl Looking<'_, '_, '_> {
             return Vec::new();
         }
         let depth = depth(&self.loops, self.search);
-        partly_redundant::edits(values, self.graph, reaching, &depth, options)
+        pre::edits(values, self.graph, reaching, &depth, options)
     }
 
     fn sinking(&mut self) -> Vec<Edit> {

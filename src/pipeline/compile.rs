@@ -2,7 +2,7 @@
 
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
-use crate::memopt::facts::calls::Policy;
+use crate::memopt::call::effects::Policy;
 use crate::memopt::{self, Options, Stats};
 use crate::{CodegenResult, Context};
 use cranelift_codegen::CompiledCode;

@@ -21,9 +21,9 @@ pub use module::{Cause, DefineError, Defined, Handover, define_functions};
 
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
+use crate::memopt::call::effects::Policy;
 use crate::memopt::callgraph::{CallGraph, Turn};
-use crate::memopt::facts::calls::Policy;
-use crate::memopt::one_region::Tags;
+use crate::memopt::workarounds::one_region::Tags;
 use crate::memopt::{self, Options, Stats, TargetFacts};
 use crate::settings::OptLevel;
 use crate::{CodegenError, CodegenResult, Context};

@@ -23,7 +23,7 @@
 use super::{Compiler, optimize_module};
 use crate::Context;
 use crate::ir::{ExternalName, Function, GlobalValueData, UserFuncName};
-use crate::memopt::facts::calls::Policy;
+use crate::memopt::call::effects::Policy;
 use crate::memopt::{Options, Stats};
 use core::fmt;
 use cranelift_codegen::{CodegenError, CompiledCode};

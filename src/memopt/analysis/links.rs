@@ -20,12 +20,12 @@
 //! Cost: the events that the stores of addresses reach, up to
 //! [`MAX_REACHED_PER_EVENT`] for each event of the function.
 
-use super::graph::{Graph, Node, Order};
-use super::memory::{Access, EventIndex, EventKind, Memory, defining_node};
-use super::slots::Privacy;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{BlockArg, Inst, InstructionData, Opcode, StackSlot, Value};
-use crate::memopt::facts::location::{Address, Overlap, Root};
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::inst::location::{Address, Overlap, Root};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, defining_node};
+use crate::memopt::memory::slot_escape::Privacy;
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 

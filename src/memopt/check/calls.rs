@@ -4,7 +4,7 @@ use crate::ir::{
     ArgumentPurpose, ExceptionTableItem, ExternalName, Function, Inst, InstructionData, LibCall,
     Opcode, Value,
 };
-use crate::memopt::facts::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
+use crate::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use alloc::vec::Vec;
 
 /// The memory of a region, up to those that the policy joins: the user id that

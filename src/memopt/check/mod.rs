@@ -40,8 +40,8 @@ pub use memory::Side;
 pub use verdict::{Limit, Reason, Refusal, Spot, Verdict};
 
 use super::TargetFacts;
-use super::facts::calls::Policy;
 use crate::ir::Function;
+use crate::memopt::call::effects::Policy;
 use alloc::boxed::Box;
 use body::Body;
 use regions::Regions;

@@ -2,7 +2,7 @@
 //!
 //! This is the checker's own table. It was written from the definitions of the
 //! instructions and not from the optimizer's
-//! [`effect`](crate::memopt::facts::effect), with which a test compares it.
+//! [`effect`](crate::memopt::inst::effect), with which a test compares it.
 //! An opcode that is not listed sees and changes all memory.
 
 use crate::ir::{Function, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Type, types};

@@ -5,7 +5,7 @@ use super::memory::Side;
 use super::opcodes::{Kind, kind};
 use crate::FxHashMap;
 use crate::ir::{AliasRegion, Function, InstructionData, MemFlagsData, Opcode, Value};
-use crate::memopt::facts::calls::Policy;
+use crate::memopt::call::effects::Policy;
 
 #[derive(Clone, Copy, Default)]
 struct Facts {

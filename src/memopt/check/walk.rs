@@ -32,7 +32,7 @@ use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{Block, Function, Inst, MemFlags, MemFlagsData, Opcode, Value};
 use crate::memopt::TargetFacts;
-use crate::memopt::facts::calls::Policy;
+use crate::memopt::call::effects::Policy;
 use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;

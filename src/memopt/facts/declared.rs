@@ -14,7 +14,7 @@
 //! are `reads R…`, `writes R…`, `touches R…` (each also with `all`),
 //! `traps` and `unwinds`. What is written is touched.
 
-use super::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
+use crate::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

@@ -1,8 +1,3 @@
-//! What one instruction, one address and one call do.
+//! The text form of policies.
 
-pub mod address;
-pub mod calls;
-pub mod coercion;
 pub mod declared;
-pub mod effect;
-pub mod location;

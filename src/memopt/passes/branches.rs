@@ -4,8 +4,8 @@
 //! blocks behind the other way go, and with them what they observe. Upstream's
 //! mid-end folds branches too, but runs before our passes and only once.
 
-use super::apply::Edit;
 use crate::ir::{Function, Inst, InstructionData, Value};
+use crate::memopt::apply::Edit;
 use alloc::vec::Vec;
 
 /// Finds the branches that always go one way. Cost: O(blocks).

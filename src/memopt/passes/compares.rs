@@ -10,14 +10,14 @@
 //! What upstream misses here: it does not know what a slot's address can be
 //! equal to, and it compares values before loads are forwarded into them.
 
-use super::apply::Edit;
 use crate::FxHashMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Inst, InstructionData, StackSlot, Value};
-use crate::memopt::analysis::memory::{EventIndex, EventKind, Memory};
-use crate::memopt::analysis::reaching::Reaching;
-use crate::memopt::facts::location::Root;
-use crate::memopt::isle::{self, SlotFacts};
+use crate::memopt::apply::Edit;
+use crate::memopt::inst::isle::{self, SlotFacts};
+use crate::memopt::inst::location::Root;
+use crate::memopt::memory::clobber::Reaching;
+use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
 use alloc::vec::Vec;
 
 /// Finds the comparisons whose result is known.

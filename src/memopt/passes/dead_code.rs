@@ -7,12 +7,12 @@
 //! Soundness: a load that cannot trap observes memory, but nobody observes the
 //! load. One of memory that the world writes at any time stays.
 
-use super::apply::Edit;
-use super::uses::Uses;
 use crate::entity::EntitySet;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
-use crate::memopt::facts::calls::{Policy, is_asynchronous};
-use crate::memopt::facts::effect::{self, Effect};
+use crate::memopt::apply::Edit;
+use crate::memopt::call::effects::{Policy, is_asynchronous};
+use crate::memopt::inst::effect::{self, Effect};
+use crate::memopt::passes::uses::Uses;
 use alloc::vec::Vec;
 
 /// What nobody uses.

@@ -22,13 +22,13 @@
 //!
 //! Cost: one query for each store, see [`Upcoming::is_observed`].
 
-use super::apply::Edit;
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
-use crate::memopt::analysis::graph::Graph;
-use crate::memopt::analysis::memory::{Access, EventIndex, EventKind, Memory};
-use crate::memopt::analysis::slots::Privacy;
-use crate::memopt::analysis::upcoming::{Upcoming, is_seen_soon};
+use crate::memopt::apply::Edit;
+use crate::memopt::cfg::graph::Graph;
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
+use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
+use crate::memopt::memory::slot_escape::Privacy;
 use alloc::vec::Vec;
 
 /// The stores that could go, as far as the next few events tell. Most functions

@@ -1,10 +1,10 @@
 //! Address expressions, taken apart by the rules of `isle/address.isle`.
 
-use super::calls::{CalleeName, Origin, Policy};
-use super::location::{Address, Root};
 use crate::FxHashMap;
 use crate::ir::{Function, InstructionData, Opcode, Value};
-use crate::memopt::isle::{self, Step};
+use crate::memopt::call::effects::{CalleeName, Origin, Policy};
+use crate::memopt::inst::isle::{self, Step};
+use crate::memopt::inst::location::{Address, Root};
 use alloc::vec::Vec;
 
 /// Sums of so many parts are taken apart each time; that costs less than to

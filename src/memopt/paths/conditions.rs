@@ -3,11 +3,11 @@
 //! Behind one way of a `brif`, its condition is known: in every block that the
 //! way dominates, and at the end of the branch itself on that way.
 
-use super::dominance::Dominance;
-use super::graph::{Graph, Node, Order};
 use crate::FxHashMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Function, InstructionData, Opcode, Value};
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
 use smallvec::SmallVec;
 
 /// Ways of branches on one condition that are remembered.

@@ -7,9 +7,9 @@
 //!
 //! Cost: O(blocks + what they pass to each other), given the uses.
 
-use super::uses::Uses;
 use crate::entity::{EntitySet, SecondaryMap};
 use crate::ir::{Block, BlockArg, Function, Value, ValueDef};
+use crate::memopt::passes::uses::Uses;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 

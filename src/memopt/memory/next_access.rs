@@ -12,17 +12,19 @@
 //! from D too the next event is Q; but the store is an event itself and can be
 //! reached from D, so that Q would have to dominate it, and Q < P.
 
-use super::dominance::Dominance;
-use super::graph::{Graph, Node, Order};
-use super::links::Links;
-use super::memory::{ANY, Access, Call, Classes, EventIndex, EventKind, Memory, defining_node};
-use super::slots::Privacy;
-use super::versions::{
+use crate::ir::StackSlot;
+use crate::memopt::analysis::links::Links;
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::insts::{
+    ANY, Access, Call, Classes, EventIndex, EventKind, Memory, defining_node,
+};
+use crate::memopt::memory::slot_escape::Privacy;
+use crate::memopt::memory::ssa::{
     Class, Definition, EPOCH, FIRST_CLASS, Op, OpIndex, Ops, RETURN_EPOCH, State, TRAP_EPOCH,
     Versions,
 };
-use crate::ir::StackSlot;
-use crate::memopt::facts::location::{Location, Overlap, Root};
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 use core::ops::Range;

@@ -40,12 +40,12 @@
 //! One scan if nothing is to be done, and otherwise three, with one map entry a
 //! pure load and two flags for each that the function has.
 
-use super::facts::calls::Policy;
-use super::facts::effect::any_inst;
 use crate::ir::{
     AliasRegion, AliasRegionData, AliasRegionSet, DataFlowGraph, Function, GlobalValueData, Inst,
     InstructionData, MemFlags, MemFlagsData, MemFlagsSet, Opcode, Type,
 };
+use crate::memopt::call::effects::Policy;
+use crate::memopt::inst::effect::any_inst;
 use crate::{FxHashMap, FxHashSet};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

@@ -38,15 +38,15 @@
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
 //! could go to, see [`Upcoming::is_observed_from`].
 
-use super::apply::Edit;
-use super::independent::may_meet;
 use crate::FxHashMap;
 use crate::ir::{Block, Inst, Opcode, StackSlot};
-use crate::memopt::analysis::graph::{Graph, Node, Order};
-use crate::memopt::analysis::memory::{EventIndex, EventKind, Memory};
-use crate::memopt::analysis::slots::Privacy;
-use crate::memopt::analysis::upcoming::{Upcoming, is_seen_soon};
-use crate::memopt::analysis::versions::Class;
+use crate::memopt::apply::Edit;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
+use crate::memopt::memory::mod_ref::may_meet;
+use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
+use crate::memopt::memory::slot_escape::Privacy;
+use crate::memopt::memory::ssa::Class;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 

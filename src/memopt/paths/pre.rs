@@ -36,16 +36,16 @@
 //! Cost: one query for each access at the start of a join's block, up to
 //! [`MAX_LEADING`], and input of that join.
 
-use super::apply::Edit;
-use super::rewire::{self, Edge};
 use crate::FxHashSet;
 use crate::ir::{Block, Function, Inst, Value, ValueDef};
 use crate::memopt::Options;
-use crate::memopt::analysis::graph::{Graph, Node};
-use crate::memopt::analysis::memory::{Access, EventIndex, EventKind, defining_node};
-use crate::memopt::analysis::reaching::{Reaching, Source};
-use crate::memopt::analysis::values::Values;
-use crate::memopt::passes::independent::may_meet;
+use crate::memopt::apply::Edit;
+use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, defining_node};
+use crate::memopt::memory::mod_ref::may_meet;
+use crate::memopt::memory::values::Values;
+use crate::memopt::paths::cfg_edit::{self, Edge};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -179,7 +179,7 @@ impl Pass<'_, '_, '_> {
         }
         let edges = needed
             .iter()
-            .flat_map(|pred| rewire::edges(func, self.values.order.block(*pred), block))
+            .flat_map(|pred| cfg_edit::edges(func, self.values.order.block(*pred), block))
             .collect();
         self.taken.extend(blocks);
         self.edits.push(Edit::MoveUp(Upward {
@@ -323,11 +323,12 @@ impl Pass<'_, '_, '_> {
         let func = self.func();
         let (join, pred) = (self.values.order.block(join), self.values.order.block(pred));
         match func.dfg.value_def(value) {
-            ValueDef::Param(block, _) if block == join => match rewire::edges(func, pred, join)[..]
-            {
-                [edge] => rewire::passed(func, edge, value),
-                _ => None,
-            },
+            ValueDef::Param(block, _) if block == join => {
+                match cfg_edit::edges(func, pred, join)[..] {
+                    [edge] => cfg_edit::passed(func, edge, value),
+                    _ => None,
+                }
+            }
             _ => Some(value),
         }
     }

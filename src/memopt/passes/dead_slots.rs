@@ -4,9 +4,9 @@
 //! in the frame. What keeps a slot: a `stack_addr`, a `key`, a debug tag, an
 //! entry of a user stack map.
 
-use super::apply::Edit;
 use crate::entity::EntitySet;
 use crate::ir::{DebugTag, Function, InstructionData, StackSlot};
+use crate::memopt::apply::Edit;
 use alloc::vec::Vec;
 
 /// Finds the slots that take space for nothing.

@@ -40,14 +40,14 @@
 //!
 //! Cost: one query for each access, see [`Reaching::source`].
 
-use super::apply::Edit;
 use crate::ir::{Block, Inst, Value};
 use crate::memopt::Options;
-use crate::memopt::analysis::graph::{Graph, Node};
-use crate::memopt::analysis::memory::{Access, EventIndex, defining_node};
-use crate::memopt::analysis::reaching::{Reaching, Source};
-use crate::memopt::analysis::values::{Key, Known, Values};
-use crate::memopt::facts::coercion::Recipe;
+use crate::memopt::apply::Edit;
+use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::inst::coercion::Recipe;
+use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::insts::{Access, EventIndex, defining_node};
+use crate::memopt::memory::values::{Key, Known, Values};
 use alloc::vec::Vec;
 
 /// Finds loads to replace and no-op stores.

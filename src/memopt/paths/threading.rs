@@ -32,20 +32,20 @@
 //! Cost: for each way before a branch, up to [`MAX_WAYS`], one query for each
 //! load in between; copies within [`MAX_COPIED`].
 
-use super::apply::Edit;
-use super::rewire::{self, Edge};
-use super::uses::for_each_use;
 use crate::FxHashMap;
 use crate::FxHashSet;
 use crate::entity::SecondaryMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
-use crate::memopt::analysis::conditions::{Condition, Conditions};
-use crate::memopt::analysis::graph::{Graph, Node};
-use crate::memopt::analysis::memory::EventIndex;
-use crate::memopt::analysis::reaching::{Reaching, Source};
-use crate::memopt::analysis::values::Values;
-use crate::memopt::facts::effect::{Effect, effect};
+use crate::memopt::apply::Edit;
+use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::inst::effect::{Effect, effect};
+use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::insts::EventIndex;
+use crate::memopt::memory::values::Values;
+use crate::memopt::passes::uses::for_each_use;
+use crate::memopt::paths::cfg_edit::{self, Edge};
+use crate::memopt::paths::conditions::{Condition, Conditions};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -234,7 +234,7 @@ impl Pass<'_, '_, '_> {
         let head = chain.head();
         for pred in graph.preds(head) {
             let pred_block = self.values.order.block(*pred);
-            let edges = rewire::edges(func, pred_block, self.values.order.block(head));
+            let edges = cfg_edit::edges(func, pred_block, self.values.order.block(head));
             chain.enter_from(*pred);
             for edge in &edges {
                 let Some(left) = tries.checked_sub(1) else {
@@ -338,7 +338,7 @@ impl Pass<'_, '_, '_> {
             let preds = self.graph.preds(head);
             if let [pred] = preds
                 && let pred_block = self.values.order.block(*pred)
-                && rewire::edges(func, pred_block, block).len() == 1
+                && cfg_edit::edges(func, pred_block, block).len() == 1
             {
                 if !is_jump(func, pred_block) {
                     return None;
@@ -370,7 +370,7 @@ impl Pass<'_, '_, '_> {
                     continue;
                 }
                 let block = self.values.order.block(head);
-                if rewire::edges(func, pred_block, block).len() == 1 {
+                if cfg_edit::edges(func, pred_block, block).len() == 1 {
                     return false;
                 }
             }
@@ -465,7 +465,7 @@ impl Way<'_, '_, '_, '_> {
         match func.dfg.value_def(value) {
             ValueDef::Param(block, _) if self.chain.blocks.contains(&block) => {
                 let edge = self.edge_into(block)?;
-                let passed = rewire::passed(func, edge, value)?;
+                let passed = cfg_edit::passed(func, edge, value)?;
                 if self.chain.blocks.last() == Some(&block) {
                     Some(self.outside(passed))
                 } else {

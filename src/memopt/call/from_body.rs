@@ -13,16 +13,16 @@ use crate::FxHashMap;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{AliasRegion, Function, GlobalValue, GlobalValueData, Value};
-use crate::memopt::analysis::dominance::Dominance;
-use crate::memopt::analysis::graph::{Graph, Order};
-use crate::memopt::analysis::memory::{
+use crate::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Order};
+use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::insts::{
     Access, EventIndex, EventKind, Memory, TargetFacts, defining_node, handles_all_exceptions,
     summary_of_call,
 };
-use crate::memopt::analysis::reaching::{Reaching, Source};
-use crate::memopt::analysis::versions::Class;
-use crate::memopt::facts::calls::{CalleeName, Origin, Policy, RegionSet, Summary};
-use crate::memopt::facts::location::{Location, Overlap, Root};
+use crate::memopt::memory::ssa::Class;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 

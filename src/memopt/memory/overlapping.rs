@@ -5,9 +5,9 @@
 //! a store by itself. An access whose bytes no other touches in that way has
 //! nothing to gain from versions.
 
-use super::memory::{EventIndex, Memory};
 use crate::FxHashMap;
-use crate::memopt::facts::location::Root;
+use crate::memopt::inst::location::Root;
+use crate::memopt::memory::insts::{EventIndex, Memory};
 use alloc::vec;
 use alloc::vec::Vec;
 

@@ -19,8 +19,8 @@
 //! Previous work: memory SSA (Novillo, 2007), with one variable per class as
 //! in "array SSA by region" formulations; LLVM's has a single variable.
 
-use super::dominance::Dominance;
-use super::graph::{Graph, Node};
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node};
 use alloc::vec;
 use alloc::vec::Vec;
 

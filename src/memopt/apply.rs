@@ -4,17 +4,17 @@
 //! applied together: none of them cites another as its reason unless their
 //! pass says why it may.
 
-use super::partly_redundant::{Moved, Upward};
-use super::rewire;
-use super::sink_values::{Below, MAX_PASSED};
-use super::sinking::{Place, Sunk};
-use super::threading::Thread;
 use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
 use crate::memopt::Stats;
-use crate::memopt::facts::coercion::{self, Recipe};
-use crate::memopt::facts::effect::any_inst;
+use crate::memopt::inst::coercion::{self, Recipe};
+use crate::memopt::inst::effect::any_inst;
+use crate::memopt::paths::cfg_edit;
+use crate::memopt::paths::pre::{Moved, Upward};
+use crate::memopt::paths::sink_stores::{Place, Sunk};
+use crate::memopt::paths::sink_values::{Below, MAX_PASSED};
+use crate::memopt::paths::threading::Thread;
 use alloc::vec::Vec;
 
 /// One change.
@@ -233,7 +233,7 @@ impl Applier<'_> {
         let param = dfg.append_block_param(block, ty);
         for (pred, value) in args {
             let value = self.func.dfg.resolve_aliases(value.unwrap_or(param));
-            rewire::pass(self.func, *pred, block, value);
+            cfg_edit::pass(self.func, *pred, block, value);
         }
         self.alias_and_remove(load, param);
     }
@@ -264,22 +264,22 @@ impl Applier<'_> {
         let Some(branch) = func.layout.last_inst(*last) else {
             return;
         };
-        let (block, mut names) = rewire::block_like(func, *first);
-        rewire::redirect(func, thread.edge, block);
+        let (block, mut names) = cfg_edit::block_like(func, *first);
+        cfg_edit::redirect(func, thread.edge, block);
         for (at, copied) in thread.chain.iter().enumerate() {
-            rewire::append_copies(func, *copied, block, &mut names);
+            cfg_edit::append_copies(func, *copied, block, &mut names);
             // Parameters of the next block are what this one passes.
             if let Some(next) = thread.chain.get(at + 1) {
-                rewire::name_params(func, *copied, *next, &mut names);
+                cfg_edit::name_params(func, *copied, *next, &mut names);
             }
         }
-        let way = rewire::Edge {
+        let way = cfg_edit::Edge {
             branch,
             destination: thread.taken,
         };
-        let target = rewire::target(func, way);
-        let args = rewire::arguments(func, way);
-        rewire::append_jump(func, block, target, &args, &names);
+        let target = cfg_edit::target(func, way);
+        let args = cfg_edit::arguments(func, way);
+        cfg_edit::append_jump(func, block, target, &args, &names);
         let copies = names.into_iter();
         self.copied
             .extend(copies.map(|(value, copy)| Copied { value, block, copy }));
@@ -290,8 +290,8 @@ impl Applier<'_> {
             let before = match place {
                 Place::Start(block) => self.func.layout.first_inst(*block),
                 Place::Edge(from, to) => {
-                    let edges = rewire::edges(self.func, *from, *to);
-                    let (block, _) = rewire::split_join(self.func, *to, &edges);
+                    let edges = cfg_edit::edges(self.func, *from, *to);
+                    let (block, _) = cfg_edit::split_join(self.func, *to, &edges);
                     self.func.layout.first_inst(block)
                 }
             };
@@ -299,7 +299,7 @@ impl Applier<'_> {
                 continue;
             };
             for store in stores {
-                rewire::insert_copy(self.func, *store, before, &mut FxHashMap::default());
+                cfg_edit::insert_copy(self.func, *store, before, &mut FxHashMap::default());
             }
         }
         for store in &sunk.stores {
@@ -329,28 +329,28 @@ impl Applier<'_> {
 
     fn move_up(&mut self, upward: &Upward) {
         let join = upward.join;
-        let (block, mut names) = rewire::split_join(self.func, join, &upward.edges);
+        let (block, mut names) = cfg_edit::split_join(self.func, join, &upward.edges);
         let Some(end) = self.func.layout.last_inst(block) else {
             return;
         };
         for moved in &upward.moved {
             match moved {
                 Moved::Store(store) => {
-                    rewire::insert_copy(self.func, *store, end, &mut names);
+                    cfg_edit::insert_copy(self.func, *store, end, &mut names);
                     self.func.layout.remove_inst(*store);
                 }
                 Moved::Load(load, known) => {
                     let result = self.func.dfg.first_result(*load);
                     let ty = self.func.dfg.value_type(result);
-                    rewire::insert_copy(self.func, *load, end, &mut names);
+                    cfg_edit::insert_copy(self.func, *load, end, &mut names);
                     let copy = names[&result];
                     let param = self.func.dfg.append_block_param(join, ty);
                     // What is known on the way of the load is loaded there too.
                     for (pred, value) in known.iter().filter(|(pred, _)| *pred != block) {
                         let value = self.func.dfg.resolve_aliases(*value);
-                        rewire::pass(self.func, *pred, join, value);
+                        cfg_edit::pass(self.func, *pred, join, value);
                     }
-                    rewire::pass(self.func, block, join, copy);
+                    cfg_edit::pass(self.func, block, join, copy);
                     names.insert(param, copy);
                     self.alias_and_remove(*load, param);
                 }

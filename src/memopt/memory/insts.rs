@@ -4,9 +4,6 @@
 //! writes, observes or changes memory, with its location and its class. The
 //! analyses work on this list alone; what is not in it does not concern memory.
 
-use super::graph::{Node, Order};
-use super::slots::{Privacy, Slots};
-use super::versions::{Class, FIRST_CLASS};
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{
@@ -15,11 +12,14 @@ use crate::ir::{
 };
 use crate::ir::{Endianness, ExceptionTableItem};
 use crate::isa::TargetIsa;
-use crate::memopt::facts::address::{Addresses, origin};
-use crate::memopt::facts::calls::{CalleeName, Policy, RegionSet, Summary, is_asynchronous};
-use crate::memopt::facts::coercion::Load;
-use crate::memopt::facts::effect::{self, Effect};
-use crate::memopt::facts::location::{Location, Overlap, Root};
+use crate::memopt::call::effects::{CalleeName, Policy, RegionSet, Summary, is_asynchronous};
+use crate::memopt::cfg::graph::{Node, Order};
+use crate::memopt::inst::address::{Addresses, origin};
+use crate::memopt::inst::coercion::Load;
+use crate::memopt::inst::effect::{self, Effect};
+use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 

@@ -4,10 +4,10 @@
 //! listed goes to the top of the lattice by what its own flags say: whatever
 //! may load, store or have another side effect is a [`Effect::Barrier`].
 
-use super::coercion::Load;
 use crate::ir::{
     AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Type, Value, types,
 };
+use crate::memopt::inst::coercion::Load;
 
 /// What an instruction does to memory.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@
 
 use crate::ir::condcodes::IntCC;
 use crate::ir::{DataFlowGraph, Inst, InstructionData, Opcode, StackSlot, Type, Value, types};
-use crate::memopt::facts::calls::Policy;
-use crate::memopt::facts::coercion::{Conversion, Load, Recipe};
+use crate::memopt::call::effects::Policy;
+use crate::memopt::inst::coercion::{Conversion, Load, Recipe};
 use generated::Context;
 pub use generated::Step;
 

@@ -6,19 +6,21 @@
 //! has: two accesses of one location with the same such point see the same
 //! bytes, if the first dominates the second.
 
-use super::dominance::Dominance;
-use super::graph::{Graph, Node, Order};
-use super::memory::{Access, Call, Classes, EventIndex, EventKind, Memory, defining_node};
-use super::pairs::Pairs;
-use super::slots::Privacy;
-use super::versions::{
-    Class, Definition, EPOCH, FIRST_CLASS, Op, OpIndex, Ops, PhiIndex, State, Version, Versions,
-};
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::StackSlot;
-use crate::memopt::analysis::memory::ANY;
-use crate::memopt::facts::location::{Location, Overlap, Root};
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::insts::ANY;
+use crate::memopt::memory::insts::{
+    Access, Call, Classes, EventIndex, EventKind, Memory, defining_node,
+};
+use crate::memopt::memory::overlapping::Pairs;
+use crate::memopt::memory::slot_escape::Privacy;
+use crate::memopt::memory::ssa::{
+    Class, Definition, EPOCH, FIRST_CLASS, Op, OpIndex, Ops, PhiIndex, State, Version, Versions,
+};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 

@@ -6,12 +6,12 @@
 //! the block takes a parameter if the value is live there (pruned SSA, Cytron
 //! et al. 1991).
 
-use super::rewire;
-use super::uses::for_each_use;
 use crate::entity::SecondaryMap;
 use crate::ir::{Block, Function, Inst, Value, ValueDef};
-use crate::memopt::analysis::dominance::Dominance;
-use crate::memopt::analysis::graph::{Graph, Node, Order};
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::passes::uses::for_each_use;
+use crate::memopt::paths::cfg_edit;
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 
@@ -78,7 +78,7 @@ pub fn repair(
         for node in params {
             for pred in graph.preds(node) {
                 let value = repair.at_end(*pred);
-                rewire::pass(func, order.block(*pred), order.block(node), value);
+                cfg_edit::pass(func, order.block(*pred), order.block(node), value);
             }
         }
         for (inst, node) in users {
@@ -115,7 +115,7 @@ fn define_copies(func: &mut Function, order: &Order, graph: &Graph, broken: &mut
             let pred = order.block(*pred);
             let copy = copies.iter().find(|(block, _)| *block == pred);
             let passed = copy.map_or(*value, |(_, copy)| *copy);
-            rewire::pass(func, pred, order.block(node), passed);
+            cfg_edit::pass(func, pred, order.block(node), passed);
         }
     }
 }

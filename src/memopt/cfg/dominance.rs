@@ -8,9 +8,9 @@
 //! both, as in Cooper, Harvey and Kennedy: "A Simple, Fast Dominance Algorithm",
 //! 2001.
 
-use super::graph::{Graph, Lists, Node, Order};
 use crate::dominator_tree::DominatorTree;
 use crate::ir::Block;
+use crate::memopt::cfg::graph::{Graph, Lists, Node, Order};
 use alloc::vec;
 use alloc::vec::Vec;
 

@@ -2,7 +2,7 @@
 //!
 //! A [`Summary`] says what a callee may read and write, in terms of the user
 //! ids of alias regions, because those mean the same in every function. It is
-//! computed from a body (see [`crate::memopt::summary`]) or given by the
+//! computed from a body (see [`crate::memopt::call::from_body`]) or given by the
 //! embedder's [`Policy`]. A call without a summary is opaque: it reads and
 //! writes all memory but private stack slots, may trap and may unwind.
 

@@ -12,10 +12,10 @@
 //!
 //! Cost: O(blocks + edges).
 
-use super::rewire;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, Opcode};
+use crate::memopt::paths::cfg_edit;
 use alloc::vec::Vec;
 
 /// Lets the ways into empty blocks of `func` go on; did any? The graph and the
@@ -47,9 +47,9 @@ fn is_bypassable(
     if !leads_on || cfg.pred_iter(block).next().is_none() || func.layout.is_cold(block) {
         return false;
     }
-    let target = rewire::target(
+    let target = cfg_edit::target(
         func,
-        rewire::Edge {
+        cfg_edit::Edge {
             branch: jump,
             destination: 0,
         },
@@ -85,19 +85,19 @@ fn lead_on(func: &mut Function, branch: Inst, block: Block) -> bool {
     let Some(jump) = func.layout.first_inst(block) else {
         return false;
     };
-    let onward = rewire::Edge {
+    let onward = cfg_edit::Edge {
         branch: jump,
         destination: 0,
     };
-    let target = rewire::target(func, onward);
-    let args = rewire::arguments(func, onward);
-    let calls = rewire::destinations(func, branch).iter().enumerate();
+    let target = cfg_edit::target(func, onward);
+    let args = cfg_edit::arguments(func, onward);
+    let calls = cfg_edit::destinations(func, branch).iter().enumerate();
     let edges = calls.filter(|(_, call)| call.block(&func.dfg.value_lists) == block);
     let edges: Vec<usize> = edges.map(|(destination, _)| destination).collect();
     for destination in &edges {
-        let passed = rewire::arguments(
+        let passed = cfg_edit::arguments(
             func,
-            rewire::Edge {
+            cfg_edit::Edge {
                 branch,
                 destination: *destination,
             },

@@ -1,7 +1,7 @@
 //! Which events may change places.
 
-use crate::memopt::analysis::memory::{Access, Classes, EventIndex, EventKind, Memory};
-use crate::memopt::facts::location::{Overlap, Root};
+use crate::memopt::inst::location::{Overlap, Root};
+use crate::memopt::memory::insts::{Access, Classes, EventIndex, EventKind, Memory};
 
 /// Do two accesses matter to each other: may one write what the other reads or
 /// writes? `private`: where they execute, is the slot of either known to nobody

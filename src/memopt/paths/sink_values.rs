@@ -14,14 +14,14 @@
 //! Cost: O(instructions), and for each moved one the events of the blocks that
 //! it passes, up to [`MAX_BLOCKS`].
 
-use super::apply::Edit;
-use super::dead_code::{Removable, removable};
-use super::independent::may_meet;
 use crate::FxHashMap;
 use crate::ir::{Block, Inst, InstructionData, Value};
-use crate::memopt::analysis::dominance::Dominance;
-use crate::memopt::analysis::graph::{Graph, Node, Order};
-use crate::memopt::analysis::memory::{EventIndex, Memory};
+use crate::memopt::apply::Edit;
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::memory::insts::{EventIndex, Memory};
+use crate::memopt::memory::mod_ref::may_meet;
+use crate::memopt::passes::dead_code::{Removable, removable};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 

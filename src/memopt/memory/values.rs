@@ -5,15 +5,15 @@
 //! whose bytes come from one source give the same value, and a load of what a
 //! store wrote gives what it stored.
 
-use super::dominance::Dominance;
-use super::graph::{Graph, Node, Order};
-use super::memory::{Access, EventIndex, Memory, defining_node};
-use super::reaching::{Reaching, Source};
 use crate::FxHashMap;
 use crate::ir::{Block, Endianness, Opcode, Type, Value};
-use crate::memopt::facts::coercion::Recipe;
-use crate::memopt::facts::location::{Location, Overlap};
-use crate::memopt::isle;
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::inst::coercion::Recipe;
+use crate::memopt::inst::isle;
+use crate::memopt::inst::location::{Location, Overlap};
+use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::insts::{Access, EventIndex, Memory, defining_node};
 use smallvec::SmallVec;
 
 /// Loads of one location and source that are remembered for joins.

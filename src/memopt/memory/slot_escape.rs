@@ -21,16 +21,16 @@
 //! A slot is *public* from the start if the outside can name it: it has a
 //! `key`, a debug tag mentions it, or its address is not followed.
 
-use super::graph::Order;
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{
     BlockArg, BlockCall, DebugTag, Function, Inst, InstructionData, Opcode, StackSlot, Value,
 };
-use crate::memopt::facts::calls::Policy;
-use crate::memopt::facts::effect::{Effect, effect};
-use crate::memopt::facts::location::{Address, Root};
-use crate::memopt::isle::{self, Step};
+use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::graph::Order;
+use crate::memopt::inst::effect::{Effect, effect};
+use crate::memopt::inst::isle::{self, Step};
+use crate::memopt::inst::location::{Address, Root};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 

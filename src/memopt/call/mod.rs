@@ -1,0 +1,4 @@
+//! What a call does: the embedder's word, and what bodies tell.
+
+pub mod effects;
+pub mod from_body;

@@ -1,0 +1,4 @@
+//! The control-flow graph as dense numbers, in both directions, and dominance.
+
+pub mod dominance;
+pub mod graph;

@@ -1,0 +1,11 @@
+//! What a function does to memory: its memory instructions, their mod/ref
+//! relation, memory SSA, and the walkers that answer from it.
+
+pub mod clobber;
+pub mod insts;
+pub mod mod_ref;
+pub mod next_access;
+pub mod overlapping;
+pub mod slot_escape;
+pub mod ssa;
+pub mod values;

@@ -1,0 +1,12 @@
+//! The wing: optimizations that tell the paths through a function apart. The
+//! core does without it.
+
+pub mod cfg_edit;
+pub mod conditions;
+pub mod empty_blocks;
+pub mod pre;
+pub mod sink_stores;
+pub mod sink_values;
+pub mod ssa_repair;
+pub mod threading;
+pub mod unused_params;
