@@ -37,6 +37,5 @@ pub mod pipeline;
 
 pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
 pub use memopt::call::from_body::{Summaries, WithSummaries};
-pub use memopt::facts::declared::{DeclaredPolicy, PolicyError};
 pub use memopt::{Checking, Options, Stats};
 pub use pipeline::{optimize, optimize_module, run_module};

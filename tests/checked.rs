@@ -2,8 +2,9 @@
 
 use cranelift_codegen::settings::Configurable;
 use cranelift_codegen::{Context, isa, settings};
-use cranelift_memopt::{Checking, DeclaredPolicy, Options, Policy, optimize_module, run_module};
+use cranelift_memopt::{Checking, Options, Policy, optimize_module, run_module};
 use cranelift_reader::{ParseOptions, parse_test};
+use memopt_policy::DeclaredPolicy;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -8,9 +8,10 @@
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{Endianness, Function, InstBuilder};
 use cranelift_codegen::{isa, settings, verify_function};
+use cranelift_memopt::NoPolicy;
 use cranelift_memopt::memopt::TargetFacts;
 use cranelift_memopt::memopt::check::{Reason, Side, Verdict, check};
-use cranelift_memopt::{DeclaredPolicy, NoPolicy};
+use memopt_policy::DeclaredPolicy;
 use std::fs;
 use std::path::Path;
 

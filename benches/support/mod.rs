@@ -19,7 +19,8 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_memopt::memopt;
-use cranelift_memopt::{Checking, DeclaredPolicy, Options, Stats};
+use cranelift_memopt::{Checking, Options, Stats};
+use memopt_policy::DeclaredPolicy;
 use std::error::Error;
 
 /// The seed of every function that the benches measure.

@@ -6,7 +6,8 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CodegenError, Context, verify_function};
-use cranelift_memopt::{DeclaredPolicy, Options, Policy, Stats};
+use cranelift_memopt::{Options, Policy, Stats};
+use memopt_policy::DeclaredPolicy;
 
 /// Checks every function with the verifier.
 ///

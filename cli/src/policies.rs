@@ -6,8 +6,8 @@
 
 use crate::clif;
 use crate::complaint::{Complaint, Position};
-use cranelift_memopt::DeclaredPolicy;
 use cranelift_reader::TestFile;
+use memopt_policy::DeclaredPolicy;
 
 /// The policy of each function of a file: `base`, and the clauses in the
 /// comments before the function.

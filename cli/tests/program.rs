@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Bench, repository};
-use cranelift_memopt::{DeclaredPolicy, Policy};
+use cranelift_memopt::Policy;
+use memopt_policy::DeclaredPolicy;
 use serde_json::Value;
 
 const GOOD: &str = "\

@@ -19,15 +19,19 @@
 //! The passes promise to run until nothing changes, so they are run again over
 //! what they leave.
 
+mod callgraph;
+#[allow(dead_code, reason = "it is shared with tools that ask for more")]
+mod declared;
+
+use self::callgraph::{CallGraph, Turn};
+use self::declared::DeclaredPolicy;
 use crate::runone::FileUpdate;
 use crate::subtest::{Context, SubTest, run_filecheck};
 use anyhow::{Result, anyhow, bail, ensure};
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::ir::entities::AnyEntity;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::memopt::callgraph::{CallGraph, Turn};
-use cranelift_codegen::memopt::call::effects::Policy;
-use cranelift_codegen::memopt::facts::declared::DeclaredPolicy;
+use cranelift_codegen::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use cranelift_codegen::memopt::workarounds::one_region::Tags;
 use cranelift_codegen::memopt::{self, Options, Stats, TargetFacts};
 use cranelift_codegen::settings::{Flags, OptLevel};
@@ -39,6 +43,17 @@ use log::info;
 use similar::TextDiff;
 use std::borrow::Cow;
 use std::env;
+
+/// What `callgraph.rs` uses of Cranelift.
+mod names {
+    pub(super) use cranelift_codegen::ir::{Function, InstructionData};
+    pub(super) use cranelift_codegen::memopt::TargetFacts;
+    pub(super) use cranelift_codegen::memopt::call::effects::{CalleeName, Policy, Summary};
+    pub(super) use cranelift_codegen::memopt::call::from_body::{Summaries, WithSummaries, summarize};
+    pub(super) use cranelift_codegen::{Context, FxHashMap};
+    pub(super) use std::vec;
+    pub(super) use std::vec::Vec;
+}
 
 type CodegenContext = cranelift_codegen::Context;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What of the repository the oracle is built from.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     "build.rs",
@@ -18,6 +18,7 @@ const SOURCES: [&str; 11] = [
     "examples",
     "cli",
     "planted",
+    "policy",
     "trace",
     "filetests",
 ];

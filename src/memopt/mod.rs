@@ -22,7 +22,7 @@
 //!
 //! | stage | where |
 //! |---|---|
-//! | what an instruction, an address, a call does | [`facts`] |
+//! | what an instruction, an address, a call does | [`inst`], [`call`] |
 //! | the graph both ways, dominance, versions of classes | `analysis::{graph, dominance, versions}` |
 //! | where addresses of slots go | `analysis::slots` |
 //! | where the world finds a slot that it forgets | `analysis::links` |
@@ -37,11 +37,11 @@
 //! | accesses that some ways into a block make needless | `passes::partly_redundant` |
 //! | parameters and blocks that are left over | `passes::{unused_params, empty_blocks}` |
 //! | edits | `passes::{apply, rewire}` |
-//! | upstream's egraph pass, where regions would mislead it | [`one_region`] |
+//! | upstream's egraph pass, where regions would mislead it | [`workarounds::one_region`] |
 //! | the first pass that finds something | `search` |
 //! | rounds | [`run()`] |
 //! | a proof that nothing changed | [`check`] |
-//! | functions that call each other | [`summary`], [`callgraph`] |
+//! | what a function does, for its callers | [`call::from_body`] |
 //!
 //! Passes use analyses, analyses use facts, and never the other way round. The
 //! check uses none of them.
@@ -49,11 +49,9 @@
 mod analysis;
 mod apply;
 pub mod call;
-pub mod callgraph;
 mod cfg;
 pub mod check;
 mod checked;
-pub mod facts;
 pub mod inst;
 mod memory;
 mod options;

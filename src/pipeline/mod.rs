@@ -11,6 +11,7 @@
 //! [`Context::compile`] runs the mid-end itself and has no hook behind it, so
 //! calling it after [`optimize`] is right but pays for the mid-end twice.
 
+mod callgraph;
 mod compile;
 #[cfg(feature = "module")]
 mod module;
@@ -22,13 +23,24 @@ pub use module::{Cause, DefineError, Defined, Handover, define_functions};
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::callgraph::{CallGraph, Turn};
 use crate::memopt::workarounds::one_region::Tags;
 use crate::memopt::{self, Options, Stats, TargetFacts};
 use crate::settings::OptLevel;
 use crate::{CodegenError, CodegenResult, Context};
 use alloc::vec;
 use alloc::vec::Vec;
+use callgraph::{CallGraph, Turn};
+
+/// What `callgraph.rs` uses of other rooms.
+mod names {
+    pub(super) use crate::ir::{Function, InstructionData};
+    pub(super) use crate::memopt::TargetFacts;
+    pub(super) use crate::memopt::call::effects::{CalleeName, Policy, Summary};
+    pub(super) use crate::memopt::call::from_body::{Summaries, WithSummaries, summarize};
+    pub(super) use crate::{Context, FxHashMap};
+    pub(super) use alloc::vec;
+    pub(super) use alloc::vec::Vec;
+}
 
 /// Optimizes one function: upstream's mid-end, then the passes of this crate.
 ///

@@ -9,9 +9,8 @@ use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_memopt::{
-    Checking, DeclaredPolicy, Options, Policy, Stats, optimize_module, run_module,
-};
+use cranelift_memopt::{Checking, Options, Policy, Stats, optimize_module, run_module};
+use memopt_policy::DeclaredPolicy;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -16,7 +16,8 @@ use cranelift_codegen::ir::{
     ExceptionTableItem, FuncRef, Function, GlobalValue, GlobalValueData, Inst, InstructionData,
     MemFlags, MemFlagsData, Opcode, TrapCode, Type, Value,
 };
-use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy};
+use cranelift_memopt::{CalleeName, Policy};
+use memopt_policy::DeclaredPolicy;
 use std::collections::BTreeSet;
 
 /// Calls that may be open at one time. What happens beyond is no part of a

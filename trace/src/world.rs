@@ -15,7 +15,8 @@ use crate::trace::{Event, Snapshot};
 use cranelift_codegen::ir::{
     Block, BlockArg, Endianness, Function, Inst, InstructionData, Opcode, TrapCode, Value, ValueDef,
 };
-use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy, RegionSet, Summary};
+use cranelift_memopt::{CalleeName, Policy, RegionSet, Summary};
+use memopt_policy::DeclaredPolicy;
 use std::collections::{BTreeSet, HashMap};
 
 /// The trap with which the host ends a program.

@@ -17,8 +17,9 @@
 use crate::clif;
 use crate::complaint::{Complaint, Position};
 use cranelift_codegen::ir::Function;
-use cranelift_memopt::{CalleeName, DeclaredPolicy};
+use cranelift_memopt::CalleeName;
 use cranelift_reader::{Details, TestFile};
+use memopt_policy::DeclaredPolicy;
 use memopt_trace::heap::Heap;
 use memopt_trace::layout;
 use memopt_trace::machine::{self, Counts, Inputs, Program, Run};

@@ -8,7 +8,8 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
-use cranelift_memopt::{DeclaredPolicy, Options, Stats};
+use cranelift_memopt::{Options, Stats};
+use memopt_policy::DeclaredPolicy;
 
 /// What became of one function.
 pub struct Output {

@@ -10,8 +10,9 @@ use crate::{guard, passes, policies, target};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
-use cranelift_memopt::{Checking, DeclaredPolicy, Options};
+use cranelift_memopt::{Checking, Options};
 use cranelift_reader::TestFile;
+use memopt_policy::DeclaredPolicy;
 
 /// How files are run.
 #[derive(Clone, Debug, Default)]

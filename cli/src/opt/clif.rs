@@ -6,8 +6,8 @@ use crate::{clif, functions, policies, target};
 use anyhow::Result;
 use cranelift_codegen::Context;
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_memopt::DeclaredPolicy;
 use cranelift_reader::IsaSpec;
+use memopt_policy::DeclaredPolicy;
 
 /// Optimizes the functions of a CLIF file.
 ///

@@ -10,8 +10,9 @@ mod graph;
 use crate::layout::{self, HOMES, VMCTX};
 use crate::machine::Inputs;
 use cranelift_codegen::ir::Function;
-use cranelift_memopt::{DeclaredPolicy, Policy, PolicyError};
+use cranelift_memopt::Policy;
 use fastrand::Rng;
+use memopt_policy::{DeclaredPolicy, PolicyError};
 
 /// Functions that call each other, and what holds for the world around them.
 #[derive(Clone)]

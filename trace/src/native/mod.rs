@@ -23,9 +23,10 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_memopt::{CalleeName, DeclaredPolicy, Policy};
+use cranelift_memopt::{CalleeName, Policy};
 use cranelift_module::{FuncId, Module as _, default_libcall_names};
 use lower::Surroundings;
+use memopt_policy::DeclaredPolicy;
 use outside::Outside;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

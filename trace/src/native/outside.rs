@@ -12,7 +12,8 @@ use crate::memory::{Memory, Reach};
 use crate::trace::{End, Trace};
 use crate::world::{Reply, SlotRegions, Temper, World};
 use cranelift_codegen::ir::{Function, TrapCode};
-use cranelift_memopt::{CalleeName, DeclaredPolicy};
+use cranelift_memopt::CalleeName;
+use memopt_policy::DeclaredPolicy;
 use std::collections::HashMap;
 use std::num::NonZeroU8;
 

@@ -14,12 +14,9 @@
 //! are `reads R…`, `writes R…`, `touches R…` (each also with `all`),
 //! `traps` and `unwinds`. What is written is touched.
 
-use crate::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
-use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-use core::fmt;
-use core::str::{FromStr, SplitWhitespace};
+use super::{CalleeName, Origin, Policy, RegionSet, Summary};
+use std::fmt;
+use std::str::{FromStr, SplitWhitespace};
 
 /// A [`Policy`] that says what its clauses declare, and nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +40,7 @@ impl fmt::Display for PolicyError {
     }
 }
 
-impl core::error::Error for PolicyError {}
+impl std::error::Error for PolicyError {}
 
 impl DeclaredPolicy {
     /// Adds one clause.

@@ -5,13 +5,12 @@
 //! a component summaries are computed to a fixpoint from below: they only grow,
 //! and nobody outside reads them before they have settled.
 
-use crate::ir::{Function, InstructionData};
-use crate::memopt::call::effects::{CalleeName, Policy, Summary};
-use crate::memopt::call::from_body::{Summaries, WithSummaries, summarize};
-use crate::memopt::memory::insts::TargetFacts;
-use crate::{Context, FxHashMap};
-use alloc::vec;
-use alloc::vec::Vec;
+// Upstream's filetest runner gets this file too, so the names that are elsewhere
+// there come from the parent.
+use super::names::{
+    CalleeName, Context, Function, FxHashMap, InstructionData, Policy, Summaries, Summary,
+    TargetFacts, Vec, WithSummaries, summarize, vec,
+};
 
 /// Rounds over a call cycle.
 ///

@@ -1,3 +1,0 @@
-//! The text form of policies.
-
-pub mod declared;
