@@ -34,7 +34,7 @@ fn the_tables_agree_on_every_opcode() {
                 matches!(kind, Kind::PureOrTrap | Kind::ConditionalTrap | Kind::Trap)
             }
             Effect::Call => matches!(kind, Kind::Call | Kind::TryCall),
-            Effect::Barrier => kind == Kind::Barrier,
+            Effect::Barrier(_) => kind == Kind::Barrier,
             Effect::End => matches!(kind, Kind::Return | Kind::TailCall),
             Effect::Access(_) => false,
         };

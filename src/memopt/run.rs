@@ -12,7 +12,7 @@ use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::check::Verdict;
 use crate::memopt::checked::{Proof, Steps, undo};
-use crate::memopt::inst::effect::{Effect, any_inst, effect};
+use crate::memopt::inst::effect::{Touch, any_inst, effect};
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::options::{Checking, Options};
 use crate::memopt::passes::uses::Uses;
@@ -479,13 +479,16 @@ impl Run<'_> {
 /// Is there an access that has to be done exactly as it is written?
 fn accesses_asynchronous(func: &Function, policy: &dyn Policy) -> bool {
     policy.has_asynchronous_memory()
-        && any_inst(func, |inst| match effect(func, inst) {
-            Effect::Access(access) => {
-                let region = access.region();
-                let id = region.map(|region| func.dfg.alias_regions[region].user_id);
+        && any_inst(func, |inst| {
+            let effect = effect(func, inst);
+            let touched = [effect.reads(), effect.writes()];
+            let mut places = touched.into_iter().filter_map(Touch::place);
+            places.any(|place| {
+                let id = place
+                    .region
+                    .map(|region| func.dfg.alias_regions[region].user_id);
                 is_asynchronous(policy, id)
-            }
-            Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => false,
+            })
         })
 }
 

@@ -55,7 +55,7 @@ impl<'a> Regions<'a> {
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
                 let data = &func.dfg.insts[inst];
-                if !matches!(kind(data.opcode()), Kind::Store(_)) {
+                if !stores(data.opcode()) {
                     continue;
                 }
                 let flags = data.memflags_data(&func.dfg);
@@ -63,8 +63,10 @@ impl<'a> Regions<'a> {
                 match class {
                     Some(class) => self.facts.entry(class).or_default().stored = true,
                     None => {
+                        let plain = matches!(kind(data.opcode()), Kind::Store(_));
                         let address = func.dfg.inst_args(inst).last();
-                        let to_slot = address.is_some_and(|address| is_in_slot(func, *address));
+                        let to_slot =
+                            plain && address.is_some_and(|address| is_in_slot(func, *address));
                         self.untagged_stores |= !to_slot;
                     }
                 }
@@ -94,6 +96,19 @@ impl<'a> Regions<'a> {
     /// May a store in either function be to this memory?
     pub fn is_stored(&self, class: Class) -> bool {
         self.untagged_stores || self.facts.get(&class).is_none_or(|facts| facts.stored)
+    }
+}
+
+/// May an instruction store by itself? Of what sees and changes all memory, a fence, an
+/// atomic load and the pinned register leave the changes to others.
+fn stores(opcode: Opcode) -> bool {
+    match kind(opcode) {
+        Kind::Store(_) => true,
+        Kind::Barrier => !matches!(
+            opcode,
+            Opcode::Fence | Opcode::AtomicLoad | Opcode::GetPinnedReg | Opcode::SetPinnedReg
+        ),
+        _ => false,
     }
 }
 

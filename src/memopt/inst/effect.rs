@@ -2,7 +2,12 @@
 //!
 //! Everything that the passes conclude begins here, so an opcode that is not
 //! listed goes to the top of the lattice by what its own flags say: whatever
-//! may load, store or have another side effect is a [`Effect::Barrier`].
+//! may load, store or have another side effect is a [`Effect::Barrier`] that reads
+//! and writes [`Touch::Anything`].
+//!
+//! Three questions go beyond the kind of an effect, and each is answered here for
+//! all instructions alike: what the instruction itself [reads](Effect::reads) and
+//! [writes](Effect::writes), and which values it [publishes](for_each_published).
 
 use crate::ir::{
     AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Type, Value, types,
@@ -20,11 +25,77 @@ pub enum Effect {
     Call,
     /// Sees all memory but private slots, and may change it: atomics, fences,
     /// debug and sequence points, stack switches, and whatever is unknown.
-    Barrier,
+    Barrier(Barrier),
     /// May trap, or always does; touches no memory.
     Trap,
     /// Leaves the function: a return or a tail call.
     End,
+}
+
+impl Effect {
+    /// What the instruction itself may read; not what a callee does, or whoever
+    /// else runs meanwhile.
+    pub fn reads(&self) -> Touch {
+        match self {
+            Self::Access(access) if access.stored.is_none() => Touch::Place(access.place()),
+            Self::Barrier(barrier) => barrier.reads,
+            Self::None | Self::Access(_) | Self::Call | Self::Trap | Self::End => Touch::Nothing,
+        }
+    }
+
+    /// What the instruction itself may write; not what a callee does, or whoever
+    /// else runs meanwhile.
+    pub fn writes(&self) -> Touch {
+        match self {
+            Self::Access(access) if access.stored.is_some() => Touch::Place(access.place()),
+            Self::Barrier(barrier) => barrier.writes,
+            Self::None | Self::Access(_) | Self::Call | Self::Trap | Self::End => Touch::Nothing,
+        }
+    }
+}
+
+/// Memory that an instruction touches by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// None.
+    Nothing,
+    /// The bytes at this place.
+    Place(Place),
+    /// All but private slots.
+    Anything,
+}
+
+impl Touch {
+    /// The place, if it is one.
+    pub fn place(self) -> Option<Place> {
+        match self {
+            Self::Place(place) => Some(place),
+            Self::Nothing | Self::Anything => None,
+        }
+    }
+}
+
+/// Bytes, as an instruction names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The address, without the offset.
+    pub address: Value,
+    /// The offset that the instruction adds.
+    pub offset: i32,
+    /// How many bytes; `None` if the target decides.
+    pub bytes: Option<u32>,
+    /// The region that the access is tagged with.
+    pub region: Option<AliasRegion>,
+}
+
+/// What a [`Effect::Barrier`] does by itself, besides letting the world see and
+/// change all memory but private slots.
+#[derive(Clone, Copy, Debug)]
+pub struct Barrier {
+    /// What it reads.
+    pub reads: Touch,
+    /// What it writes.
+    pub writes: Touch,
 }
 
 /// A plain load or store.
@@ -53,6 +124,16 @@ impl Access {
     /// The region that the access is tagged with.
     pub fn region(&self) -> Option<AliasRegion> {
         self.flags.alias_region()
+    }
+
+    /// The bytes that are accessed.
+    pub fn place(&self) -> Place {
+        Place {
+            address: self.address,
+            offset: self.offset,
+            bytes: self.bytes,
+            region: self.region(),
+        }
     }
 }
 
@@ -118,22 +199,136 @@ pub fn effect(func: &Function, inst: Inst) -> Effect {
         | Opcode::Istore16
         | Opcode::Istore32 => match access(func, inst) {
             Some(access) => Effect::Access(access),
-            None => Effect::Barrier,
+            None => Effect::Barrier(Barrier::UNKNOWN),
         },
         Opcode::Call | Opcode::CallIndirect | Opcode::TryCall | Opcode::TryCallIndirect => {
             Effect::Call
         }
         Opcode::Return | Opcode::ReturnCall | Opcode::ReturnCallIndirect => Effect::End,
-        opcode => by_flags(opcode),
+        opcode => match by_flags(opcode) {
+            Effect::Barrier(_) => Effect::Barrier(barrier(func, inst)),
+            effect => effect,
+        },
+    }
+}
+
+impl Barrier {
+    /// One of which nothing is known.
+    const UNKNOWN: Self = Self {
+        reads: Touch::Anything,
+        writes: Touch::Anything,
+    };
+
+    /// One that touches no memory itself.
+    const BARE: Self = Self {
+        reads: Touch::Nothing,
+        writes: Touch::Nothing,
+    };
+}
+
+/// What the barrier `inst` does by itself.
+///
+/// A debugger that stops at a debug or sequence point may write anything, and
+/// nothing says that this is a call.
+fn barrier(func: &Function, inst: Inst) -> Barrier {
+    let dfg = &func.dfg;
+    let at = |address, ty: Type, flags| {
+        Touch::Place(Place {
+            address: dfg.resolve_aliases(address),
+            offset: 0,
+            bytes: (!ty.is_dynamic_vector()).then(|| ty.bytes()),
+            region: dfg.mem_flags[flags].alias_region(),
+        })
+    };
+    let result = || dfg.value_type(dfg.first_result(inst));
+    match dfg.insts[inst] {
+        InstructionData::LoadNoOffset {
+            opcode: Opcode::AtomicLoad,
+            arg,
+            flags,
+        } => Barrier {
+            reads: at(arg, result(), flags),
+            writes: Touch::Nothing,
+        },
+        InstructionData::StoreNoOffset {
+            opcode: Opcode::AtomicStore,
+            args: [value, address],
+            flags,
+        } => Barrier {
+            reads: Touch::Nothing,
+            writes: at(address, dfg.value_type(value), flags),
+        },
+        InstructionData::AtomicRmw {
+            args: [address, _],
+            flags,
+            ..
+        }
+        | InstructionData::AtomicCas {
+            args: [address, ..],
+            flags,
+            ..
+        } => Barrier {
+            reads: at(address, result(), flags),
+            writes: at(address, result(), flags),
+        },
+        InstructionData::Ternary {
+            opcode: Opcode::StackSwitch,
+            args: [store, load, _],
+        } => Barrier {
+            reads: context(dfg.resolve_aliases(load)),
+            writes: context(dfg.resolve_aliases(store)),
+        },
+        InstructionData::NullAry {
+            opcode: Opcode::Fence | Opcode::GetPinnedReg,
+        }
+        | InstructionData::Unary {
+            opcode: Opcode::SetPinnedReg,
+            ..
+        } => Barrier::BARE,
+        _ => Barrier::UNKNOWN,
+    }
+}
+
+/// What describes a suspended stack: how large that is, the target decides.
+fn context(address: Value) -> Touch {
+    Touch::Place(Place {
+        address,
+        offset: 0,
+        bytes: None,
+        region: None,
+    })
+}
+
+/// Calls `visit` with each value that `inst` takes to where nobody follows it: what it
+/// stores, hands to a callee or an unwinder, returns, or computes with. The address
+/// of a plain access stays here, and a comparison tells nobody what it compares.
+/// Arguments of blocks are the business of whoever follows values into blocks,
+/// unless a call passes them.
+pub fn for_each_published(func: &Function, inst: Inst, visit: impl FnMut(Value)) {
+    let dfg = &func.dfg;
+    if matches!(dfg.insts[inst], InstructionData::IntCompare { .. }) {
+        return;
+    }
+    match effect(func, inst) {
+        Effect::Access(access) => access.stored.into_iter().for_each(visit),
+        Effect::None | Effect::Call | Effect::Barrier(_) | Effect::Trap | Effect::End => {
+            let opcode = dfg.insts[inst].opcode();
+            if opcode.is_call() {
+                // Also what an exception table hands to the unwinder.
+                dfg.inst_values(inst).for_each(visit);
+            } else if !opcode.is_branch() {
+                dfg.inst_args(inst).iter().copied().for_each(visit);
+            }
+        }
     }
 }
 
 /// What an opcode does that is not listed, by what its own flags say.
 fn by_flags(opcode: Opcode) -> Effect {
     match opcode {
-        opcode if opcode.is_call() => Effect::Barrier,
+        opcode if opcode.is_call() => Effect::Barrier(Barrier::UNKNOWN),
         opcode if opcode.can_load() || opcode.can_store() || opcode.other_side_effects() => {
-            Effect::Barrier
+            Effect::Barrier(Barrier::UNKNOWN)
         }
         opcode if opcode.is_return() => Effect::End,
         opcode if opcode.can_trap() => Effect::Trap,

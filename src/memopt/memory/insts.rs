@@ -16,7 +16,7 @@ use crate::memopt::call::effects::{CalleeName, Policy, RegionSet, Summary, is_as
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::address::{Addresses, origin};
 use crate::memopt::inst::coercion::Load;
-use crate::memopt::inst::effect::{self, Effect};
+use crate::memopt::inst::effect::{self, Effect, Touch};
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
@@ -156,7 +156,7 @@ pub struct Memory<'a> {
     pub slots: Slots,
     /// The width of a pointer, in bits.
     pub pointer_bits: u32,
-    /// Is there a store that carries no region, to no private slot?
+    /// Does an instruction write memory without a region, but for private slots?
     untagged_stores: bool,
     regions: Regions,
     slot_classes: FxHashMap<StackSlot, Class>,
@@ -290,7 +290,8 @@ impl<'a> Memory<'a> {
             .is_none_or(|region| region.survives_trap)
     }
 
-    /// May a plain store in this function write to `class`?
+    /// May an instruction of this function write to `class` by itself: a store, or an
+    /// atomic that stores? What a callee does, or another thread, does not count.
     pub fn is_stored(&self, class: Class) -> bool {
         self.untagged_stores || self.regions.of(class).is_none_or(|region| region.stored)
     }
@@ -377,7 +378,9 @@ impl<'a> Memory<'a> {
         for (node, block) in order.blocks().iter().enumerate() {
             self.starts.push(self.events.len() as u32);
             for inst in func.layout.block_insts(*block) {
-                let kind = match effect::effect(func, inst) {
+                let effect = effect::effect(func, inst);
+                self.note_store(effect.writes());
+                let kind = match effect {
                     Effect::None => {
                         if func.dfg.insts[inst].opcode() == Opcode::Icmp {
                             self.compares.push(inst);
@@ -391,7 +394,7 @@ impl<'a> Memory<'a> {
                         EventKind::Access(self.place(&mut addresses, &access, endianness))
                     }
                     Effect::Call => EventKind::Call(self.call(inst)),
-                    Effect::Barrier => EventKind::Barrier,
+                    Effect::Barrier(_) => EventKind::Barrier,
                     Effect::Trap => EventKind::Trap,
                     Effect::End => EventKind::End,
                 };
@@ -453,13 +456,31 @@ impl<'a> Memory<'a> {
         };
         // Nobody else writes what nobody else knows.
         placed.asynchronous &= !placed.is_always_private(&self.slots);
-        if placed.stored.is_some() {
-            match class {
-                Some(class) => self.regions.of_mut(class).stored = true,
-                None => self.untagged_stores |= !placed.is_always_private(&self.slots),
+        placed
+    }
+
+    /// An instruction writes this by itself.
+    fn note_store(&mut self, writes: Touch) {
+        let place = match writes {
+            Touch::Nothing => return,
+            Touch::Place(place) => place,
+            Touch::Anything => {
+                self.untagged_stores = true;
+                return;
+            }
+        };
+        match place.region {
+            Some(region) => {
+                let class = self.regions.class(region);
+                self.regions.of_mut(class).stored = true;
+            }
+            None => {
+                let slot = self.slots.address(place.address).map(|base| base.root);
+                let private = matches!(slot, Some(Root::Slot(slot))
+                    if self.slots.privacy(slot) == Privacy::Always);
+                self.untagged_stores |= !private;
             }
         }
-        placed
     }
 
     fn call(&self, inst: Inst) -> Call {

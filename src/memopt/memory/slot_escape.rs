@@ -28,7 +28,7 @@ use crate::ir::{
 };
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::graph::Order;
-use crate::memopt::inst::effect::{Effect, effect};
+use crate::memopt::inst::effect::{self, Effect, Place, Touch, effect};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
 use alloc::vec::Vec;
@@ -212,16 +212,21 @@ impl Slots {
     }
 
     fn access_stays_inside(&self, func: &Function, inst: Inst) -> bool {
-        let Effect::Access(access) = effect(func, inst) else {
+        let effect = effect(func, inst);
+        let touched = [effect.reads(), effect.writes()];
+        let mut places = touched.into_iter().filter_map(Touch::place);
+        places.all(|place| self.is_inside(func, place))
+    }
+
+    /// Does `place` lie in its slot, if its address is a known one in a slot?
+    fn is_inside(&self, func: &Function, place: Place) -> bool {
+        let Fact::At(slot, offset) = self.facts[place.address] else {
             return true;
         };
-        let Fact::At(slot, offset) = self.facts[access.address] else {
-            return true;
-        };
-        let Some(bytes) = access.bytes else {
+        let Some(bytes) = place.bytes else {
             return false;
         };
-        let start = offset.checked_add(access.offset.into());
+        let start = offset.checked_add(place.offset.into());
         let end = start.and_then(|start| start.checked_add(bytes.into()));
         let size = i64::from(func.sized_stack_slots[slot].size);
         matches!((start, end), (Some(start), Some(end)) if start >= 0 && end <= size)
@@ -240,32 +245,20 @@ impl Slots {
         let dfg = &func.dfg;
         let followed = dfg.inst_results(inst).len() == 1
             && self.facts[dfg.first_result(inst)].slot().is_some();
-        match dfg.insts[inst] {
-            // Following a value is not letting it go, and neither is asking
-            // whether it is null, or equal to something.
-            InstructionData::IntCompare { .. } => {}
-            _ if followed => {}
-            _ => match effect(func, inst) {
-                // The address of an access stays here; a stored value does not.
-                Effect::Access(access) => access.stored.into_iter().for_each(escape),
-                Effect::None | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => {
-                    let opcode = dfg.insts[inst].opcode();
-                    if opcode.is_call() {
-                        // Also what an exception table hands to the unwinder.
-                        dfg.inst_values(inst).for_each(&mut escape);
-                    } else if opcode.is_branch() {
-                        for_each_block_arg(func, inst, |param, arg| {
-                            if let Some(arg) = arg
-                                && self.facts[param].slot().is_none()
-                            {
-                                escape(arg);
-                            }
-                        });
-                    } else {
-                        dfg.inst_args(inst).iter().copied().for_each(&mut escape);
-                    }
+        // Following a value is not letting it go.
+        if followed {
+            return escaping;
+        }
+        effect::for_each_published(func, inst, &mut escape);
+        let opcode = dfg.insts[inst].opcode();
+        if opcode.is_branch() && !opcode.is_call() {
+            for_each_block_arg(func, inst, |param, arg| {
+                if let Some(arg) = arg
+                    && self.facts[param].slot().is_none()
+                {
+                    escape(arg);
                 }
-            },
+            });
         }
         escaping
     }

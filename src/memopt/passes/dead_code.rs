@@ -103,7 +103,7 @@ pub fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable 
                 Removable::Load
             }
         }
-        Effect::Access(_) | Effect::Call | Effect::Barrier | Effect::Trap | Effect::End => {
+        Effect::Access(_) | Effect::Call | Effect::Barrier(_) | Effect::Trap | Effect::End => {
             Removable::No
         }
     }

@@ -609,7 +609,7 @@ fn is_jump(func: &Function, block: Block) -> bool {
 fn may_copy(func: &Function, inst: Inst) -> bool {
     let plain = match effect(func, inst) {
         Effect::None | Effect::Access(_) | Effect::Trap => true,
-        Effect::Call | Effect::Barrier | Effect::End => false,
+        Effect::Call | Effect::Barrier(_) | Effect::End => false,
     };
     plain
         && !func.dfg.insts[inst].opcode().is_branch()
