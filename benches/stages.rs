@@ -7,7 +7,6 @@ mod support;
 
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_memopt::Checking;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use std::fmt;
@@ -35,8 +34,7 @@ impl Case {
         let policy = support::policy().expect("the policy is well-formed");
         let mut ctx = support::context(self.function(&*isa));
         let start = Instant::now();
-        black_box(support::measured(&mut ctx, &*isa, &policy, Checking::Off))
-            .expect("nothing is verified");
+        black_box(support::measured(&mut ctx, &*isa, &policy)).expect("nothing is verified");
         start.elapsed()
     }
 }
@@ -80,5 +78,5 @@ fn run(bencher: Bencher<'_, '_>, case: Case) {
     bencher
         .counter(ItemsCount::new(support::count(&func)))
         .with_inputs(|| support::context(func.clone()))
-        .bench_local_refs(|ctx| black_box(support::measured(ctx, &*isa, &policy, Checking::Off)));
+        .bench_local_refs(|ctx| black_box(support::measured(ctx, &*isa, &policy)));
 }

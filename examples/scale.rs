@@ -12,7 +12,6 @@
 #[path = "../benches/support/mod.rs"]
 mod support;
 
-use cranelift_memopt::Checking;
 use std::error::Error;
 use std::time::Instant;
 use support::Shape;
@@ -31,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut ctx = support::context(support::prepare(shape, size.parse()?, &*isa));
     let before = support::count(&ctx.func);
     let start = Instant::now();
-    let stats = support::measured(&mut ctx, &*isa, &policy, Checking::Off)?;
+    let stats = support::measured(&mut ctx, &*isa, &policy)?;
     let time = start.elapsed();
     let after = support::count(&ctx.func);
     println!("{before} instructions before, {after} after, in {time:?}");

@@ -29,7 +29,7 @@ extern crate std;
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{
     CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, control, cursor, dominator_tree,
-    entity, flowgraph, ir, isa, loop_analysis, settings, verifier,
+    entity, flowgraph, ir, isa, loop_analysis, settings,
 };
 
 pub mod memopt;
@@ -37,5 +37,5 @@ pub mod pipeline;
 
 pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
 pub use memopt::call::from_body::{Summaries, WithSummaries};
-pub use memopt::{Checking, Options, Stats};
-pub use pipeline::{optimize, optimize_module, run_module};
+pub use memopt::{Observer, Options, Stats, TargetFacts};
+pub use pipeline::{optimize, optimize_module, optimize_module_with, run_module, run_module_with};

@@ -4,7 +4,6 @@
 mod support;
 
 use cranelift_codegen::verify_function;
-use cranelift_memopt::Checking;
 use support::Shape;
 
 #[test]
@@ -15,7 +14,7 @@ fn functions_are_valid_before_and_after() {
         let func = support::prepare(shape, 3000, &*isa);
         verify_function(&func, &*isa).unwrap_or_else(|errors| panic!("{shape:?}: {errors}"));
         let mut ctx = support::context(func);
-        let stats = support::measured(&mut ctx, &*isa, &policy, Checking::Off).unwrap();
+        let stats = support::measured(&mut ctx, &*isa, &policy).unwrap();
         ctx.verify(&*isa)
             .unwrap_or_else(|errors| panic!("{shape:?}: {errors}"));
         assert!(

@@ -19,7 +19,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_memopt::memopt;
-use cranelift_memopt::{Checking, Options, Stats};
+use cranelift_memopt::{Options, Stats};
 use memopt_policy::DeclaredPolicy;
 use std::error::Error;
 
@@ -164,14 +164,16 @@ pub fn measured(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &DeclaredPolicy,
-    checked: Checking,
 ) -> Result<Stats, CodegenError> {
-    let options = Options {
+    memopt::run(ctx, isa, policy, &options())
+}
+
+/// All passes, without upstream's egraph pass behind them.
+pub fn options() -> Options {
+    Options {
         rerun_egraph: false,
-        checked,
         ..Options::default()
-    };
-    memopt::run(ctx, isa, policy, &options)
+    }
 }
 
 /// A function of at least `size` instructions; what is above it is a fragment.

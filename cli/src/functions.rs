@@ -6,7 +6,8 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CodegenError, Context, verify_function};
-use cranelift_memopt::{Options, Policy, Stats};
+use cranelift_memopt::{Options, Policy};
+use memopt_check::{CheckedStats, Checking, optimize_module_checked, run_module_checked};
 use memopt_policy::DeclaredPolicy;
 
 /// Checks every function with the verifier.
@@ -41,15 +42,17 @@ pub fn optimize_stock(func: Function, isa: &dyn TargetIsa) -> Result<Context> {
 ///
 /// # Errors
 ///
-/// What the mid-end, the passes or the verifier report.
+/// What the mid-end, the passes or the verifier report; what the checker refuses, if
+/// `checking` says so.
 pub fn optimize_module(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policies: &[DeclaredPolicy],
     options: &Options,
-) -> Result<Vec<Stats>> {
+    checking: Checking,
+) -> Result<Vec<CheckedStats>> {
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
-    let result = cranelift_memopt::optimize_module(contexts, isa, &policy_of, options);
+    let result = optimize_module_checked(contexts, isa, &policy_of, options, checking);
     result.map_err(|error| of_function(contexts, error))
 }
 
@@ -57,15 +60,17 @@ pub fn optimize_module(
 ///
 /// # Errors
 ///
-/// What the passes or the verifier report.
+/// What the passes or the verifier report; what the checker refuses, if `checking`
+/// says so.
 pub fn optimize_lowered_module(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policies: &[DeclaredPolicy],
     options: &Options,
-) -> Result<Vec<Stats>> {
+    checking: Checking,
+) -> Result<Vec<CheckedStats>> {
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
-    let result = cranelift_memopt::run_module(contexts, isa, &policy_of, options);
+    let result = run_module_checked(contexts, isa, &policy_of, options, checking);
     result.map_err(|error| of_function(contexts, error))
 }
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use memopt_trace::campaign::checked;
+use memopt_check::Checking;
 use memopt_trace::compare::{Setting, Verdict, compare, host_isa};
 use memopt_trace::filetests::{self, Filetests};
 use std::path::Path;
@@ -20,7 +20,7 @@ fuzz_target!(|input: (u64, u64, Vec<u64>)| {
     let module = FILETESTS.mutated(which, changes, &*isa);
     let inputs = filetests::inputs(&module, seed, 4);
     let setting = Setting {
-        options: checked(),
+        checking: Checking::Restore,
         ..Setting::plain()
     };
     let verdict = compare(&module, &inputs, &*isa, &setting);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What of the repository the oracle is built from.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "Cargo.toml",
     "Cargo.lock",
     "build.rs",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 12] = [
     "isle",
     "benches",
     "examples",
+    "check",
     "cli",
     "planted",
     "policy",

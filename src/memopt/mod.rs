@@ -40,20 +40,18 @@
 //! | upstream's egraph pass, where regions would mislead it | [`workarounds::one_region`] |
 //! | the first pass that finds something | `search` |
 //! | rounds | [`run()`] |
-//! | a proof that nothing changed | [`check`] |
+//! | who is shown what a run does | [`Observer`] |
 //! | what a function does, for its callers | [`call::from_body`] |
 //!
-//! Passes use analyses, analyses use facts, and never the other way round. The
-//! check uses none of them.
+//! Passes use analyses, analyses use facts, and never the other way round.
 
 mod analysis;
 mod apply;
 pub mod call;
 mod cfg;
-pub mod check;
-mod checked;
 pub mod inst;
 mod memory;
+mod observer;
 mod options;
 mod passes;
 mod paths;
@@ -63,6 +61,7 @@ mod stats;
 pub mod workarounds;
 
 pub use memory::insts::TargetFacts;
-pub use options::{Checking, Options};
-pub use run::run;
+pub use observer::Observer;
+pub use options::Options;
+pub use run::{run, run_observed};
 pub use stats::Stats;

@@ -25,29 +25,6 @@ pub struct Options {
     pub rerun_egraph: bool,
     /// Apply at most so many edits, for bisecting a miscompile.
     pub edit_limit: Option<u32>,
-    /// Prove by an independent analysis that nothing changed that can be
-    /// observed, see [`check`](crate::memopt::check()).
-    pub checked: Checking,
-}
-
-/// What becomes of a run that cannot be proven right.
-///
-/// Upstream's egraph pass, where it runs once more, is not part of the proof:
-/// what leads to it is proven, and what follows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Checking {
-    /// Nothing is proven.
-    #[default]
-    Off,
-    /// The function is put back as it was, and the run counts as
-    /// [`refused`](crate::memopt::Stats::refused), or as
-    /// [`unproven`](crate::memopt::Stats::unproven) if a limit of the checker
-    /// was hit. Nothing else is counted.
-    Restore,
-    /// The function is put back as it was, and the run returns an error that
-    /// says where the proof broke. A limit of the checker is no error, but
-    /// counts as with [`Self::Restore`]. For tests and fuzzing.
-    Fail,
 }
 
 impl Default for Options {
@@ -64,7 +41,6 @@ impl Default for Options {
             unused_slots: true,
             rerun_egraph: true,
             edit_limit: None,
-            checked: Checking::Off,
         }
     }
 }
@@ -87,7 +63,6 @@ impl Options {
             unused_slots,
             rerun_egraph,
             edit_limit: _,
-            checked: _,
         } = self;
         [
             ("forward_loads", forward_loads),

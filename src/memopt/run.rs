@@ -10,11 +10,10 @@ use crate::memopt::apply::{Applier, Changes, Copied, Edit};
 use crate::memopt::call::effects::{Policy, is_asynchronous};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
-use crate::memopt::check::Verdict;
-use crate::memopt::checked::{Proof, Steps, undo};
 use crate::memopt::inst::effect::{Touch, any_inst, effect};
 use crate::memopt::memory::insts::TargetFacts;
-use crate::memopt::options::{Checking, Options};
+use crate::memopt::observer::Observer;
+use crate::memopt::options::Options;
 use crate::memopt::passes::uses::Uses;
 use crate::memopt::passes::{branches, constant_params, dead_code};
 use crate::memopt::paths::ssa_repair::{self, Broken};
@@ -51,51 +50,34 @@ const MAX_LIMITED_ROUNDS: u32 = 3;
 /// that is memory like any other.
 /// With `opt_level=none` nothing is changed.
 ///
-/// With [`Options::checked`] the run is proven right, or undone.
-///
 /// # Errors
 ///
-/// What the verifier says, if `isa` has it enabled; and what the checker says,
-/// with [`Checking::Fail`].
+/// What the verifier says, if `isa` has it enabled.
 pub fn run(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
+    run_observed(ctx, isa, policy, options, None)
+}
+
+/// [`run()`], with `observer` watching. It is told nothing if there is nothing that a
+/// pass could remove.
+///
+/// # Errors
+///
+/// Those of [`run()`].
+pub fn run_observed<'a>(
+    ctx: &'a mut Context,
+    isa: &'a dyn TargetIsa,
+    policy: &'a dyn Policy,
+    options: &'a Options,
+    observer: Option<&'a mut dyn Observer>,
+) -> CodegenResult<Stats> {
     if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&ctx.func) {
         return Ok(Stats::default());
     }
-    if options.checked == Checking::Off {
-        return attempt(ctx, isa, policy, options, None).map(|(stats, _)| stats);
-    }
-    let original = ctx.func.clone();
-    let mut proof = Proof::new(&original, Steps::Few);
-    loop {
-        let (stats, done) = attempt(ctx, isa, policy, options, Some(proof))?;
-        let Some(done) = done.filter(|proof| proof.verdict() != &Verdict::Proven) else {
-            return Ok(stats);
-        };
-        let verdict = done.verdict().clone();
-        if done.steps() == Steps::Each || matches!(verdict, Verdict::Limit(_)) {
-            return undo(ctx, original, &verdict, options.checked);
-        }
-        // What several passes did one after the other may be clear only step
-        // by step.
-        ctx.func = original.clone();
-        ctx.flowgraph();
-        proof = Proof::new(&original, Steps::Each);
-    }
-}
-
-/// One run, and what became of its proof.
-fn attempt(
-    ctx: &mut Context,
-    isa: &dyn TargetIsa,
-    policy: &dyn Policy,
-    options: &Options,
-    proof: Option<Proof>,
-) -> CodegenResult<(Stats, Option<Proof>)> {
     let insts = ctx.func.dfg.num_insts();
     let mut run = Run {
         ctx,
@@ -109,11 +91,11 @@ fn attempt(
         has_sunk: false,
         copied: Vec::new(),
         copies: threading::COPIES_PER_RUN + insts / threading::INSTS_PER_COPY,
-        proof,
+        observer,
     };
     run.all()?;
     run.stats.limits_hit += u32::from(run.copies == 0);
-    Ok((run.stats, run.proof))
+    Ok(run.stats)
 }
 
 /// Is there anything that a pass could remove? One scan, so that a function
@@ -151,16 +133,16 @@ struct Run<'a> {
     copied: Vec<Copied>,
     /// Instructions that may still be copied past branches.
     copies: usize,
-    /// The proof that nothing changes, if there is to be one.
-    proof: Option<Proof>,
+    /// Who watches.
+    observer: Option<&'a mut dyn Observer>,
 }
 
 impl Run<'_> {
-    /// All rounds, and the proof.
+    /// All rounds.
     fn all(&mut self) -> CodegenResult<()> {
         self.prepare()?;
         let changes = self.rounds()?;
-        self.prove();
+        self.settled();
         let asynchronous = || accesses_asynchronous(&self.ctx.func, self.policy);
         if changes.values && self.options.rerun_egraph && !asynchronous() {
             let tags = Tags::take(&mut self.ctx.func, self.policy);
@@ -171,12 +153,11 @@ impl Run<'_> {
             }
             forget_removed_branches(&mut self.ctx.func);
             self.ctx.func.dfg.resolve_all_aliases();
-            // That pass is upstream's, and not for us to prove.
-            if let Some(proof) = &mut self.proof {
-                proof.trust(&self.ctx.func);
+            if let Some(observer) = &mut self.observer {
+                observer.trusted(&self.ctx.func);
             }
             self.rounds()?;
-            self.prove();
+            self.settled();
         }
         if changes.any {
             self.ctx.verify_if(self.isa)?;
@@ -184,21 +165,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Proves what has changed since the last time.
-    fn prove(&mut self) {
-        if let Some(proof) = &mut self.proof {
-            proof.prove(&self.ctx.func, self.policy, self.target);
+    /// All rounds are over.
+    fn settled(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.settled(&self.ctx.func);
         }
     }
 
-    /// A pass has made its edits, and the function is whole: as [`Self::prove`],
-    /// if each step is to be proven by itself.
+    /// A pass has made its edits, and the function is whole.
     fn step(&mut self, changes: Changes) -> Changes {
-        if let Some(proof) = &self.proof
-            && proof.steps() == Steps::Each
-            && changes.any
+        if changes.any
+            && let Some(observer) = &mut self.observer
         {
-            self.prove();
+            observer.step(&self.ctx.func);
         }
         changes
     }

@@ -36,15 +36,11 @@ pub struct Stats {
     pub rounds: u32,
     /// How often a named limit stopped a search that might have led to an edit.
     pub limits_hit: u32,
-    /// Runs that the checker did not accept; the function is as it was.
-    pub refused: u32,
-    /// Runs that hit a limit of the checker; the function is as it was.
-    pub unproven: u32,
 }
 
 impl Stats {
     /// Each counter with its name, in a fixed order.
-    pub fn counters(&self) -> [(&'static str, u32); 17] {
+    pub fn counters(&self) -> [(&'static str, u32); 15] {
         let Self {
             forwarded_loads,
             joined_loads,
@@ -61,8 +57,6 @@ impl Stats {
             freed_slots,
             rounds,
             limits_hit,
-            refused,
-            unproven,
         } = *self;
         [
             ("forwarded_loads", forwarded_loads),
@@ -80,8 +74,6 @@ impl Stats {
             ("freed_slots", freed_slots),
             ("rounds", rounds),
             ("limits_hit", limits_hit),
-            ("refused", refused),
-            ("unproven", unproven),
         ]
     }
 
@@ -120,8 +112,6 @@ impl Stats {
             freed_slots,
             rounds,
             limits_hit,
-            refused,
-            unproven,
         } = self;
         *forwarded_loads += other.forwarded_loads;
         *joined_loads += other.joined_loads;
@@ -138,8 +128,6 @@ impl Stats {
         *freed_slots += other.freed_slots;
         *rounds += other.rounds;
         *limits_hit += other.limits_hit;
-        *refused += other.refused;
-        *unproven += other.unproven;
     }
 }
 

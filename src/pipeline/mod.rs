@@ -78,9 +78,28 @@ pub fn optimize_module<'p>(
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
 ) -> Result<Vec<Stats>, (usize, CodegenError)> {
-    bottom_up(contexts, isa, policy_of, |turn, ctx, policy| match turn {
-        Turn::First => optimize(ctx, isa, policy, options),
-        Turn::Again => memopt::run(ctx, isa, policy, options),
+    optimize_module_with(contexts, isa, policy_of, |_, ctx, policy| {
+        memopt::run(ctx, isa, policy, options)
+    })
+}
+
+/// [`optimize_module`] with `run` in the place of [`memopt::run`]; it is told the
+/// index of the function. A function of a call cycle is run more than once.
+///
+/// # Errors
+///
+/// The first error of the mid-end or of `run`, with the index of its function.
+pub fn optimize_module_with<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    mut run: impl FnMut(usize, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
+) -> Result<Vec<Stats>, (usize, CodegenError)> {
+    bottom_up(contexts, isa, policy_of, |index, turn, ctx, policy| {
+        if turn == Turn::First {
+            mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
+        }
+        run(index, ctx, policy)
     })
 }
 
@@ -96,10 +115,27 @@ pub fn run_module<'p>(
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
 ) -> Result<Vec<Stats>, (usize, CodegenError)> {
-    bottom_up(contexts, isa, policy_of, |_, ctx, policy| {
+    run_module_with(contexts, isa, policy_of, |_, ctx, policy| {
+        memopt::run(ctx, isa, policy, options)
+    })
+}
+
+/// [`run_module`] with `run` in the place of [`memopt::run`], as in
+/// [`optimize_module_with`].
+///
+/// # Errors
+///
+/// The first error of `run`, with the index of its function.
+pub fn run_module_with<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    mut run: impl FnMut(usize, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
+) -> Result<Vec<Stats>, (usize, CodegenError)> {
+    bottom_up(contexts, isa, policy_of, |index, _, ctx, policy| {
         // Lowering wants both, also where there is nothing to optimize.
         ctx.flowgraph();
-        memopt::run(ctx, isa, policy, options)
+        run(index, ctx, policy)
     })
 }
 
@@ -126,13 +162,13 @@ fn bottom_up<'p>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
-    mut one: impl FnMut(Turn, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
+    mut one: impl FnMut(usize, Turn, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
 ) -> Result<Vec<Stats>, (usize, CodegenError)> {
     let graph = CallGraph::new(contexts.iter().map(|ctx| &ctx.func));
     let mut stats = vec![Stats::default(); contexts.len()];
     let target = TargetFacts::of(isa);
     let left = graph.bottom_up(contexts, policy_of, target, |index, turn, ctx, policy| {
-        let more = one(turn, ctx, policy).map_err(|error| (index, error))?;
+        let more = one(index, turn, ctx, policy).map_err(|error| (index, error))?;
         stats[index].add(&more);
         Ok(())
     })?;

@@ -1,13 +1,14 @@
 //! Many modules in a row, counted.
 
-use crate::compare::{Failure, Kind, Mode, Setting, Verdict, compare, is_undone, optimize};
+use crate::compare::{Failure, Kind, Mode, Setting, Verdict, compare, optimize};
 use crate::generate::{self, Module};
 use crate::machine::Inputs;
 use crate::shrink::shrink;
 use cranelift_codegen::ir::Opcode;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_memopt::{Checking, Options, Stats};
+use cranelift_memopt::Options;
 use fastrand::Rng;
+use memopt_check::{CheckedStats, Checking};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Mutex;
@@ -39,8 +40,8 @@ pub struct Tally {
     pub native: u64,
     /// Runs that meant nothing, by reason.
     pub discarded: BTreeMap<String, u64>,
-    /// The edits of all functions.
-    pub stats: Stats,
+    /// The edits of all functions, and how many runs are not proven.
+    pub stats: CheckedStats,
     /// The seeds of modules that the passes are wrong about, and how.
     pub wrong: Vec<(u64, Kind)>,
     /// The seeds of modules with functions that behave as they did, and that the
@@ -70,11 +71,11 @@ impl fmt::Display for Tally {
             self.runs,
             self.native
         )?;
-        writeln!(f, "{}", self.stats)?;
+        writeln!(f, "{}", self.stats.stats)?;
         for (reason, count) in &self.discarded {
             writeln!(f, "{count} runs discarded: {reason}")?;
         }
-        let Stats {
+        let CheckedStats {
             refused, unproven, ..
         } = self.stats;
         writeln!(f, "{} not proven", refused + unproven)?;
@@ -149,13 +150,15 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
     let mut all = vec![Setting {
         options: options(&mut rng),
         mode: Mode::Alone,
+        checking: Checking::Restore,
         native,
     }];
     let is_safe = !module.has_asynchronous_memory() && !repeats_atomic_accesses(module);
     if seed.is_multiple_of(MID_END_EVERY) && is_safe {
         all.push(Setting {
-            options: checked(),
+            options: Options::default(),
             mode: Mode::BehindMidEnd,
+            checking: Checking::Restore,
             native,
         });
     }
@@ -175,17 +178,9 @@ fn repeats_atomic_accesses(module: &Module) -> bool {
     })
 }
 
-/// All passes, with each run proven.
-pub fn checked() -> Options {
-    Options {
-        checked: Checking::Restore,
-        ..Options::default()
-    }
-}
-
 /// Mostly all passes; sometimes some of them are off.
 fn options(rng: &mut Rng) -> Options {
-    let mut options = checked();
+    let mut options = Options::default();
     if rng.u8(..4) == 0 {
         for (_, switch) in options.switches() {
             *switch = rng.u8(..4) != 0;
@@ -225,11 +220,11 @@ impl Tally {
                     native,
                 } => {
                     self.native += native as u64;
-                    if stats.iter().any(is_undone) {
+                    if stats.iter().any(CheckedStats::is_undone) {
                         self.unproven.push(seed);
                     }
                     for (is_edited, stats) in is_edited.iter_mut().zip(&stats) {
-                        *is_edited |= stats.edits() > 0;
+                        *is_edited |= stats.stats.edits() > 0;
                         self.stats.add(stats);
                     }
                     self.equal(runs, discarded);
@@ -320,16 +315,10 @@ fn report(
     if let Some(found) = check(&small) {
         let _ = writeln!(text, "{}", found.details);
     }
-    let optimized = small.policy().ok().and_then(|policy| {
-        optimize(
-            &small.functions,
-            isa,
-            &policy,
-            &setting.options,
-            setting.mode,
-        )
+    let optimized = small
+        .policy()
         .ok()
-    });
+        .and_then(|policy| optimize(&small.functions, isa, &policy, setting).ok());
     if let Some((functions, _)) = optimized {
         text.push_str("; optimized:\n");
         for func in &functions {

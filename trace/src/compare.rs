@@ -9,7 +9,8 @@ use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_memopt::{Checking, Options, Policy, Stats, optimize_module, run_module};
+use cranelift_memopt::Options;
+use memopt_check::{CheckedStats, Checking, optimize_module_checked, run_module_checked};
 use memopt_policy::DeclaredPolicy;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Setting {
     pub options: Options,
     /// What surrounds them.
     pub mode: Mode,
+    /// Whether each run is proven right, or else put back.
+    pub checking: Checking,
     /// Is the module run as machine code too, before and after?
     pub native: bool,
 }
@@ -45,7 +48,16 @@ impl Setting {
         Self {
             options: Options::default(),
             mode: Mode::Alone,
+            checking: Checking::Off,
             native: false,
+        }
+    }
+
+    /// The same, not proven.
+    pub fn unchecked(&self) -> Self {
+        Self {
+            checking: Checking::Off,
+            ..self.clone()
         }
     }
 }
@@ -56,7 +68,7 @@ pub enum Verdict {
     /// No input tells the two apart.
     Equal {
         /// What the passes did to each function.
-        stats: Vec<Stats>,
+        stats: Vec<CheckedStats>,
         /// Inputs whose run meant something.
         runs: usize,
         /// Inputs whose run meant nothing, and why.
@@ -155,13 +167,7 @@ pub fn compare(
         Ok(policy) => policy,
         Err(error) => return Verdict::Wrong(Failure::new(Kind::Policy, error.to_string())),
     };
-    let optimized = optimize(
-        &module.functions,
-        isa,
-        &policy,
-        &setting.options,
-        setting.mode,
-    );
+    let optimized = optimize(&module.functions, isa, &policy, setting);
     let (optimized, stats) = match optimized {
         Ok(optimized) => optimized,
         Err(failure) => return Verdict::Wrong(failure),
@@ -312,57 +318,45 @@ pub fn optimize(
     functions: &[Function],
     isa: &dyn TargetIsa,
     policy: &DeclaredPolicy,
-    options: &Options,
-    mode: Mode,
-) -> Result<(Vec<Function>, Vec<Stats>), Box<Failure>> {
+    setting: &Setting,
+) -> Result<(Vec<Function>, Vec<CheckedStats>), Box<Failure>> {
     let contexts = || -> Vec<Context> {
         let functions = functions.iter().cloned();
         functions.map(Context::for_function).collect()
     };
-    let unchecked = unchecked(options);
+    let unchecked = setting.unchecked();
     let mut optimized = contexts();
-    let mut stats = pass(&mut optimized, isa, policy, options, mode)?;
-    if stats.iter().any(is_undone) {
+    let mut stats = pass(&mut optimized, isa, policy, setting)?;
+    if stats.iter().any(CheckedStats::is_undone) {
         optimized = contexts();
-        let proven = core::mem::replace(
-            &mut stats,
-            pass(&mut optimized, isa, policy, &unchecked, mode)?,
-        );
+        let proven = core::mem::replace(&mut stats, pass(&mut optimized, isa, policy, &unchecked)?);
         for (stats, proven) in stats.iter_mut().zip(&proven) {
             stats.refused = proven.refused;
             stats.unproven = proven.unproven;
         }
     }
     // What a limit has left over shows in the callers' summaries too.
-    let is_limited = stats.iter().any(|stats| stats.limits_hit > 0);
-    if options.edit_limit.is_none() && !is_limited && !is_recursive(functions) {
-        let again = pass(&mut optimized, isa, policy, &unchecked, Mode::Alone)?;
+    let is_limited = stats.iter().any(|one| one.stats.limits_hit > 0);
+    if setting.options.edit_limit.is_none() && !is_limited && !is_recursive(functions) {
+        let again = Setting {
+            mode: Mode::Alone,
+            ..unchecked
+        };
+        let again = pass(&mut optimized, isa, policy, &again)?;
         let settled = stats.iter().zip(&again);
         let unsettled = settled
             .enumerate()
-            .find(|(_, (_, again))| again.edits() > 0);
+            .find(|(_, (_, again))| again.stats.edits() > 0);
         if let Some((index, (first, again))) = unsettled
-            && mode == Mode::Alone
+            && setting.mode == Mode::Alone
         {
+            let (first, again) = (first.stats, again.stats);
             let details = format!("function {index}\n  first: {first}\n  again: {again}");
             return Err(Failure::new(Kind::Unsettled, details));
         }
     }
     let functions = optimized.into_iter().map(|ctx| ctx.func).collect();
     Ok((functions, stats))
-}
-
-/// The same passes, without a proof.
-pub fn unchecked(options: &Options) -> Options {
-    Options {
-        checked: Checking::Off,
-        ..options.clone()
-    }
-}
-
-/// Has the checker had a run put back?
-pub fn is_undone(stats: &Stats) -> bool {
-    stats.refused + stats.unproven > 0
 }
 
 /// May a function call itself, or one before it? What is known about a call
@@ -385,13 +379,17 @@ fn is_recursive(functions: &[Function]) -> bool {
 fn pass(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
-    policy: &dyn Policy,
-    options: &Options,
-    mode: Mode,
-) -> Result<Vec<Stats>, Box<Failure>> {
-    let run = || match mode {
-        Mode::Alone => run_module(contexts, isa, &|_| policy, options),
-        Mode::BehindMidEnd => optimize_module(contexts, isa, &|_| policy, options),
+    policy: &DeclaredPolicy,
+    setting: &Setting,
+) -> Result<Vec<CheckedStats>, Box<Failure>> {
+    let Setting {
+        options, checking, ..
+    } = setting;
+    let run = || match setting.mode {
+        Mode::Alone => run_module_checked(contexts, isa, &|_| policy, options, *checking),
+        Mode::BehindMidEnd => {
+            optimize_module_checked(contexts, isa, &|_| policy, options, *checking)
+        }
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(stats)) => Ok(stats),

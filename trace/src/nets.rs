@@ -1,9 +1,10 @@
 //! The nets that have to catch a mistake in the passes, each at fixed seeds.
 
 use crate::campaign::settings;
-use crate::compare::{Mode, Setting, Verdict, compare, host_isa, optimize, unchecked};
+use crate::compare::{Mode, Setting, Verdict, compare, host_isa, optimize};
 use crate::filetests::{self, Filetests};
 use crate::generate;
+use memopt_check::Checking;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -91,7 +92,7 @@ fn generated(seed: u64) -> bool {
     let inputs = generate::inputs(seed, INPUTS);
     settings(&module, seed).into_iter().any(|setting| {
         let setting = Setting {
-            options: unchecked(&setting.options),
+            checking: Checking::Off,
             native: false,
             ..setting
         };
@@ -123,8 +124,7 @@ fn refused(seed: u64) -> bool {
         return false;
     };
     settings(&module, seed).iter().any(|setting| {
-        let Setting { options, mode, .. } = setting;
-        match optimize(&module.functions, &*isa, &policy, options, *mode) {
+        match optimize(&module.functions, &*isa, &policy, setting) {
             Ok((_, stats)) => stats.iter().any(|stats| stats.refused > 0),
             // What else may go wrong is for the other nets.
             Err(_) => false,

@@ -1,9 +1,8 @@
 //! What the passes find does not depend on how the blocks lie.
 
 use cranelift_codegen::ir::{Block, Function, Inst};
-use cranelift_memopt::Options;
 use fastrand::Rng;
-use memopt_trace::compare::{Mode, host_isa, optimize};
+use memopt_trace::compare::{Setting, host_isa, optimize};
 use memopt_trace::generate;
 
 /// Modules of the test, each in two layouts.
@@ -30,7 +29,7 @@ fn results_do_not_depend_on_the_layout_of_blocks() {
             .filter(|(a, b)| order(a) != order(b))
             .count();
         let results = [&module.functions, &shuffled].map(|functions| {
-            match optimize(functions, &*isa, &policy, &Options::default(), Mode::Alone) {
+            match optimize(functions, &*isa, &policy, &Setting::plain()) {
                 Ok((functions, _)) => functions,
                 Err(failure) => panic!("seed {seed}: {}", failure.details),
             }

@@ -47,11 +47,8 @@ fn edits(message: &str) -> Option<u64> {
     let counters = counters.trim_end_matches('}').split(',');
     let counted = counters.filter_map(|counter| {
         let (name, count) = counter.split_once(':')?;
-        // These count work, and runs that came to nothing.
-        let is_edit = !matches!(
-            name.trim(),
-            "rounds" | "limits_hit" | "refused" | "unproven"
-        );
+        // These count work.
+        let is_edit = !matches!(name.trim(), "rounds" | "limits_hit");
         is_edit.then(|| count.trim().parse::<u64>().ok())?
     });
     Some(counted.sum())

@@ -9,6 +9,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_memopt::{Options, Stats};
+use memopt_check::{CheckedStats, Checking};
 use memopt_policy::DeclaredPolicy;
 
 /// What became of one function.
@@ -31,6 +32,8 @@ pub struct Module<'a> {
     pub policies: &'a [DeclaredPolicy],
     /// The passes that run.
     pub options: &'a Options,
+    /// Whether what they do has to be proven right.
+    pub checking: Checking,
 }
 
 impl Module<'_> {
@@ -39,13 +42,20 @@ impl Module<'_> {
     ///
     /// # Errors
     ///
-    /// What the verifier or the optimizers refuse.
+    /// What the verifier, the optimizers or the checker refuse, and a function for
+    /// which a limit of the checker is too low.
     pub fn optimized(&self) -> Result<(Vec<Context>, Vec<Stats>)> {
         functions::verify(self.functions, self.isa)?;
         let cloned = self.functions.iter().cloned();
         let mut contexts: Vec<_> = cloned.map(Context::for_function).collect();
-        let stats =
-            functions::optimize_module(&mut contexts, self.isa, self.policies, self.options)?;
+        let stats = functions::optimize_module(
+            &mut contexts,
+            self.isa,
+            self.policies,
+            self.options,
+            self.checking,
+        )?;
+        let stats = proven(&contexts, stats)?;
         functions::verify(contexts.iter().map(|ctx| &ctx.func), self.isa)?;
         Ok((contexts, stats))
     }
@@ -62,6 +72,20 @@ impl Module<'_> {
             .map(|func| functions::optimize_stock(func, self.isa))
             .collect()
     }
+}
+
+/// What the passes did, if no limit of the checker was hit.
+fn proven(contexts: &[Context], stats: Vec<CheckedStats>) -> Result<Vec<Stats>> {
+    let both = contexts.iter().zip(stats);
+    both.map(|(ctx, one)| {
+        ensure!(
+            !one.is_undone(),
+            "{} is not proven within the limits of the checker",
+            ctx.func.name
+        );
+        Ok(one.stats)
+    })
+    .collect()
 }
 
 /// The outputs of `command`, one for each function.
@@ -104,8 +128,14 @@ fn memopt(module: &Module<'_>) -> Result<Vec<Output>> {
 
 /// The passes promise to run until nothing changes, unless a limit stops them.
 fn check_fixpoint(contexts: &mut [Context], stats: &[Stats], module: &Module<'_>) -> Result<()> {
-    let again =
-        functions::optimize_lowered_module(contexts, module.isa, module.policies, module.options)?;
+    let again = functions::optimize_lowered_module(
+        contexts,
+        module.isa,
+        module.policies,
+        module.options,
+        module.checking,
+    )?;
+    let again = proven(contexts, again)?;
     for (index, (first, second)) in stats.iter().zip(&again).enumerate() {
         ensure!(
             second.edits() == 0 || first.limits_hit > 0,

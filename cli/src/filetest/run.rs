@@ -10,8 +10,9 @@ use crate::{guard, passes, policies, target};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
-use cranelift_memopt::{Checking, Options};
+use cranelift_memopt::Options;
 use cranelift_reader::TestFile;
+use memopt_check::Checking;
 use memopt_policy::DeclaredPolicy;
 
 /// How files are run.
@@ -146,15 +147,18 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// The passes of a command, with each run proven right, unless the file says
-    /// that it cannot be.
+    /// The passes of a command.
     fn options(&self, command: &Command) -> Options {
-        let mut options = self.setup.passes.options_without(&command.off);
+        self.setup.passes.options_without(&command.off)
+    }
+
+    /// Each run is proven right, unless the file says that it cannot be.
+    fn checking(&self) -> Checking {
         let unproven = |line| clif::directive(line, "unproven:").is_some();
-        if !self.text.lines().any(unproven) {
-            options.checked = Checking::Fail;
+        match self.text.lines().any(unproven) {
+            true => Checking::Off,
+            false => Checking::Fail,
         }
-        options
     }
 
     fn outputs(&self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<Output>> {
@@ -164,6 +168,7 @@ impl<'a> Runner<'a> {
             isa,
             policies: &self.policies,
             options: &options,
+            checking: self.checking(),
         };
         output::of_command(command, &module)
     }
@@ -175,6 +180,7 @@ impl<'a> Runner<'a> {
             isa: &**isa,
             policies: &self.policies,
             options: &options,
+            checking: self.checking(),
         };
         execute::check(command.kind, &self.file, &module, isa)
     }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_memopt::Stats;
+use memopt_check::CheckedStats;
 use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
@@ -31,8 +31,8 @@ pub struct Subject {
     pub symbol: String,
     /// Where its policy comes from; `none` if it has none.
     pub policy: String,
-    /// What the passes did to it.
-    pub stats: Stats,
+    /// What the passes did to it, and whether that is proven.
+    pub stats: CheckedStats,
 }
 
 /// The functions as stock Cranelift leaves them.

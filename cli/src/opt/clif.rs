@@ -24,7 +24,8 @@ pub fn batch(name: &str, text: &str, choices: &Choices) -> Result<Batch> {
         .map(|func| functions::optimize_stock(func, &*isa))
         .collect();
     let mut memopt: Vec<_> = all().map(Context::for_function).collect();
-    let stats = functions::optimize_module(&mut memopt, &*isa, &declared, &choices.options)?;
+    let (options, checking) = (&choices.options, choices.checking);
+    let stats = functions::optimize_module(&mut memopt, &*isa, &declared, options, checking)?;
     let each = file.functions.iter().zip(&declared).zip(stats);
     let subjects = each.map(|(((func, _), policy), stats)| Subject {
         symbol: func.name.to_string(),

@@ -9,7 +9,8 @@ use crate::opt::{clif, wasm};
 use crate::{guard, passes, policies};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
-use cranelift_memopt::{Checking, Options};
+use cranelift_memopt::Options;
+use memopt_check::Checking;
 use memopt_policy::DeclaredPolicy;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -72,6 +73,8 @@ pub struct Choices {
     pub policy_name: String,
     /// The passes that run.
     pub options: Options,
+    /// Whether what they do has to be proven right.
+    pub checking: Checking,
     /// The target, if the user names one.
     pub target: Option<String>,
     /// The optimization level.
@@ -106,13 +109,10 @@ impl Choices {
         Ok(Self {
             policy,
             policy_name,
-            options: Options {
-                checked: if arguments.checked {
-                    Checking::Fail
-                } else {
-                    Checking::Off
-                },
-                ..arguments.passes.options()
+            options: arguments.passes.options(),
+            checking: match arguments.checked {
+                true => Checking::Fail,
+                false => Checking::Off,
             },
             target: arguments.target.clone(),
             opt_level: arguments.opt_level.clone(),

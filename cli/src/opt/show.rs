@@ -8,7 +8,7 @@ use crate::{diff, lower};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_memopt::Stats;
+use memopt_check::CheckedStats;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ impl Figures {
             policy: policy.clone(),
             stock: Counts::of(&*batch.stock.get(index)?, isa)?,
             memopt: Counts::of(&batch.memopt[index].func, isa)?,
-            edits: stats.counters().into_iter().collect(),
+            edits: stats.counters().collect(),
         })
     }
 }
@@ -67,7 +67,7 @@ struct Total {
     functions: usize,
     stock: Counts,
     memopt: Counts,
-    stats: Stats,
+    stats: CheckedStats,
 }
 
 impl<'a> Shower<'a> {
@@ -195,7 +195,7 @@ impl<'a> Shower<'a> {
 }
 
 /// Both sides in columns, and what the passes did.
-fn table(title: &str, stock: &Counts, memopt: &Counts, stats: &Stats) -> String {
+fn table(title: &str, stock: &Counts, memopt: &Counts, stats: &CheckedStats) -> String {
     let mut text = format!("{title}\n  {:<14} {:>9} {:>9}\n", "", "stock", "memopt");
     for ((name, before), (_, after)) in stock.named().into_iter().zip(memopt.named()) {
         // Writing to a string cannot fail.

@@ -17,6 +17,7 @@ use cranelift_codegen::Context;
 use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable as _};
+use memopt_check::CheckedStats;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -70,8 +71,9 @@ pub fn batch(
     let (mut contexts, files, mut subjects) = read_all(&written, choices, progress)?;
     progress.start("optimizing", None);
     let policies = vec![choices.policy.clone(); contexts.len()];
-    let options = &choices.options;
-    let stats = functions::optimize_lowered_module(&mut contexts, &*isa, &policies, options)?;
+    let (options, checking) = (&choices.options, choices.checking);
+    let stats =
+        functions::optimize_lowered_module(&mut contexts, &*isa, &policies, options, checking)?;
     for (subject, stats) in subjects.iter_mut().zip(stats) {
         subject.stats = stats;
     }
@@ -160,7 +162,7 @@ fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result
         subjects.push(Subject {
             symbol,
             policy: choices.policy_name.clone(),
-            stats: cranelift_memopt::Stats::default(),
+            stats: CheckedStats::default(),
         });
     }
     Ok((contexts, files, subjects))

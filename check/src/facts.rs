@@ -1,0 +1,371 @@
+//! What the memories are known to hold.
+
+use super::calls::Class;
+use super::memory::{Memory, Side};
+use super::place::{Access, Place, distance};
+use super::terms::{Term, Terms};
+use cranelift_codegen::ir::{Endianness, Type};
+
+use smallvec::SmallVec;
+
+/// Facts that are kept at one point. The oldest is dropped beyond it, which
+/// can only make the checker refuse more; it says then that it hit a limit.
+pub const MAX_FACTS: usize = 256;
+
+/// Accesses of the original that have come through, so that others will not trap.
+///
+/// What only the result has accessed shows nothing: if it must not access the
+/// place, it had to trap there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Passed {
+    /// None.
+    Nothing,
+    /// A load.
+    Load,
+    /// A store.
+    Store,
+}
+
+impl Passed {
+    /// An access by `side`.
+    pub fn by(side: Side, store: bool) -> Self {
+        match (side, store) {
+            (Side::Original, false) => Self::Load,
+            (Side::Original, true) => Self::Store,
+            (Side::Result, _) => Self::Nothing,
+        }
+    }
+}
+
+/// The bytes at a place are those of a value.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// Where; with a root and a range.
+    pub place: Place,
+    /// What they are, as a value of their own size, or as a part of a wider one.
+    pub value: Term,
+    /// Of a wider value, how many of its bytes lie in front of the place.
+    pub part: Option<u32>,
+    /// In which order.
+    pub order: Endianness,
+    /// In which memories.
+    pub sides: u8,
+    /// A load that carried `readonly` found it: proves nothing about stores.
+    pub readonly: bool,
+    /// Someone may have written the place since: only for `readonly` loads.
+    pub outlived: bool,
+    /// A store wrote it.
+    pub stored: bool,
+    /// What the original has done to all of these bytes.
+    pub passed: Passed,
+    /// Of a place without a class: someone may have written it since as memory
+    /// of these classes. What is accessed as another one is not what was
+    /// written.
+    pub except: SmallVec<[Class; 2]>,
+}
+
+impl Fact {
+    /// Is it about what an access to `class` finds?
+    fn is_for(&self, class: Option<Class>) -> bool {
+        self.except.is_empty() || class.is_some_and(|class| !self.except.contains(&class))
+    }
+
+    /// Is there anything left of it where memory of `class` is written?
+    pub fn is_narrowed(&mut self, class: Option<Class>) -> bool {
+        match (self.place.class, class) {
+            (None, Some(class)) => {
+                if !self.except.contains(&class) {
+                    self.except.push(class);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// What would a load find?
+    Load,
+    /// Does a store change anything?
+    Store,
+}
+
+impl Memory {
+    /// The values that the memory of `side` is known to hold there, of the type
+    /// of `access`: those that nobody may have written since first; of those the
+    /// ones that were accessed as such, then those that a store left; the earliest
+    /// first.
+    pub fn known(
+        &self,
+        terms: &mut Terms,
+        side: Side,
+        access: &Access,
+        purpose: Purpose,
+    ) -> SmallVec<[Term; 2]> {
+        let mut values: SmallVec<[((bool, u8), Term); 2]> = SmallVec::new();
+        if self.facts.is_empty() {
+            return SmallVec::new();
+        }
+        let same = !self.differs_at(terms, &access.place);
+        for fact in &self.facts {
+            let usable = match purpose {
+                Purpose::Load => !fact.outlived || access.readonly,
+                Purpose::Store => !fact.outlived && !fact.readonly,
+            };
+            // Where the memories are equal, what is known of one is known of
+            // the other.
+            if !usable
+                || !(same || fact.sides & side.bit() != 0)
+                || !fact.is_for(access.place.class)
+            {
+                continue;
+            }
+            if let Some(position) = self.position_in(terms, &fact.place, &access.place)
+                && let Some(value) = seen_through(terms, fact, position, access)
+            {
+                let is_exact = terms.ty(fact.value) == access.ty;
+                let distance = match (is_exact, fact.stored) {
+                    (true, _) => 0,
+                    (false, true) => 1,
+                    (false, false) => 2,
+                };
+                values.push(((fact.outlived, distance), value));
+            }
+        }
+        values.sort_by_key(|(distance, _)| *distance);
+        values.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// A `readonly` load by `side` has found what an earlier one had found there.
+    ///
+    /// So the bytes are those again, whoever may have written them in between:
+    /// what a `readonly` load may read has one value in all of a run. It is known
+    /// of the memory that was read, and of one that is equal there.
+    pub fn revive(&mut self, terms: &Terms, side: Side, access: &Access, value: Term) {
+        let same = !self.differs_at(terms, &access.place);
+        for fact in &mut self.facts {
+            let is_found = fact.outlived && fact.value == value && fact.place == access.place;
+            if is_found && (same || fact.sides == side.bit()) {
+                fact.outlived = false;
+            }
+        }
+    }
+
+    /// Is the memory of `side` known to hold `value` there, so that a store of
+    /// it would change nothing?
+    pub fn holds(&self, terms: &mut Terms, side: Side, access: &Access, value: Term) -> bool {
+        self.known(terms, side, access, Purpose::Store)
+            .contains(&value)
+    }
+
+    /// Has a load of the original (or a store, if `store`) of all these bytes come
+    /// through?
+    pub fn is_accessible(&self, terms: &Terms, access: &Access, store: bool) -> bool {
+        let needed = Passed::by(Side::Original, store);
+        self.facts.iter().any(|fact| {
+            fact.passed >= needed
+                && (!fact.outlived || (access.readonly && !store))
+                && fact.is_for(access.place.class)
+                && self
+                    .position_in(terms, &fact.place, &access.place)
+                    .is_some()
+        })
+    }
+
+    /// A load of `value` has come through, or a store of what is there already.
+    pub fn pass(&mut self, terms: &Terms, access: &Access, value: Term, sides: u8, passed: Passed) {
+        let store = passed == Passed::Store;
+        if passed == Passed::Nothing || self.is_accessible(terms, access, store) {
+            return;
+        }
+        let mut is_known = false;
+        for fact in &mut self.facts {
+            if fact.place == access.place && fact.value == value && !fact.outlived {
+                fact.passed = fact.passed.max(passed);
+                is_known = true;
+            }
+        }
+        if !is_known {
+            self.learn(access, value, sides, store, passed);
+        }
+    }
+
+    /// Forgets what a store to `place` may change in the memory of `side`.
+    pub fn forget_overwritten(&mut self, terms: &mut Terms, side: Side, place: &Place) {
+        let mut kept = Vec::with_capacity(self.facts.len() + 1);
+        for mut fact in std::mem::take(&mut self.facts) {
+            if !self.may_overlap(terms, &fact.place, place) {
+                kept.push(fact);
+                continue;
+            }
+            // It was known of both if they were equal there, and stays known
+            // of the other.
+            if !self.differs_at(terms, &fact.place) {
+                fact.sides = Side::Original.bit() | Side::Result.bit();
+            }
+            let both = fact.sides;
+            fact.sides = both & !side.bit();
+            let mut rest = fact.clone();
+            rest.sides = both & side.bit();
+            if fact.sides != 0 {
+                kept.push(fact);
+            }
+            if rest.sides != 0 {
+                self.keep_rest(terms, rest, place, &mut kept);
+            }
+        }
+        self.facts = kept;
+    }
+
+    /// Keeps what a store to `place` leaves of a fact.
+    pub fn keep_rest(
+        &self,
+        terms: &mut Terms,
+        mut fact: Fact,
+        place: &Place,
+        kept: &mut Vec<Fact>,
+    ) {
+        if fact.place.root == place.root {
+            // The bytes before and behind the place.
+            let (Some(root), Some((at, size)), Some((start, bytes))) =
+                (place.root, fact.place.range, place.range)
+            else {
+                return;
+            };
+            let before = distance(terms, root, at, start).clamp(0, size.into()) as u32;
+            let end = distance(terms, root, at, start) + i64::from(bytes);
+            let behind = end.clamp(0, size.into()) as u32;
+            for (from, to) in [(0, before), (behind, size)] {
+                keep_part(terms, &fact, from, to, kept);
+                if fact.part.is_none() {
+                    keep_bytes(terms, &fact, from, to, kept);
+                }
+            }
+        } else if !self.is_private(terms, &fact.place) && fact.is_narrowed(place.class) {
+            kept.push(fact);
+        }
+    }
+
+    pub fn learn(&mut self, access: &Access, value: Term, sides: u8, stored: bool, passed: Passed) {
+        if access.place.root.is_none() || access.place.range.is_none() {
+            return;
+        }
+        if self.facts.len() == MAX_FACTS {
+            self.facts.remove(0);
+            self.forgot = true;
+        }
+        self.facts.push(Fact {
+            place: access.place,
+            value,
+            part: None,
+            order: access.order,
+            sides,
+            readonly: access.readonly && !stored,
+            outlived: false,
+            stored,
+            passed,
+            except: SmallVec::new(),
+        });
+    }
+}
+
+/// What `access` makes of the bytes of a fact that begin `position` bytes into
+/// them.
+fn seen_through(terms: &mut Terms, fact: &Fact, position: u32, access: &Access) -> Option<Term> {
+    let (_, want) = access.place.range?;
+    let stored = terms.ty(fact.value);
+    let have = stored.bytes();
+    if want > 1 && have > 1 && fact.order != access.order {
+        return None;
+    }
+    if stored == access.ty && have == want {
+        return Some(fact.value);
+    }
+    let position = position + fact.part.unwrap_or(0);
+    let low = match fact.order {
+        Endianness::Little => position,
+        Endianness::Big => have - position - want,
+    };
+    let from = integer_like(stored)?;
+    integer_like(access.ty)?;
+    let integer = terms.cast(fact.value, from);
+    let part = terms.bits(integer, 8 * low, Type::int(8 * want as u16)?);
+    Some(terms.cast(part, access.ty))
+}
+
+/// What `fact` says about fewer bytes, read as `ty`.
+pub fn narrowed(
+    terms: &mut Terms,
+    fact: &Fact,
+    range: (i64, u32),
+    ty: Type,
+    order: Endianness,
+) -> Option<Fact> {
+    let (start, size) = fact.place.range?;
+    let position = distance(terms, fact.place.root?, start, range.0);
+    if position < 0 || position + i64::from(range.1) > i64::from(size) {
+        return None;
+    }
+    let place = Place {
+        range: Some(range),
+        ..fact.place
+    };
+    let access = Access::plain(place, ty, order);
+    let value = seen_through(terms, fact, position as u32, &access)?;
+    Some(Fact {
+        place,
+        value,
+        order,
+        part: None,
+        ..fact.clone()
+    })
+}
+
+/// Keeps the bytes of a fact from one position to another as a part of its value,
+/// if several integers would be left of them. What is read across two of those is
+/// known by that.
+fn keep_part(terms: &Terms, fact: &Fact, from: u32, to: u32, kept: &mut Vec<Fact>) {
+    let Some((at, _)) = fact.place.range else {
+        return;
+    };
+    let bytes = to.saturating_sub(from);
+    let is_one = bytes.is_power_of_two() && bytes <= 8;
+    if bytes < 2 || is_one || integer_like(terms.ty(fact.value)).is_none() {
+        return;
+    }
+    let mut rest = fact.clone();
+    rest.place.range = Some((at.wrapping_add(from.into()), bytes));
+    rest.part = Some(fact.part.unwrap_or(0) + from);
+    kept.push(rest);
+}
+
+/// Keeps the bytes of a fact from one position to another, as integers.
+fn keep_bytes(terms: &mut Terms, fact: &Fact, mut from: u32, to: u32, kept: &mut Vec<Fact>) {
+    let Some((at, _)) = fact.place.range else {
+        return;
+    };
+    while from < to {
+        let left = to - from;
+        let bytes = 1 << left.ilog2().min(3);
+        let range = (at.wrapping_add(from.into()), bytes);
+        let Some(ty) = Type::int(8 * bytes as u16) else {
+            return;
+        };
+        let Some(rest) = narrowed(terms, fact, range, ty, fact.order) else {
+            return;
+        };
+        kept.push(rest);
+        from += bytes;
+    }
+}
+
+/// The type of integers as wide as a scalar type.
+fn integer_like(ty: Type) -> Option<Type> {
+    if ty.is_int() || ty.is_float() {
+        Type::int(ty.bits() as u16)
+    } else {
+        None
+    }
+}

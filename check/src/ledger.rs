@@ -1,0 +1,91 @@
+//! Accesses that only one run has made so far, to what others know.
+//!
+//! Plain memory may be read by another thread, and an address may be good for an
+//! access here and not there. So the result stores nothing that the original
+//! does not, and loads nothing that the original does not load, each as often
+//! at most.
+
+use super::calls::Classes;
+use super::memory::{Memory, Side};
+use super::place::Place;
+use super::terms::{Term, Terms};
+
+/// Accesses of the original that the result may make later: the latest ones.
+const MAX_SPARE: usize = 64;
+
+/// Accesses of the original that are the same, and that the result may make
+/// later. It may make no more of them.
+const MAX_REPEATED: usize = 4;
+
+/// Accesses of the result that the original has yet to make. What is beyond it
+/// counts as one that the original does not make.
+pub const MAX_AHEAD: usize = 64;
+
+/// An access: of a store, the value.
+pub type Entry = (Place, Option<Term>);
+
+/// Accesses that only one run has made so far.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Those of the result that the original has yet to make.
+    pub ahead: Vec<Entry>,
+    /// Those of the original that the result may make later.
+    pub spare: Vec<Entry>,
+    /// Has the result made a load, or a store, that has no name any more? The
+    /// original will not be seen to make it.
+    pub lost: [bool; 2],
+}
+
+impl Ledger {
+    /// How much room it takes.
+    pub fn size(&self) -> usize {
+        self.ahead.len() + self.spare.len()
+    }
+
+    fn original(&mut self, entry: Entry) {
+        if let Some(at) = self.ahead.iter().position(|ahead| *ahead == entry) {
+            self.ahead.remove(at);
+        } else if self.spare.iter().filter(|old| **old == entry).count() < MAX_REPEATED {
+            if self.spare.len() == MAX_SPARE {
+                self.spare.remove(0);
+            }
+            self.spare.push(entry);
+        }
+    }
+
+    fn result(&mut self, entry: Entry) {
+        match self.spare.iter().position(|spare| *spare == entry) {
+            Some(at) => {
+                self.spare.remove(at);
+            }
+            None => self.ahead.push(entry),
+        }
+    }
+
+    /// Has the result made a load that the original has not?
+    pub fn has_load_ahead(&self) -> bool {
+        self.lost[0] || self.ahead.iter().any(|(_, stored)| stored.is_none())
+    }
+}
+
+impl Memory {
+    /// Keeps count of an access that one run makes by itself.
+    pub fn account(&mut self, terms: &Terms, side: Side, place: Place, stored: Option<Term>) {
+        if self.is_private(terms, &place) {
+            return;
+        }
+        match side {
+            Side::Original => self.ledger.original((place, stored)),
+            Side::Result => self.ledger.result((place, stored)),
+        }
+    }
+
+    /// The outside may change memory of `changed`: no load of it passes that.
+    pub fn forget_loads(&mut self, terms: &Terms, changed: &Classes) {
+        let mut spare = std::mem::take(&mut self.ledger.spare);
+        spare.retain(|(place, stored)| {
+            stored.is_some() || self.is_private(terms, place) || !changed.has(place.class)
+        });
+        self.ledger.spare = spare;
+    }
+}

@@ -1,0 +1,94 @@
+//! An independent proof that a run of the passes changed nothing that can be
+//! observed.
+//!
+//! [`check`] is given a function before and after, and knows nothing of why it
+//! was changed. It shares no analysis with the passes: the meaning of opcodes,
+//! of addresses, of calls, and of privacy is worked out again.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | [`opcodes`] | what an instruction is |
+//! | `tables` | what is not code |
+//! | `terms` | values, equal if they are the same term |
+//! | `memory` | where two memories are known to be equal: `place`, `facts`, `differences`, `pending`, `ledger` |
+//! | `state`, `meet`, `meet_facts` | what is known where ways meet |
+//! | `walk` | both functions, side by side |
+//! | `calls`, `regions` | policy and summaries |
+//! | `body` | graph and live values of one function |
+//!
+//! The argument is in `docs/checker.md`.
+
+#![deny(missing_docs)]
+
+mod body;
+mod calls;
+mod differences;
+mod facts;
+mod ledger;
+mod meet;
+mod meet_facts;
+mod memory;
+pub mod opcodes;
+mod pending;
+mod place;
+mod regions;
+mod run;
+mod state;
+mod tables;
+mod terms;
+mod verdict;
+mod walk;
+
+pub use memory::Side;
+pub use run::{CheckedStats, Checking, optimize_module_checked, run_checked, run_module_checked};
+pub use verdict::{Limit, Reason, Refusal, Spot, Verdict};
+
+use cranelift_codegen::ir::Function;
+use cranelift_memopt::{Policy, TargetFacts};
+
+use body::Body;
+use regions::Regions;
+use walk::Walk;
+
+/// Proves that nobody can tell `result` from `original`.
+///
+/// Both are past the verifier. `result` is `original` after edits: what has a
+/// number in the tables of `original` has the same one in `result`. `policy`
+/// is the one that the passes were given, with the same summaries.
+///
+/// The proof is about observation traces, see [`cranelift_memopt::memopt`]. A verdict other than
+/// [`Verdict::Proven`] does not say that they differ. Upstream's egraph pass
+/// rewrites what is proven to be equal here by other rules than these, and has
+/// to stay outside.
+///
+/// Cost: O((instructions + live values at joins) · depth of loops), with an
+/// instruction costing more the more is known about memory; see [`Limit`].
+pub fn check(
+    original: &Function,
+    result: &Function,
+    policy: &dyn Policy,
+    target: TargetFacts,
+) -> Verdict {
+    if let Err(reason) = tables::compare(original, result) {
+        return Verdict::Refused(Box::new(Refusal {
+            reason,
+            original: None,
+            result: None,
+        }));
+    }
+    let (Some(before), Some(after)) = (Body::new(original), Body::new(result)) else {
+        return Verdict::Limit(Limit::LiveValues);
+    };
+    let regions = Regions::new([original, result], policy);
+    let named = tables::named_slots([original, result]);
+    let walk = Walk::new([&before, &after], &regions, policy, target);
+    let (verdict, is_left) = walk.run(named);
+    if !is_left {
+        return verdict;
+    }
+    // An access leaves its slot, and may be to any other: once more without
+    // private slots.
+    let mut walk = Walk::new([&before, &after], &regions, policy, target);
+    walk.slots_are_left = true;
+    walk.run(named).0
+}

@@ -1,0 +1,296 @@
+//! What each opcode does to memory, to the graph, and to the end of a run.
+//!
+//! This is the checker's own table. It was written from the definitions of the
+//! instructions and not from the optimizer's
+//! [`effect`](cranelift_memopt::memopt::inst::effect), with which a test compares it.
+//! An opcode that is not listed sees and changes all memory.
+
+use cranelift_codegen::ir::{
+    Function, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Type, types,
+};
+
+/// What an instruction is to the checker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Its results are a function of its arguments, and it does nothing else.
+    Pure,
+    /// As [`Kind::Pure`], if it does not trap.
+    PureOrTrap,
+    /// Traps if a condition holds, and does nothing else.
+    ConditionalTrap,
+    /// Does nothing at all.
+    Nothing,
+    /// Reads memory.
+    Load(Reading),
+    /// Writes memory.
+    Store(Writing),
+    /// Runs another function, and goes on behind it.
+    Call,
+    /// Runs another function, and goes on in one of several blocks.
+    TryCall,
+    /// Sees all memory but private slots, and may change it.
+    Barrier,
+    /// Goes on in a block.
+    Jump,
+    /// Goes on in one of two blocks.
+    Branch,
+    /// Goes on in one of many blocks.
+    Switch,
+    /// Ends the function.
+    Return,
+    /// Ends the function in favour of another one.
+    TailCall,
+    /// Ends the program.
+    Trap,
+}
+
+/// What a load makes of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A value of the type of the result.
+    Whole,
+    /// An integer of this type, extended with zeros.
+    Unsigned(Type),
+    /// An integer of this type, extended with its sign.
+    Signed(Type),
+    /// Eight bytes, each part of which is extended.
+    Parts,
+}
+
+/// What a store makes of the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// All of its bytes.
+    Whole,
+    /// The low bits, an integer of this type.
+    Low(Type),
+}
+
+/// What an access to memory says by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The type of the bytes in memory.
+    pub ty: Type,
+    /// Is it a store?
+    pub writes: bool,
+    /// What it adds to its address.
+    pub offset: i32,
+    /// How it traps, if it may.
+    pub trap: Option<TrapCode>,
+    /// Its flags.
+    pub flags: MemFlagsData,
+}
+
+/// What the load or store `inst` says; `None` for other instructions.
+pub fn access(func: &Function, inst: Inst) -> Option<Access> {
+    let dfg = &func.dfg;
+    let data = &dfg.insts[inst];
+    let (offset, flags) = match *data {
+        InstructionData::Load { offset, flags, .. }
+        | InstructionData::Store { offset, flags, .. } => (offset, dfg.mem_flags[flags]),
+        _ => return None,
+    };
+    let (ty, writes) = match kind(data.opcode()) {
+        Kind::Load(Reading::Whole) => (dfg.value_type(dfg.first_result(inst)), false),
+        Kind::Load(Reading::Unsigned(ty) | Reading::Signed(ty)) => (ty, false),
+        Kind::Load(Reading::Parts) => (types::I64, false),
+        Kind::Store(Writing::Whole) => (dfg.value_type(dfg.inst_args(inst)[0]), true),
+        Kind::Store(Writing::Low(ty)) => (ty, true),
+        _ => return None,
+    };
+    Some(Access {
+        ty,
+        writes,
+        offset: offset.into(),
+        trap: flags.trap_code(),
+        flags,
+    })
+}
+
+/// Looks up an opcode.
+pub fn kind(opcode: Opcode) -> Kind {
+    match opcode {
+        Opcode::Jump => Kind::Jump,
+        Opcode::Brif => Kind::Branch,
+        Opcode::BrTable => Kind::Switch,
+        Opcode::Trap => Kind::Trap,
+        Opcode::Trapz | Opcode::Trapnz => Kind::ConditionalTrap,
+        Opcode::Return => Kind::Return,
+        Opcode::ReturnCall | Opcode::ReturnCallIndirect => Kind::TailCall,
+        Opcode::Call | Opcode::CallIndirect => Kind::Call,
+        Opcode::TryCall | Opcode::TryCallIndirect => Kind::TryCall,
+        Opcode::Nop => Kind::Nothing,
+        Opcode::Load => Kind::Load(Reading::Whole),
+        Opcode::Uload8 => Kind::Load(Reading::Unsigned(types::I8)),
+        Opcode::Uload16 => Kind::Load(Reading::Unsigned(types::I16)),
+        Opcode::Uload32 => Kind::Load(Reading::Unsigned(types::I32)),
+        Opcode::Sload8 => Kind::Load(Reading::Signed(types::I8)),
+        Opcode::Sload16 => Kind::Load(Reading::Signed(types::I16)),
+        Opcode::Sload32 => Kind::Load(Reading::Signed(types::I32)),
+        Opcode::Uload8x8
+        | Opcode::Sload8x8
+        | Opcode::Uload16x4
+        | Opcode::Sload16x4
+        | Opcode::Uload32x2
+        | Opcode::Sload32x2 => Kind::Load(Reading::Parts),
+        Opcode::Store => Kind::Store(Writing::Whole),
+        Opcode::Istore8 => Kind::Store(Writing::Low(types::I8)),
+        Opcode::Istore16 => Kind::Store(Writing::Low(types::I16)),
+        Opcode::Istore32 => Kind::Store(Writing::Low(types::I32)),
+        Opcode::Udiv
+        | Opcode::Sdiv
+        | Opcode::Urem
+        | Opcode::Srem
+        | Opcode::UaddOverflowTrap
+        | Opcode::FcvtToUint
+        | Opcode::FcvtToSint => Kind::PureOrTrap,
+        other if is_pure(other) => Kind::Pure,
+        // Atomics, fences, points for debuggers, switches of stacks, the pinned
+        // register, and whatever a later version may add.
+        _ => Kind::Barrier,
+    }
+}
+
+fn is_pure(opcode: Opcode) -> bool {
+    is_address_or_constant(opcode) || is_integer(opcode) || is_float(opcode) || is_vector(opcode)
+}
+
+/// Constants, and what has one value for as long as the function runs.
+fn is_address_or_constant(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::FuncAddr
+            | Opcode::StackAddr
+            | Opcode::DynamicStackAddr
+            | Opcode::SymbolValue
+            | Opcode::TlsValue
+            | Opcode::GetFramePointer
+            | Opcode::GetStackPointer
+            | Opcode::GetReturnAddress
+            | Opcode::GetExceptionHandlerAddress
+            | Opcode::Iconst
+            | Opcode::F16const
+            | Opcode::F32const
+            | Opcode::F64const
+            | Opcode::F128const
+            | Opcode::Vconst
+    )
+}
+
+fn is_integer(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::Select
+            | Opcode::SelectSpectreGuard
+            | Opcode::Bitselect
+            | Opcode::Icmp
+            | Opcode::Iadd
+            | Opcode::Isub
+            | Opcode::Ineg
+            | Opcode::Iabs
+            | Opcode::Imul
+            | Opcode::Umulhi
+            | Opcode::Smulhi
+            | Opcode::Smin
+            | Opcode::Umin
+            | Opcode::Smax
+            | Opcode::Umax
+            | Opcode::AvgRound
+            | Opcode::UaddSat
+            | Opcode::SaddSat
+            | Opcode::UsubSat
+            | Opcode::SsubSat
+            | Opcode::SqmulRoundSat
+            | Opcode::SaddOverflowCin
+            | Opcode::UaddOverflowCin
+            | Opcode::UaddOverflow
+            | Opcode::SaddOverflow
+            | Opcode::UsubOverflow
+            | Opcode::SsubOverflow
+            | Opcode::UmulOverflow
+            | Opcode::SmulOverflow
+            | Opcode::SsubOverflowBin
+            | Opcode::UsubOverflowBin
+            | Opcode::Band
+            | Opcode::Bor
+            | Opcode::Bxor
+            | Opcode::Bnot
+            | Opcode::Rotl
+            | Opcode::Rotr
+            | Opcode::Ishl
+            | Opcode::Ushr
+            | Opcode::Sshr
+            | Opcode::Bitrev
+            | Opcode::Clz
+            | Opcode::Cls
+            | Opcode::Ctz
+            | Opcode::Bswap
+            | Opcode::Popcnt
+            | Opcode::Bitcast
+            | Opcode::Bmask
+            | Opcode::Ireduce
+            | Opcode::Uextend
+            | Opcode::Sextend
+            | Opcode::Isplit
+            | Opcode::Iconcat
+    )
+}
+
+fn is_float(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::Fcmp
+            | Opcode::Fadd
+            | Opcode::Fsub
+            | Opcode::Fmul
+            | Opcode::Fdiv
+            | Opcode::Sqrt
+            | Opcode::Fma
+            | Opcode::Fneg
+            | Opcode::Fabs
+            | Opcode::Fcopysign
+            | Opcode::Fmin
+            | Opcode::Fmax
+            | Opcode::Ceil
+            | Opcode::Floor
+            | Opcode::Trunc
+            | Opcode::Nearest
+            | Opcode::Fpromote
+            | Opcode::Fdemote
+            | Opcode::FcvtToUintSat
+            | Opcode::FcvtToSintSat
+            | Opcode::FcvtFromUint
+            | Opcode::FcvtFromSint
+    )
+}
+
+fn is_vector(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::Splat
+            | Opcode::Swizzle
+            | Opcode::X86Pshufb
+            | Opcode::Insertlane
+            | Opcode::Extractlane
+            | Opcode::Shuffle
+            | Opcode::Blendv
+            | Opcode::VanyTrue
+            | Opcode::VallTrue
+            | Opcode::VhighBits
+            | Opcode::X86Pmulhrsw
+            | Opcode::ScalarToVector
+            | Opcode::Snarrow
+            | Opcode::Unarrow
+            | Opcode::Uunarrow
+            | Opcode::SwidenLow
+            | Opcode::SwidenHigh
+            | Opcode::UwidenLow
+            | Opcode::UwidenHigh
+            | Opcode::IaddPairwise
+            | Opcode::X86Pmaddubsw
+            | Opcode::Fvdemote
+            | Opcode::FvpromoteLow
+            | Opcode::X86Cvtt2dq
+            | Opcode::ExtractVector
+    )
+}

@@ -1,0 +1,132 @@
+//! What the policy says about the memory that both functions access.
+
+use super::calls::Class;
+use super::memory::Side;
+use super::opcodes::{Kind, kind};
+use cranelift_codegen::FxHashMap;
+use cranelift_codegen::ir::{AliasRegion, Function, InstructionData, MemFlagsData, Opcode, Value};
+use cranelift_memopt::Policy;
+
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    asynchronous: bool,
+    survives_trap: bool,
+    stored: bool,
+}
+
+/// The alias regions of both functions, as classes.
+pub struct Regions<'a> {
+    policy: &'a dyn Policy,
+    classes: FxHashMap<AliasRegion, Class>,
+    facts: FxHashMap<Class, Facts>,
+    /// Is there a store without a region that may be to any memory?
+    untagged_stores: bool,
+}
+
+impl<'a> Regions<'a> {
+    /// Looks at all regions, and at all stores.
+    ///
+    /// The regions of the original have the same numbers in the result.
+    /// Cost: O(instructions).
+    pub fn new(functions: [&Function; 2], policy: &'a dyn Policy) -> Self {
+        let mut this = Self {
+            policy,
+            classes: FxHashMap::default(),
+            facts: FxHashMap::default(),
+            untagged_stores: false,
+        };
+        for (region, data) in functions[Side::Result as usize].dfg.alias_regions.iter() {
+            let class = policy.representative(data.user_id);
+            this.classes.insert(region, class);
+            let facts = this.facts.entry(class).or_default();
+            // One memory is what any of its names says that it is.
+            for name in [data.user_id, class] {
+                facts.asynchronous |= policy.is_asynchronous(name);
+                facts.survives_trap |= policy.survives_trap(name);
+            }
+        }
+        for func in functions {
+            this.find_stores(func);
+        }
+        this
+    }
+
+    fn find_stores(&mut self, func: &Function) {
+        for block in func.layout.blocks() {
+            for inst in func.layout.block_insts(block) {
+                let data = &func.dfg.insts[inst];
+                if !stores(data.opcode()) {
+                    continue;
+                }
+                let flags = data.memflags_data(&func.dfg);
+                let class = flags.and_then(|flags| self.class(flags));
+                match class {
+                    Some(class) => self.facts.entry(class).or_default().stored = true,
+                    None => {
+                        let plain = matches!(kind(data.opcode()), Kind::Store(_));
+                        let address = func.dfg.inst_args(inst).last();
+                        let to_slot =
+                            plain && address.is_some_and(|address| is_in_slot(func, *address));
+                        self.untagged_stores |= !to_slot;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The class that `flags` name.
+    pub fn class(&self, flags: MemFlagsData) -> Option<Class> {
+        self.classes.get(&flags.alias_region()?).copied()
+    }
+
+    /// Does the world access this memory at any time?
+    pub fn is_asynchronous(&self, class: Option<Class>) -> bool {
+        match class {
+            Some(class) => self.facts[&class].asynchronous,
+            None => self.policy.has_asynchronous_memory(),
+        }
+    }
+
+    /// Can anyone look at this memory after a trap?
+    pub fn survives_trap(&self, class: Option<Class>) -> bool {
+        let facts = class.and_then(|class| self.facts.get(&class));
+        facts.is_none_or(|facts| facts.survives_trap)
+    }
+
+    /// May a store in either function be to this memory?
+    pub fn is_stored(&self, class: Class) -> bool {
+        self.untagged_stores || self.facts.get(&class).is_none_or(|facts| facts.stored)
+    }
+}
+
+/// May an instruction store by itself? Of what sees and changes all memory, a fence, an
+/// atomic load and the pinned register leave the changes to others.
+fn stores(opcode: Opcode) -> bool {
+    match kind(opcode) {
+        Kind::Store(_) => true,
+        Kind::Barrier => !matches!(
+            opcode,
+            Opcode::Fence | Opcode::AtomicLoad | Opcode::GetPinnedReg | Opcode::SetPinnedReg
+        ),
+        _ => false,
+    }
+}
+
+/// Is `address` a sum of a slot's address and constants, written as such?
+fn is_in_slot(func: &Function, address: Value) -> bool {
+    let dfg = &func.dfg;
+    let mut at = dfg.resolve_aliases(address);
+    loop {
+        let Some(inst) = dfg.value_def(at).inst() else {
+            return false;
+        };
+        at = match dfg.insts[inst] {
+            InstructionData::StackAddr { .. } => return true,
+            InstructionData::Binary {
+                opcode: Opcode::Iadd | Opcode::Isub,
+                args,
+            } => dfg.resolve_aliases(args[0]),
+            _ => return false,
+        };
+    }
+}

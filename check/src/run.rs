@@ -1,0 +1,273 @@
+//! A run of the passes that is proven right while it goes on, and what becomes of
+//! one that cannot be.
+
+use crate::check;
+use crate::verdict::{Refusal, Verdict};
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::ir::entities::AnyEntity;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::verifier::{VerifierError, VerifierErrors};
+use cranelift_codegen::{CodegenError, CodegenResult, Context};
+use cranelift_memopt::memopt;
+use cranelift_memopt::{
+    Observer, Options, Policy, Stats, TargetFacts, optimize_module_with, run_module_with,
+};
+use std::fmt;
+
+/// What becomes of a run that cannot be proven right.
+///
+/// Upstream's egraph pass, where it runs once more, is not part of the proof:
+/// what leads to it is proven, and what follows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checking {
+    /// Nothing is proven.
+    #[default]
+    Off,
+    /// The function is put back as it was, and the run counts as
+    /// [`CheckedStats::refused`], or as [`CheckedStats::unproven`] if a limit of the
+    /// checker was hit. No edit of it is counted.
+    Restore,
+    /// The function is put back as it was, and the run returns an error that
+    /// says where the proof broke. A limit of the checker is no error, but
+    /// counts as with [`Self::Restore`]. For tests and fuzzing.
+    Fail,
+}
+
+/// What a run did, and whether it was proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckedStats {
+    /// The edits that have been kept.
+    pub stats: Stats,
+    /// Runs that the checker did not accept; the function is as it was.
+    pub refused: u32,
+    /// Runs that hit a limit of the checker; the function is as it was.
+    pub unproven: u32,
+}
+
+impl CheckedStats {
+    /// Has the checker had a run put back?
+    pub fn is_undone(&self) -> bool {
+        self.refused + self.unproven > 0
+    }
+
+    /// Each counter with its name, in a fixed order.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let Self {
+            stats,
+            refused,
+            unproven,
+        } = *self;
+        let own = [("refused", refused), ("unproven", unproven)];
+        stats.counters().into_iter().chain(own)
+    }
+
+    /// Adds the counters of another run.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            stats,
+            refused,
+            unproven,
+        } = self;
+        stats.add(&other.stats);
+        *refused += other.refused;
+        *unproven += other.unproven;
+    }
+
+    fn of_verdict(verdict: &Verdict) -> Self {
+        Self {
+            stats: Stats::default(),
+            refused: u32::from(matches!(verdict, Verdict::Refused(_))),
+            unproven: u32::from(matches!(verdict, Verdict::Limit(_))),
+        }
+    }
+}
+
+impl fmt::Display for CheckedStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            stats,
+            refused,
+            unproven,
+        } = self;
+        write!(f, "{stats}")?;
+        if self.is_undone() {
+            write!(f, " refused={refused} unproven={unproven}")?;
+        }
+        Ok(())
+    }
+}
+
+/// [`memopt::run`], proven as `checking` says.
+///
+/// A run is proven in one step up to upstream's egraph pass, and in one behind it. If
+/// that is refused, the run is made once more and proven step by step, once for each
+/// time that a pass has made edits: each step is right because the one before it was.
+///
+/// # Errors
+///
+/// Those of [`memopt::run`]; and what the checker refuses, with [`Checking::Fail`].
+pub fn run_checked(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    checking: Checking,
+) -> CodegenResult<CheckedStats> {
+    if checking == Checking::Off {
+        let stats = memopt::run(ctx, isa, policy, options)?;
+        return Ok(CheckedStats {
+            stats,
+            ..CheckedStats::default()
+        });
+    }
+    let original = ctx.func.clone();
+    let mut verdict = Verdict::Proven;
+    for steps in [Steps::Few, Steps::Each] {
+        let mut proof = Proof {
+            steps,
+            policy,
+            target: TargetFacts::of(isa),
+            before: original.clone(),
+            verdict: Verdict::Proven,
+        };
+        let stats = memopt::run_observed(ctx, isa, policy, options, Some(&mut proof))?;
+        if proof.verdict == Verdict::Proven {
+            return Ok(CheckedStats {
+                stats,
+                ..CheckedStats::default()
+            });
+        }
+        verdict = proof.verdict;
+        put_back(ctx, &original);
+        if matches!(verdict, Verdict::Limit(_)) {
+            break;
+        }
+    }
+    match &verdict {
+        Verdict::Refused(refusal) if checking == Checking::Fail => Err(error(&ctx.func, refusal)),
+        Verdict::Proven | Verdict::Refused(_) | Verdict::Limit(_) => {
+            Ok(CheckedStats::of_verdict(&verdict))
+        }
+    }
+}
+
+/// [`cranelift_memopt::optimize_module`] with every run proven as `checking` says.
+///
+/// # Errors
+///
+/// The first error of the mid-end or of [`run_checked`], with the index of its
+/// function.
+pub fn optimize_module_checked<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    options: &Options,
+    checking: Checking,
+) -> Result<Vec<CheckedStats>, (usize, CodegenError)> {
+    let mut all = vec![CheckedStats::default(); contexts.len()];
+    let stats = optimize_module_with(contexts, isa, policy_of, |index, ctx, policy| {
+        let one = run_checked(ctx, isa, policy, options, checking)?;
+        all[index].add(&one);
+        Ok(one.stats)
+    })?;
+    Ok(with_stats(all, stats))
+}
+
+/// [`cranelift_memopt::run_module`] with every run proven as `checking` says.
+///
+/// # Errors
+///
+/// The first error of [`run_checked`], with the index of its function.
+pub fn run_module_checked<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    options: &Options,
+    checking: Checking,
+) -> Result<Vec<CheckedStats>, (usize, CodegenError)> {
+    let mut all = vec![CheckedStats::default(); contexts.len()];
+    let stats = run_module_with(contexts, isa, policy_of, |index, ctx, policy| {
+        let one = run_checked(ctx, isa, policy, options, checking)?;
+        all[index].add(&one);
+        Ok(one.stats)
+    })?;
+    Ok(with_stats(all, stats))
+}
+
+/// The counters of the module in the place of those of its runs: they have in them
+/// which call cycles did not settle.
+fn with_stats(mut all: Vec<CheckedStats>, stats: Vec<Stats>) -> Vec<CheckedStats> {
+    for (one, stats) in all.iter_mut().zip(stats) {
+        one.stats = stats;
+    }
+    all
+}
+
+/// In how many steps a run is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Steps {
+    /// In one, up to where upstream's egraph pass runs, and one behind it.
+    Few,
+    /// In one for each time that a pass has made edits. Longer and surer: what several
+    /// passes did one after the other may be clear only step by step.
+    Each,
+}
+
+/// A proof that is being made while a run goes on.
+struct Proof<'a> {
+    steps: Steps,
+    policy: &'a dyn Policy,
+    target: TargetFacts,
+    /// What the function was when it was last proven or trusted.
+    before: Function,
+    verdict: Verdict,
+}
+
+impl Proof<'_> {
+    /// Proves what has changed since the last time, unless the proof has failed
+    /// already.
+    fn prove(&mut self, func: &Function) {
+        if self.verdict == Verdict::Proven {
+            self.verdict = check(&self.before, func, self.policy, self.target);
+        }
+    }
+}
+
+impl Observer for Proof<'_> {
+    fn step(&mut self, func: &Function) {
+        if self.steps == Steps::Each && self.verdict == Verdict::Proven {
+            self.prove(func);
+            self.before = func.clone();
+        }
+    }
+
+    fn settled(&mut self, func: &Function) {
+        self.prove(func);
+    }
+
+    fn trusted(&mut self, func: &Function) {
+        self.before = func.clone();
+    }
+}
+
+/// Puts the function of `ctx` back as it was, with graph and dominator tree.
+fn put_back(ctx: &mut Context, original: &Function) {
+    ctx.func = original.clone();
+    ctx.func.dfg.resolve_all_aliases();
+    ctx.flowgraph();
+}
+
+/// The refusal in upstream's words for "this function is not right".
+fn error(func: &Function, refusal: &Refusal) -> CodegenError {
+    let spot = refusal.original.as_ref();
+    let location = match spot.map(|spot| (spot.block, spot.inst)) {
+        Some((_, Some(inst))) => AnyEntity::Inst(inst),
+        Some((block, None)) => AnyEntity::Block(block),
+        None => AnyEntity::Function,
+    };
+    CodegenError::Verifier(VerifierErrors(vec![VerifierError {
+        location,
+        context: Some(func.name.to_string()),
+        message: format!("the optimized function is not proven: {refusal}"),
+    }]))
+}

@@ -1,0 +1,396 @@
+//! What one side does by itself.
+
+use super::{Next, Path, Step, Stop, Stopped, Walk};
+use crate::memory::{Memory, Side};
+use crate::opcodes::{self, Kind, Reading, kind};
+use crate::place::{Access, Place};
+use crate::terms::skeleton;
+use crate::terms::{SlotSet, Term};
+use crate::verdict::{Limit, Reason};
+use cranelift_codegen::ir::{
+    BlockArg, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value,
+};
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+impl Walk<'_> {
+    pub(super) fn set(&mut self, side: Side, value: Value, term: Term) {
+        self.env[side as usize][value] = Some(term);
+    }
+
+    /// The term of a value. In a verified function every value has one where
+    /// it is used.
+    pub(super) fn term(&mut self, side: Side, value: Value) -> Term {
+        let func = self.func(side);
+        let value = func.dfg.resolve_aliases(value);
+        if let Some(term) = self.env[side as usize][value] {
+            return term;
+        }
+        let ty = func.dfg.value_type(value);
+        self.terms.leaf(ty, SlotSet::ALL, None)
+    }
+
+    pub(super) fn args(&mut self, side: Side, inst: Inst) -> SmallVec<[Term; 3]> {
+        let func = self.func(side);
+        let args = func.dfg.inst_args(inst);
+        args.iter().map(|arg| self.term(side, *arg)).collect()
+    }
+
+    /// Follows the branches that the path has yet to take.
+    pub(super) fn take_ways(&mut self, path: &mut Path) {
+        let mut special: BTreeMap<BlockArg, Term> = BTreeMap::new();
+        for side in Side::BOTH {
+            if let Next::Way(branch, way) = path.next[side as usize] {
+                path.next[side as usize] =
+                    Next::From(self.take_way(path, side, branch, way, &mut special));
+                path.moved[side as usize] = true;
+            }
+        }
+    }
+
+    pub(super) fn take_way(
+        &mut self,
+        path: &mut Path,
+        side: Side,
+        branch: Inst,
+        way: usize,
+        special: &mut BTreeMap<BlockArg, Term>,
+    ) -> Stop {
+        let dfg = &self.func(side).dfg;
+        let data = &dfg.insts[branch];
+        let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[way];
+        let block = call.block(&dfg.value_lists);
+        let escaped = path.memory.escaped;
+        let params = dfg.block_params(block);
+        let passed: Vec<(Value, Term)> = params
+            .iter()
+            .zip(call.args(&dfg.value_lists))
+            .map(|(param, arg)| {
+                let term = match arg {
+                    BlockArg::Value(value) => self.term(side, value),
+                    BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => {
+                        let ty = dfg.value_type(*param);
+                        let terms = &mut self.terms;
+                        *special
+                            .entry(arg)
+                            .or_insert_with(|| terms.leaf(ty, escaped, None))
+                    }
+                };
+                (*param, term)
+            })
+            .collect();
+        let body = self.bodies[side as usize];
+        let here = self.func(side).layout.inst_block(branch);
+        path.forward[side as usize] = here.is_some_and(|here| body.rank(here) < body.rank(block));
+        if body.is_merge(block) {
+            path.arrived[side as usize] = passed;
+            return Stop::Meeting(block);
+        }
+        for (param, term) in passed {
+            self.set(side, param, term);
+        }
+        match self.func(side).layout.first_inst(block) {
+            Some(first) => Stop::At(first),
+            None => Stop::Meeting(block),
+        }
+    }
+
+    /// Goes on over everything that nobody sees and that reads no memory.
+    pub(super) fn advance(&mut self, side: Side, mut stop: Stop, path: &mut Path) -> Step<Stop> {
+        while let Stop::At(inst) = stop {
+            let func = self.func(side);
+            let data = func.dfg.insts[inst];
+            let way = match kind(data.opcode()) {
+                Kind::Pure => {
+                    self.pure(side, inst)?;
+                    None
+                }
+                Kind::Nothing => None,
+                Kind::ConditionalTrap => {
+                    let args = self.args(side, inst);
+                    let zero = data.opcode() == Opcode::Trapz;
+                    match self.truth(args[0], &path.assumed) {
+                        Some(truth) if truth == zero => None,
+                        _ => return Ok(stop),
+                    }
+                }
+                Kind::Jump => Some(0),
+                Kind::Branch | Kind::Switch => match self.decided(side, inst, path) {
+                    Some(way) => Some(way),
+                    None => return Ok(stop),
+                },
+                Kind::PureOrTrap
+                | Kind::Load(_)
+                | Kind::Store(_)
+                | Kind::Call
+                | Kind::TryCall
+                | Kind::Barrier
+                | Kind::Return
+                | Kind::TailCall
+                | Kind::Trap => return Ok(stop),
+            };
+            path.moved[side as usize] = true;
+            stop = match way {
+                Some(way) => self.take_way(path, side, inst, way, &mut BTreeMap::new()),
+                None => {
+                    let next = func.layout.next_inst(inst);
+                    Stop::At(next.ok_or(Reason::Shape("a block without end"))?)
+                }
+            };
+        }
+        Ok(stop)
+    }
+
+    /// An instruction without its arguments, and with flags that have one
+    /// number in both functions.
+    pub(super) fn shape(&mut self, side: Side, inst: Inst) -> Step<InstructionData> {
+        let dfg = &self.func(side).dfg;
+        let mut shape = skeleton(&dfg.insts[inst]).ok_or(Reason::Event)?;
+        if let Some(flags) = shape.memflags_mut() {
+            let data = dfg.mem_flags[*flags];
+            *flags = match self.flags.get(&data) {
+                Some(known) => *known,
+                None => {
+                    let number = MemFlags::with_number(self.flags.len() as u32);
+                    let number = number.ok_or(Stopped::Limit(Limit::Terms))?;
+                    self.flags.insert(data, number);
+                    number
+                }
+            };
+        }
+        Ok(shape)
+    }
+
+    /// Gives terms to the results of a pure instruction.
+    pub(super) fn pure(&mut self, side: Side, inst: Inst) -> Step<()> {
+        let func = self.func(side);
+        let data = func.dfg.insts[inst];
+        let args = self.args(side, inst);
+        let results = func.dfg.inst_results(inst);
+        let shape = self.shape(side, inst)?;
+        for (index, result) in results.iter().enumerate() {
+            let ty = func.dfg.value_type(*result);
+            let term = match data {
+                InstructionData::UnaryImm { imm, .. } => self.terms.number(ty, imm.bits() as u64),
+                InstructionData::StackAddr {
+                    stack_slot, offset, ..
+                } => {
+                    let base = self.terms.slot(stack_slot, ty);
+                    self.terms.plus(base, offset.into())
+                }
+                _ => self.terms.op(shape, index as u8, ty, args.clone()),
+            };
+            self.set(side, *result, term);
+        }
+        Ok(())
+    }
+
+    /// The way that a branch takes, if that is known.
+    pub(super) fn decided(&mut self, side: Side, inst: Inst, path: &Path) -> Option<usize> {
+        let func = self.func(side);
+        let argument = self.args(side, inst)[0];
+        match func.dfg.insts[inst] {
+            InstructionData::Brif { .. } => {
+                let truth = self.truth(argument, &path.assumed)?;
+                Some(usize::from(!truth))
+            }
+            InstructionData::BranchTable { table, .. } => {
+                let index = self.terms.constant(argument)?;
+                let entries = func.dfg.jump_tables[table].as_slice().len() as u64;
+                Some(if index < entries {
+                    index as usize + 1
+                } else {
+                    0
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Is the value other than 0?
+    pub(super) fn truth(&mut self, value: Term, assumed: &[(Term, bool)]) -> Option<bool> {
+        let (condition, turned) = self.terms.condition(value);
+        if let Some(constant) = self.terms.constant(condition) {
+            return Some((constant != 0) != turned);
+        }
+        let known = assumed.iter().find(|(known, _)| *known == condition)?;
+        Some(known.1 != turned)
+    }
+
+    /// Remembers what a way of a branch tells.
+    pub(super) fn assume(&mut self, path: &mut Path, side: Side, inst: Inst, way: usize) {
+        if !matches!(
+            self.func(side).dfg.insts[inst],
+            InstructionData::Brif { .. }
+        ) {
+            return;
+        }
+        let argument = self.args(side, inst)[0];
+        let (condition, turned) = self.terms.condition(argument);
+        path.learn(condition, (way == 0) != turned);
+    }
+
+    pub(super) fn ways(&self, side: Side, inst: Inst) -> usize {
+        let dfg = &self.func(side).dfg;
+        let data = &dfg.insts[inst];
+        data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)
+            .len()
+    }
+
+    /// What a load or store says, and what it stores.
+    pub(super) fn access(
+        &mut self,
+        memory: &Memory,
+        side: Side,
+        inst: Inst,
+    ) -> Step<(Access, Option<Term>)> {
+        let said = opcodes::access(self.func(side), inst).ok_or(Reason::Shape("an access"))?;
+        let opcodes::Access { ty, flags, .. } = said;
+        let args = self.args(side, inst);
+        let (value, address) = match args[..] {
+            [address] if !said.writes => (None, address),
+            // Of a value that is wider than its bytes in memory, the low ones.
+            [value, address] if said.writes => (Some(self.terms.bits(value, 0, ty)), address),
+            _ => return Err(Reason::Shape("an access").into()),
+        };
+        let place = self.place(memory, address, said.offset.into(), ty, flags)?;
+        let untainted = place
+            .root
+            .is_some_and(|root| self.terms.taint(root).is_empty());
+        let access = Access {
+            place,
+            ty,
+            order: flags.endianness(self.target.endianness),
+            readonly: flags.readonly(),
+            foreign: flags.readonly()
+                && untainted
+                && place
+                    .class
+                    .is_some_and(|class| !self.regions.is_stored(class)),
+        };
+        Ok((access, value))
+    }
+
+    pub(super) fn place(
+        &mut self,
+        memory: &Memory,
+        address: Term,
+        offset: i64,
+        ty: Type,
+        flags: MemFlagsData,
+    ) -> Step<Place> {
+        let (root, by) = match self.terms.constant(address) {
+            // All constants lie at a distance from 0.
+            Some(bits) => {
+                let ty = self.terms.ty(address);
+                (self.terms.number(ty, 0), bits as i64)
+            }
+            None => self.terms.base(address),
+        };
+        let address_type = self.terms.ty(root);
+        let start = crate::terms::sign_extend(by.wrapping_add(offset) as u64, address_type);
+        let range = (!ty.is_dynamic_vector()).then(|| (start, ty.bytes()));
+        let place = Place {
+            root: Some(root),
+            range,
+            class: self.regions.class(flags),
+        };
+        if matches!(self.terms.node(root), crate::terms::Node::Slot(_))
+            && !self.slots_are_left
+            && !place.is_in_slot(&self.terms)
+        {
+            self.slots_are_left = true;
+            return Err(Stopped::Restart);
+        }
+        if range.is_none() && !memory.is_private(&self.terms, &place) {
+            return Ok(Place {
+                root: None,
+                ..place
+            });
+        }
+        Ok(place)
+    }
+
+    /// Gives a term to the result of a load, given the bytes that it found.
+    pub(super) fn loaded(&mut self, side: Side, inst: Inst, bytes: Term) {
+        let func = self.func(side);
+        let result = func.dfg.first_result(inst);
+        let ty = func.dfg.value_type(result);
+        let opcode = func.dfg.insts[inst].opcode();
+        let unary = |opcode| InstructionData::Unary {
+            opcode,
+            arg: Value::from_u32(0),
+        };
+        let value = match kind(opcode) {
+            Kind::Load(Reading::Unsigned(_)) => {
+                let args = SmallVec::from_slice(&[bytes]);
+                self.terms.op(unary(Opcode::Uextend), 0, ty, args)
+            }
+            Kind::Load(Reading::Signed(_)) => {
+                let args = SmallVec::from_slice(&[bytes]);
+                self.terms.op(unary(Opcode::Sextend), 0, ty, args)
+            }
+            Kind::Load(Reading::Parts) => {
+                let args = SmallVec::from_slice(&[bytes]);
+                self.terms.op(unary(opcode), 0, ty, args)
+            }
+            _ => bytes,
+        };
+        self.set(side, result, value);
+    }
+
+    /// An access that one side makes, and nobody sees.
+    pub(super) fn access_alone(&mut self, path: &mut Path, side: Side, inst: Inst) -> Step<()> {
+        let (access, value) = self.access(&path.memory, side, inst)?;
+        match value {
+            Some(value) => {
+                path.memory
+                    .store_alone(&mut self.terms, side, &access, value);
+            }
+            None => self.load(path, side, inst, &access),
+        }
+        if side == Side::Original {
+            path.memory.tell_class(&self.terms, &access.place);
+        }
+        Ok(())
+    }
+
+    pub(super) fn load(&mut self, path: &mut Path, side: Side, inst: Inst, access: &Access) {
+        let is_free = opcodes::access(self.func(side), inst)
+            .is_some_and(|said| said.flags.can_move() && said.trap.is_none());
+        if !is_free {
+            path.memory.account(&self.terms, side, access.place, None);
+        }
+        let bytes = match self.shared_pointer(side, inst) {
+            Some(shared) => shared,
+            None => path.memory.load(&mut self.terms, side, access),
+        };
+        self.loaded(side, inst, bytes);
+    }
+
+    /// The term of a load of which the policy says that it always gives the
+    /// same pointer.
+    pub(super) fn shared_pointer(&mut self, side: Side, inst: Inst) -> Option<Term> {
+        let func = self.func(side);
+        let InstructionData::Load {
+            opcode: Opcode::Load,
+            arg,
+            flags,
+            offset,
+        } = func.dfg.insts[inst]
+        else {
+            return None;
+        };
+        let flags = func.dfg.mem_flags[flags];
+        let region = func.dfg.alias_regions[flags.alias_region()?].user_id;
+        let address = self.term(side, arg);
+        let (_, by) = self.terms.base(address);
+        let offset = by.wrapping_add(offset.into());
+        if !flags.readonly() || !flags.notrap() || !self.policy.is_shared_pointer(region, offset) {
+            return None;
+        }
+        let ty = func.dfg.value_type(func.dfg.first_result(inst));
+        Some(self.terms.shared(region, offset, ty))
+    }
+}

@@ -1,0 +1,361 @@
+//! What both sides do, and who may see it.
+
+use super::{Next, Path, Step, Walk, no_load_ahead};
+use crate::calls::{Classes, Effect};
+use crate::memory::Side;
+use crate::opcodes::{self, Kind, kind};
+use crate::place::Place;
+use crate::terms::{SlotSet, Term};
+use crate::verdict::Reason;
+use cranelift_codegen::ir::{ExceptionTableItem, Inst, InstructionData, Opcode, TrapCode, Value};
+
+use smallvec::SmallVec;
+
+impl Walk<'_> {
+    /// Compares two things that can be observed; do both functions go on?
+    pub(super) fn matched(
+        &mut self,
+        path: &mut Path,
+        x: Inst,
+        y: Inst,
+        paths: &mut Vec<Path>,
+    ) -> Step<bool> {
+        let (mine, theirs) = (
+            self.func(Side::Original).dfg.insts[x],
+            self.func(Side::Result).dfg.insts[y],
+        );
+        if mine.opcode() != theirs.opcode() {
+            return Err(Reason::Event.into());
+        }
+        self.same_tags(x, y)?;
+        match kind(mine.opcode()) {
+            Kind::Load(_) | Kind::Store(_) => self.match_accesses(path, x, y)?,
+            Kind::PureOrTrap => {
+                self.same_shape(x, y)?;
+                self.same_arguments(x, y)?;
+                self.trap_point(path)?;
+                self.pure(Side::Original, x)?;
+                self.pure(Side::Result, y)?;
+            }
+            Kind::ConditionalTrap => {
+                self.same_shape(x, y)?;
+                self.same_arguments(x, y)?;
+                self.trap_point(path)?;
+                let argument = self.args(Side::Original, x)[0];
+                let (condition, turned) = self.terms.condition(argument);
+                let holds = mine.opcode() == Opcode::Trapz;
+                path.learn(condition, holds != turned);
+            }
+            Kind::Call => self.match_calls(path, x, y)?,
+            Kind::TryCall => {
+                self.match_try_calls(path, x, y, paths)?;
+                return Ok(false);
+            }
+            Kind::Barrier => {
+                self.same_shape(x, y)?;
+                self.same_arguments(x, y)?;
+                self.all_memory_is_seen(path, x)?;
+                path.memory
+                    .forget_changed(&self.terms, &Classes::All, SlotSet::default());
+                self.new_results(path, x, y)?;
+            }
+            Kind::Return => {
+                self.same_arguments(x, y)?;
+                self.ends(path)?;
+                return Ok(false);
+            }
+            Kind::TailCall => {
+                self.same_callee(&mine, &theirs)?;
+                self.same_arguments(x, y)?;
+                self.ends(path)?;
+                return Ok(false);
+            }
+            Kind::Trap => {
+                self.same_shape(x, y)?;
+                self.trap_point(path)?;
+                return Ok(false);
+            }
+            Kind::Pure | Kind::Nothing | Kind::Jump | Kind::Branch | Kind::Switch => {
+                return Err(Reason::Event.into());
+            }
+        }
+        Ok(true)
+    }
+
+    /// An access that may trap, or that the world sees at any time.
+    pub(super) fn match_accesses(&mut self, path: &mut Path, x: Inst, y: Inst) -> Step<()> {
+        let (mine, value) = self.access(&path.memory, Side::Original, x)?;
+        let (theirs, other) = self.access(&path.memory, Side::Result, y)?;
+        let trap = |side: Side, inst: Inst| -> Option<TrapCode> {
+            opcodes::access(self.func(side), inst)?.trap
+        };
+        let (code, other_code) = (trap(Side::Original, x), trap(Side::Result, y));
+        if mine.place != theirs.place
+            || mine.ty != theirs.ty
+            || mine.order != theirs.order
+            || code != other_code
+        {
+            return Err(Reason::Event.into());
+        }
+        if value != other {
+            return Err(Reason::Arguments.into());
+        }
+        if code.is_some() {
+            self.trap_point(path)?;
+        }
+        let asynchronous = self.regions.is_asynchronous(mine.place.class)
+            && !path.memory.is_private(&self.terms, &mine.place);
+        match value {
+            Some(value) => path.memory.store_both(&mut self.terms, &mine, value),
+            None if asynchronous => {
+                let escaped = path.memory.escaped;
+                let bytes = self.terms.leaf(mine.ty, escaped, None);
+                self.loaded(Side::Original, x, bytes);
+                self.loaded(Side::Result, y, bytes);
+            }
+            None => {
+                self.load(path, Side::Original, x, &mine);
+                self.load(path, Side::Result, y, &theirs);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn match_calls(&mut self, path: &mut Path, x: Inst, y: Inst) -> Step<()> {
+        let (effect, mapped) = self.enter_callee(path, x, y)?;
+        path.memory
+            .forget_changed(&self.terms, &effect.writes, mapped);
+        self.new_results(path, x, y)
+    }
+
+    pub(super) fn match_try_calls(
+        &mut self,
+        path: &mut Path,
+        x: Inst,
+        y: Inst,
+        paths: &mut Vec<Path>,
+    ) -> Step<()> {
+        let (effect, mapped) = self.enter_callee(path, x, y)?;
+        self.same_handlers(x, y)?;
+        for way in (0..self.ways(Side::Original, x)).rev() {
+            let mut fork = path.clone();
+            // The normal way is the last one of the table.
+            let normal = way + 1 == self.ways(Side::Original, x);
+            let changed = if normal {
+                &effect.writes
+            } else {
+                &effect.touches
+            };
+            let memory = &mut fork.memory;
+            memory.forget_changed(&self.terms, changed, mapped);
+            fork.next = [Next::Way(x, way), Next::Way(y, way)];
+            paths.push(fork);
+        }
+        Ok(())
+    }
+
+    /// Compares two calls up to where the callee begins: what it is given, and
+    /// all memory that it or anyone behind it may see.
+    pub(super) fn enter_callee(
+        &mut self,
+        path: &mut Path,
+        x: Inst,
+        y: Inst,
+    ) -> Step<(Effect, SlotSet)> {
+        let (original, result) = (self.func(Side::Original), self.func(Side::Result));
+        self.same_callee(&original.dfg.insts[x], &result.dfg.insts[y])?;
+        self.same_arguments(x, y)?;
+        no_load_ahead(path)?;
+        let entries = original.dfg.user_stack_map_entries(x);
+        if entries != result.dfg.user_stack_map_entries(y) {
+            return Err(Reason::StackMap.into());
+        }
+        let taint = self.taint_of_arguments(x);
+        path.memory.escape(taint);
+        let mut effect = Effect::of(original, x, self.policy);
+        if effect.is_opaque() {
+            // Both call the same: what is known of one is true of the other.
+            effect = Effect::of(result, y, self.policy);
+        }
+        let mapped = entries
+            .unwrap_or_default()
+            .iter()
+            .fold(SlotSet::default(), |all, entry| {
+                all.and(SlotSet::of(entry.slot))
+            });
+        let seen = path
+            .memory
+            .visible(&self.terms, |class| effect.reads.has(class), mapped);
+        if seen.is_some() {
+            return Err(Reason::MemoryAtCall.into());
+        }
+        if effect.may_end {
+            self.trap_point(path)?;
+        }
+        Ok((effect, mapped))
+    }
+
+    /// Whoever handles a trap here sees the same memory.
+    pub(super) fn trap_point(&mut self, path: &Path) -> Step<()> {
+        no_load_ahead(path)?;
+        let regions = self.regions;
+        let seen = path.memory.visible(
+            &self.terms,
+            |class| regions.survives_trap(class),
+            SlotSet::default(),
+        );
+        match seen {
+            Some(_) => Err(Reason::MemoryAtTrap.into()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn all_memory_is_seen(&mut self, path: &mut Path, inst: Inst) -> Step<()> {
+        no_load_ahead(path)?;
+        let taint = self.taint_of_arguments(inst);
+        path.memory.escape(taint);
+        let seen = path
+            .memory
+            .visible(&self.terms, |_| true, SlotSet::default());
+        match seen {
+            Some(_) => Err(Reason::MemoryAtBarrier.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Both functions end, and their frames with them.
+    pub(super) fn ends(&mut self, path: &Path) -> Step<()> {
+        no_load_ahead(path)?;
+        let memory = &path.memory;
+        let in_frame = |place: &Place| {
+            let slot = place.root.and_then(|root| self.terms.within(root));
+            slot.is_some() && !self.slots_are_left
+        };
+        if !memory.differences.iter().all(in_frame) {
+            return Err(Reason::MemoryAtEnd.into());
+        }
+        if memory.ledger.lost[1] || !memory.ledger.ahead.iter().all(|(place, _)| in_frame(place)) {
+            return Err(Reason::InventedStore.into());
+        }
+        Ok(())
+    }
+
+    /// The slots whose addresses an instruction hands to the outside: by its
+    /// arguments, and by what an exception table hands to the unwinder.
+    pub(super) fn taint_of_arguments(&mut self, inst: Inst) -> SlotSet {
+        let dfg = &self.func(Side::Original).dfg;
+        let mut values: SmallVec<[Value; 8]> = dfg.inst_args(inst).iter().copied().collect();
+        if let Some(table) = dfg.insts[inst].exception_table() {
+            for item in dfg.exception_tables[table].items() {
+                if let ExceptionTableItem::Context(value) = item {
+                    values.push(value);
+                }
+            }
+        }
+        let mut taint = SlotSet::default();
+        for value in values {
+            let term = self.term(Side::Original, value);
+            taint = taint.and(self.terms.taint(term));
+        }
+        taint
+    }
+
+    pub(super) fn same_shape(&mut self, x: Inst, y: Inst) -> Step<()> {
+        if self.shape(Side::Original, x)? == self.shape(Side::Result, y)? {
+            Ok(())
+        } else {
+            Err(Reason::Event.into())
+        }
+    }
+
+    pub(super) fn same_arguments(&mut self, x: Inst, y: Inst) -> Step<()> {
+        if self.args(Side::Original, x) == self.args(Side::Result, y) {
+            Ok(())
+        } else {
+            Err(Reason::Arguments.into())
+        }
+    }
+
+    pub(super) fn same_callee(&self, mine: &InstructionData, theirs: &InstructionData) -> Step<()> {
+        let callee =
+            |data: &InstructionData, dfg: &cranelift_codegen::ir::DataFlowGraph| match *data {
+                InstructionData::Call { func_ref, .. }
+                | InstructionData::TryCall { func_ref, .. } => (Some(func_ref), None),
+                InstructionData::CallIndirect { sig_ref, .. } => (None, Some(sig_ref)),
+                InstructionData::TryCallIndirect { exception, .. } => {
+                    (None, Some(dfg.exception_tables[exception].signature()))
+                }
+                _ => (None, None),
+            };
+        let a = callee(mine, &self.func(Side::Original).dfg);
+        let b = callee(theirs, &self.func(Side::Result).dfg);
+        if a == b && a != (None, None) {
+            Ok(())
+        } else {
+            Err(Reason::Event.into())
+        }
+    }
+
+    /// The same exceptions go to the same ways.
+    pub(super) fn same_handlers(&mut self, x: Inst, y: Inst) -> Step<()> {
+        let mine = self.handlers(Side::Original, x);
+        let theirs = self.handlers(Side::Result, y);
+        let target = |side: Side, inst: Inst, way: usize| {
+            let dfg = &self.func(side).dfg;
+            let data = &dfg.insts[inst];
+            let calls = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+            calls[way].block(&dfg.value_lists)
+        };
+        // Whoever takes the address of a handler's block means that block.
+        let same_blocks = !self.names_handler
+            || (0..self.ways(Side::Original, x).min(self.ways(Side::Result, y)))
+                .all(|way| target(Side::Original, x, way) == target(Side::Result, y, way));
+        if mine.is_some() && mine == theirs && same_blocks {
+            Ok(())
+        } else {
+            Err(Reason::Handlers.into())
+        }
+    }
+
+    /// The items of an exception table: their tags, or the contexts in between.
+    pub(super) fn handlers(
+        &mut self,
+        side: Side,
+        inst: Inst,
+    ) -> Option<Vec<(u8, u32, Option<Term>)>> {
+        let dfg = &self.func(side).dfg;
+        let table = &dfg.exception_tables[dfg.insts[inst].exception_table()?];
+        let items = table.items().map(|item| match item {
+            ExceptionTableItem::Tag(tag, _) => (0, tag.as_u32(), None),
+            ExceptionTableItem::Default(_) => (1, 0, None),
+            ExceptionTableItem::Context(value) => (2, 0, Some(self.term(side, value))),
+        });
+        Some(items.collect())
+    }
+
+    pub(super) fn same_tags(&self, x: Inst, y: Inst) -> Step<()> {
+        let tags = |side: Side, inst: Inst| self.func(side).debug_tags.get(inst);
+        if tags(Side::Original, x) == tags(Side::Result, y) {
+            Ok(())
+        } else {
+            Err(Reason::DebugTags.into())
+        }
+    }
+
+    /// Both get the same from outside.
+    pub(super) fn new_results(&mut self, path: &Path, x: Inst, y: Inst) -> Step<()> {
+        let (original, result) = (self.func(Side::Original), self.func(Side::Result));
+        let mine = original.dfg.inst_results(x);
+        let theirs = result.dfg.inst_results(y);
+        if mine.len() != theirs.len() {
+            return Err(Reason::Event.into());
+        }
+        for (a, b) in mine.iter().zip(theirs) {
+            let ty = original.dfg.value_type(*a);
+            let term = self.terms.leaf(ty, path.memory.escaped, None);
+            self.set(Side::Original, *a, term);
+            self.set(Side::Result, *b, term);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! Who goes on, where both sides have stopped.
+
+use super::{Decision, Path, Step, Stop, Stops, Walk, What};
+use crate::body::Body;
+use crate::memory::Side;
+use crate::opcodes::{self, Kind, kind};
+use crate::verdict::Reason;
+use cranelift_codegen::ir::{Block, Inst, Opcode};
+
+impl Walk<'_> {
+    pub(super) fn decide(&mut self, path: &Path, stops: Stops) -> Step<Decision> {
+        match stops {
+            [Stop::Meeting(x), Stop::Meeting(y)] => {
+                Ok(Decision::Pass(self.pass_meetings(path, x, y)))
+            }
+            [Stop::Meeting(x), Stop::At(inst)] => {
+                if self.goes_before(path, Side::Result, inst, x)? {
+                    return Ok(Decision::Alone(Side::Result));
+                }
+                Ok(Decision::Pass([true, false]))
+            }
+            [Stop::At(inst), Stop::Meeting(y)] => {
+                if self.goes_before(path, Side::Original, inst, y)? {
+                    return Ok(Decision::Alone(Side::Original));
+                }
+                Ok(Decision::Pass([false, true]))
+            }
+            [Stop::At(x), Stop::At(y)] => self.decide_at(path, x, y),
+        }
+    }
+
+    /// Which of two meetings is left.
+    pub(super) fn pass_meetings(&self, path: &Path, x: Block, y: Block) -> [bool; 2] {
+        let [original, result] = self.bodies;
+        if x == y {
+            return [true, true];
+        }
+        let known = |body: &Body<'_>, block: Block| {
+            body.func.dfg.block_is_valid(block) && body.is_merge(block)
+        };
+        match (known(result, x), known(original, y)) {
+            (false, false) => return self.first_of_two_copies(path, x, y),
+            (false, true) => return [true, false],
+            (true, false) => return [false, true],
+            (true, true) => {}
+        }
+        // A side that has come around a loop waits for the other one.
+        match [Side::Original, Side::Result].map(|side| self.may_go_through(path, side)) {
+            [true, false] if !path.forward[1] => return [true, false],
+            [false, true] if !path.forward[0] => return [false, true],
+            _ => {}
+        }
+        if original.rank(x) < original.rank(y) {
+            [true, false]
+        } else {
+            [false, true]
+        }
+    }
+
+    /// Which of two meetings is left that are none in the other function: if one
+    /// function has both blocks, that side goes first which comes to the later one.
+    fn first_of_two_copies(&self, path: &Path, x: Block, y: Block) -> [bool; 2] {
+        let [original, result] = self.bodies;
+        let is_ahead = |body: &Body<'_>, block: Block, other: Block| {
+            body.has(block) && body.has(other) && body.rank(block) < body.rank(other)
+        };
+        if is_ahead(original, x, y) && self.may_go_through(path, Side::Original) {
+            [true, false]
+        } else if is_ahead(result, y, x) && self.may_go_through(path, Side::Result) {
+            [false, true]
+        } else {
+            [true, true]
+        }
+    }
+
+    /// Does an access of `side` come before the other side leaves the meeting at
+    /// which it stands? Only an access that nobody sees can.
+    ///
+    /// It does, unless the other side is about to make it (or what it is a copy
+    /// of) in that very block, and this side has no such meeting in front of it;
+    /// or both have the block of the access, and the other side is on its way to
+    /// it, past a meeting that this side has not.
+    pub(super) fn goes_before(
+        &mut self,
+        path: &Path,
+        side: Side,
+        inst: Inst,
+        meeting: Block,
+    ) -> Step<bool> {
+        let (body, other) = (
+            self.bodies[side as usize],
+            self.bodies[side.other() as usize],
+        );
+        let is_there = match other.block_of(inst) {
+            Some(block) => block == meeting,
+            // What only the result has may be a copy of what is there.
+            None => side == Side::Result,
+        };
+        let has_meeting = body.func.dfg.block_is_valid(meeting) && body.is_merge(meeting);
+        let comes_there = has_meeting
+            && body.block_of(inst).is_some_and(|block| {
+                let ways = body.destinations(block).iter();
+                let mut ways = ways.map(|way| way.block(&body.func.dfg.value_lists));
+                let is_before = body.rank(block) < body.rank(meeting);
+                // Forward edges from behind the meeting do not lead to it.
+                ways.any(|way| way == meeting || (is_before && body.rank(way) < body.rank(meeting)))
+            });
+        let is_behind = body.block_of(inst).is_some_and(|block| {
+            other.block_of(inst) == Some(block) && other.rank(meeting) < other.rank(block)
+        });
+        if is_behind && (!has_meeting || (!comes_there && self.may_go_through(path, side.other())))
+        {
+            return Ok(false);
+        }
+        if is_there && !comes_there {
+            return Ok(false);
+        }
+        Ok(matches!(self.look(path, side, inst)?, What::Access(..)))
+    }
+
+    pub(super) fn look(&mut self, path: &Path, side: Side, inst: Inst) -> Step<What> {
+        let func = self.func(side);
+        match kind(func.dfg.insts[inst].opcode()) {
+            Kind::Load(_) | Kind::Store(_) => {
+                let (access, value) = self.access(&path.memory, side, inst)?;
+                let trap = opcodes::access(func, inst).and_then(|access| access.trap);
+                let memory = &path.memory;
+                let safe = trap.is_none()
+                    || access.place.is_in_slot(&self.terms)
+                    || memory.is_accessible(&self.terms, &access, value.is_some());
+                let private = memory.is_private(&self.terms, &access.place);
+                if safe && (private || !self.regions.is_asynchronous(access.place.class)) {
+                    Ok(What::Access(access, value))
+                } else {
+                    Ok(What::Event)
+                }
+            }
+            Kind::Branch | Kind::Switch => Ok(What::Branch),
+            _ => Ok(What::Event),
+        }
+    }
+
+    pub(super) fn decide_at(&mut self, path: &Path, x: Inst, y: Inst) -> Step<Decision> {
+        let mine = self.look(path, Side::Original, x)?;
+        let theirs = self.look(path, Side::Result, y)?;
+        match (mine, theirs) {
+            (What::Access(a, stored), What::Access(b, other)) => {
+                let same = a.place == b.place && a.ty == b.ty && a.order == b.order;
+                match (stored, other) {
+                    (Some(value), Some(other))
+                        if same && value == other && !self.is_another(x, y) =>
+                    {
+                        Ok(Decision::StoreBoth)
+                    }
+                    (None, None) if same && !self.is_another(x, y) => Ok(Decision::Both),
+                    _ if x == y => Ok(Decision::Both),
+                    _ => Ok(Decision::Alone(self.first_of(x, y))),
+                }
+            }
+            (What::Access(..), _) => Ok(Decision::Alone(Side::Original)),
+            (_, What::Access(..)) => Ok(Decision::Alone(Side::Result)),
+            (What::Branch, What::Branch) => self.decide_branches(x, y),
+            (What::Branch, What::Event) => Ok(Decision::Fork(Side::Original)),
+            (What::Event, What::Branch) => Ok(Decision::Fork(Side::Result)),
+            (What::Event, What::Event) => Ok(Decision::Match),
+        }
+    }
+
+    /// Is the access `y` of the result rather one that the original comes to
+    /// later, and `x` one that the result does not have?
+    pub(super) fn is_another(&self, x: Inst, y: Inst) -> bool {
+        let gone = self.bodies[Side::Result as usize].block_of(x).is_none();
+        x != y && gone && self.is_ahead(Side::Original, y, x)
+    }
+
+    /// Which of two accesses comes first: one that the other side does not
+    /// have, or the one that the other side has left behind.
+    pub(super) fn first_of(&self, x: Inst, y: Inst) -> Side {
+        if !self.is_ahead(Side::Result, x, y) {
+            return Side::Original;
+        }
+        if self.is_ahead(Side::Original, y, x) {
+            return Side::Original;
+        }
+        Side::Result
+    }
+
+    /// Does `side`, which stands at `at`, come to `inst` in the same block?
+    pub(super) fn is_ahead(&self, side: Side, inst: Inst, at: Inst) -> bool {
+        let body = self.bodies[side as usize];
+        let here = body.block_of(at);
+        here.is_some() && body.block_of(inst) == here && body.func.layout.pp_cmp(at, inst).is_lt()
+    }
+
+    pub(super) fn decide_branches(&mut self, x: Inst, y: Inst) -> Step<Decision> {
+        let mine = self.args(Side::Original, x)[0];
+        let theirs = self.args(Side::Result, y)[0];
+        let opcode = |side: Side, inst: Inst| self.func(side).dfg.insts[inst].opcode();
+        let same_kind = opcode(Side::Original, x) == opcode(Side::Result, y)
+            && self.ways(Side::Original, x) == self.ways(Side::Result, y);
+        if same_kind {
+            if opcode(Side::Original, x) == Opcode::BrTable {
+                if mine == theirs {
+                    return Ok(Decision::Branch { turned: false });
+                }
+            } else {
+                let (a, turned) = self.terms.condition(mine);
+                let (b, other) = self.terms.condition(theirs);
+                if a == b {
+                    return Ok(Decision::Branch {
+                        turned: turned != other,
+                    });
+                }
+            }
+        }
+        let [original, result] = self.bodies;
+        if original.block_of(y).is_none() || self.is_ahead(Side::Original, y, x) {
+            return Ok(Decision::Fork(Side::Result));
+        }
+        if result.block_of(x).is_none() {
+            return Ok(Decision::Fork(Side::Original));
+        }
+        Err(Reason::Condition.into())
+    }
+}
