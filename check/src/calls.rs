@@ -145,7 +145,7 @@ fn of_libcall(libcall: LibCall) -> Option<Summary> {
 }
 
 /// Does the caller copy memory to the stack to pass it?
-fn copies_arguments(func: &Function, inst: Inst) -> bool {
+pub fn copies_arguments(func: &Function, inst: Inst) -> bool {
     let Some(signature) = func.dfg.call_signature(inst) else {
         return true;
     };

@@ -230,24 +230,31 @@ impl Memory {
     }
 
     /// A difference that someone sees who looks at all memory for which
-    /// `looks` is true, and at `slots`.
+    /// `looks` is true, at `mapped` slots, whose addresses the world may have got
+    /// anywhere, and at `named` ones, which it finds in this frame.
     pub fn visible(
         &self,
         terms: &Terms,
         looks: impl Fn(Option<Class>) -> bool,
-        slots: SlotSet,
+        mapped: SlotSet,
+        named: SlotSet,
     ) -> Option<Place> {
         let is_mapped = |difference: &Place| {
             let taint = difference.root.map(|root| terms.taint(root));
-            !slots.is_empty() && taint.is_none_or(|taint| slots.may_share(taint))
+            !mapped.is_empty() && taint.is_none_or(|taint| mapped.may_share(taint))
+        };
+        let is_named = |difference: &Place| {
+            let slot = difference.root.and_then(|root| terms.within(root));
+            slot.is_some_and(|slot| named.has(slot))
         };
         // Whoever looks at slots by a stack map sees private ones.
         let in_private = self.in_private.iter().map(|(_, place)| place);
-        let mut mapped = in_private.filter(|place| is_mapped(place));
+        let mut exposed = in_private.filter(|place| is_mapped(place));
         let mut differences = self.differences.iter();
-        let seen = mapped.next().or_else(|| {
+        let seen = exposed.next().or_else(|| {
             differences.find(|difference| {
                 is_mapped(difference)
+                    || is_named(difference)
                     || (!self.is_private(terms, difference) && looks(difference.class))
             })
         });

@@ -219,6 +219,27 @@ impl Memory {
         self.facts = kept;
     }
 
+    /// Forgets what a store to `place` by both runs may change.
+    pub fn forget_overwritten_in_both(&mut self, terms: &mut Terms, place: &Place) {
+        let mut kept = Vec::with_capacity(self.facts.len() + 1);
+        for fact in std::mem::take(&mut self.facts) {
+            if self.may_overlap(terms, &fact.place, place) {
+                self.keep_rest(terms, fact, place, &mut kept);
+            } else {
+                kept.push(fact);
+            }
+        }
+        self.facts = kept;
+    }
+
+    /// Somebody of whom `readonly` promises nothing may have written any memory but
+    /// private slots.
+    pub fn forget_all_but_private(&mut self, terms: &Terms) {
+        let mut facts = std::mem::take(&mut self.facts);
+        facts.retain(|fact| self.is_private(terms, &fact.place));
+        self.facts = facts;
+    }
+
     /// Keeps what a store to `place` leaves of a fact.
     pub fn keep_rest(
         &self,

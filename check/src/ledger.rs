@@ -66,6 +66,11 @@ impl Ledger {
     pub fn has_load_ahead(&self) -> bool {
         self.lost[0] || self.ahead.iter().any(|(_, stored)| stored.is_none())
     }
+
+    /// Has the result made a store that the original has not?
+    pub fn has_store_ahead(&self) -> bool {
+        self.lost[1] || self.ahead.iter().any(|(_, stored)| stored.is_some())
+    }
 }
 
 impl Memory {

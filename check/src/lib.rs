@@ -8,7 +8,7 @@
 //! | file | what it is about |
 //! |---|---|
 //! | [`opcodes`] | what an instruction is |
-//! | `tables` | what is not code |
+//! | `tables`, `claims` | what is not code, and what accesses promise |
 //! | `terms` | values, equal if they are the same term |
 //! | `memory` | where two memories are known to be equal: `place`, `facts`, `differences`, `pending`, `ledger` |
 //! | `state`, `meet`, `meet_facts` | what is known where ways meet |
@@ -22,6 +22,7 @@
 
 mod body;
 mod calls;
+mod claims;
 mod differences;
 mod facts;
 mod ledger;
@@ -70,11 +71,7 @@ pub fn check(
     target: TargetFacts,
 ) -> Verdict {
     if let Err(reason) = tables::compare(original, result) {
-        return Verdict::Refused(Box::new(Refusal {
-            reason,
-            original: None,
-            result: None,
-        }));
+        return refused(reason);
     }
     let (Some(before), Some(after)) = (Body::new(original), Body::new(result)) else {
         return Verdict::Limit(Limit::LiveValues);
@@ -82,13 +79,26 @@ pub fn check(
     let regions = Regions::new([original, result], policy);
     let named = tables::named_slots([original, result]);
     let walk = Walk::new([&before, &after], &regions, policy, target);
-    let (verdict, is_left) = walk.run(named);
-    if !is_left {
-        return verdict;
+    let (mut verdict, is_left) = walk.run(named);
+    if is_left {
+        // An access leaves its slot, and may be to any other: once more without
+        // private slots.
+        let mut walk = Walk::new([&before, &after], &regions, policy, target);
+        walk.slots_are_left = true;
+        verdict = walk.run(named).0;
     }
-    // An access leaves its slot, and may be to any other: once more without
-    // private slots.
-    let mut walk = Walk::new([&before, &after], &regions, policy, target);
-    walk.slots_are_left = true;
-    walk.run(named).0
+    // The walk has believed what the accesses of the result say.
+    match claims::compare(original, result) {
+        Err(reason) if verdict == Verdict::Proven => refused(reason),
+        Err(_) | Ok(()) => verdict,
+    }
+}
+
+/// A refusal that is about no place.
+fn refused(reason: Reason) -> Verdict {
+    Verdict::Refused(Box::new(Refusal {
+        reason,
+        original: None,
+        result: None,
+    }))
 }

@@ -117,15 +117,7 @@ impl Memory {
             self.append(terms, &[], Store::new(access, value));
             return;
         }
-        let mut kept = Vec::with_capacity(self.facts.len() + 1);
-        for fact in std::mem::take(&mut self.facts) {
-            if self.may_overlap(terms, &fact.place, &access.place) {
-                self.keep_rest(terms, fact, &access.place, &mut kept);
-            } else {
-                kept.push(fact);
-            }
-        }
-        self.facts = kept;
+        self.forget_overwritten_in_both(terms, &access.place);
         self.close(terms, &access.place);
         let sides = Side::Original.bit() | Side::Result.bit();
         self.learn(access, value, sides, true, Passed::Store);

@@ -3,10 +3,11 @@
 //! This is the checker's own table. It was written from the definitions of the
 //! instructions and not from the optimizer's
 //! [`effect`](cranelift_memopt::memopt::inst::effect), with which a test compares it.
-//! An opcode that is not listed sees and changes all memory.
+//! An opcode that is not listed sees and changes all memory, and so does itself what it
+//! lets others do.
 
 use cranelift_codegen::ir::{
-    Function, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Type, types,
+    Function, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Type, Value, types,
 };
 
 /// What an instruction is to the checker.
@@ -105,6 +106,105 @@ pub fn access(func: &Function, inst: Inst) -> Option<Access> {
         trap: flags.trap_code(),
         flags,
     })
+}
+
+/// Memory that an instruction reads, or writes, by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// None.
+    Nothing,
+    /// These bytes.
+    At(Bytes),
+    /// Any but private slots.
+    Anything,
+}
+
+/// Bytes, as an instruction names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// The address, as it stands in the instruction.
+    pub address: Value,
+    /// What is added to it.
+    pub offset: i32,
+    /// How many there are: those of this type; `None` if the target decides.
+    pub ty: Option<Type>,
+    /// What the instruction says about them; `None` if it cannot say anything.
+    pub flags: Option<MemFlagsData>,
+}
+
+/// What `inst` itself reads, and what it writes. What a callee, another thread or another
+/// stack does before `inst` is through is not in it.
+///
+/// `readonly` is a promise about those others. What the function itself writes, a later
+/// `readonly` load observes.
+pub fn touched(func: &Function, inst: Inst) -> [Touched; 2] {
+    use Touched::{Anything, At, Nothing};
+    let dfg = &func.dfg;
+    let args = dfg.inst_args(inst);
+    let flags = dfg.insts[inst].memflags_data(dfg);
+    let whole = |address: Value, ty: Type| {
+        At(Bytes {
+            address,
+            offset: 0,
+            ty: Some(ty),
+            flags,
+        })
+    };
+    let result = || dfg.value_type(dfg.first_result(inst));
+    match dfg.insts[inst].opcode() {
+        // "Atomically load from memory at `p`."
+        Opcode::AtomicLoad => [whole(args[0], result()), Nothing],
+        // "Atomically store `x` to memory at `p`."
+        Opcode::AtomicStore => [Nothing, whole(args[1], dfg.value_type(args[0]))],
+        // "Atomically read-modify-write memory at `p`", and "perform an atomic
+        // compare-and-swap operation on memory at `p`".
+        Opcode::AtomicRmw | Opcode::AtomicCas => [whole(args[0], result()); 2],
+        // "stores analogous information about the current stack at `store_context_ptr`",
+        // the first argument; the data that is loaded is "at `load_context_ptr`". Their
+        // "size, alignment and layout is platform-dependent".
+        Opcode::StackSwitch => [args[1], args[0]].map(|address| {
+            At(Bytes {
+                address,
+                offset: 0,
+                ty: None,
+                flags: None,
+            })
+        }),
+        // A fence orders what others do, and the pinned register is no memory.
+        Opcode::Fence | Opcode::GetPinnedReg | Opcode::SetPinnedReg => [Nothing; 2],
+        opcode => match (kind(opcode), access(func, inst)) {
+            (Kind::Load(_) | Kind::Store(_), Some(access)) => {
+                let bytes = At(Bytes {
+                    address: args[usize::from(access.writes)],
+                    offset: access.offset,
+                    ty: Some(access.ty),
+                    flags,
+                });
+                match access.writes {
+                    true => [Nothing, bytes],
+                    false => [bytes, Nothing],
+                }
+            }
+            // A debugger may write anything where it stops, and who knows what an unknown
+            // instruction does.
+            (Kind::Barrier | Kind::Load(_) | Kind::Store(_), _) => [Anything; 2],
+            (
+                Kind::Pure
+                | Kind::PureOrTrap
+                | Kind::ConditionalTrap
+                | Kind::Nothing
+                | Kind::Call
+                | Kind::TryCall
+                | Kind::Jump
+                | Kind::Branch
+                | Kind::Switch
+                | Kind::Return
+                | Kind::TailCall
+                | Kind::Trap,
+                _,
+            ) => [Nothing; 2],
+        },
+    }
 }
 
 /// Looks up an opcode.

@@ -2,9 +2,11 @@
 
 use super::calls::Class;
 use super::memory::Side;
-use super::opcodes::{Kind, kind};
+use super::opcodes::{Bytes, Kind, Touched, kind, touched};
 use cranelift_codegen::FxHashMap;
-use cranelift_codegen::ir::{AliasRegion, Function, InstructionData, MemFlagsData, Opcode, Value};
+use cranelift_codegen::ir::{
+    AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Value,
+};
 use cranelift_memopt::Policy;
 
 #[derive(Clone, Copy, Default)]
@@ -54,22 +56,21 @@ impl<'a> Regions<'a> {
     fn find_stores(&mut self, func: &Function) {
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
-                let data = &func.dfg.insts[inst];
-                if !stores(data.opcode()) {
-                    continue;
+                match touched(func, inst)[1] {
+                    Touched::Nothing => {}
+                    Touched::At(bytes) => self.is_written(func, inst, &bytes),
+                    Touched::Anything => self.untagged_stores = true,
                 }
-                let flags = data.memflags_data(&func.dfg);
-                let class = flags.and_then(|flags| self.class(flags));
-                match class {
-                    Some(class) => self.facts.entry(class).or_default().stored = true,
-                    None => {
-                        let plain = matches!(kind(data.opcode()), Kind::Store(_));
-                        let address = func.dfg.inst_args(inst).last();
-                        let to_slot =
-                            plain && address.is_some_and(|address| is_in_slot(func, *address));
-                        self.untagged_stores |= !to_slot;
-                    }
-                }
+            }
+        }
+    }
+
+    fn is_written(&mut self, func: &Function, inst: Inst, bytes: &Bytes) {
+        match bytes.flags.and_then(|flags| self.class(flags)) {
+            Some(class) => self.facts.entry(class).or_default().stored = true,
+            None => {
+                let is_plain = matches!(kind(func.dfg.insts[inst].opcode()), Kind::Store(_));
+                self.untagged_stores |= !is_plain || !is_in_slot(func, bytes.address);
             }
         }
     }
@@ -96,19 +97,6 @@ impl<'a> Regions<'a> {
     /// May a store in either function be to this memory?
     pub fn is_stored(&self, class: Class) -> bool {
         self.untagged_stores || self.facts.get(&class).is_none_or(|facts| facts.stored)
-    }
-}
-
-/// May an instruction store by itself? Of what sees and changes all memory, a fence, an
-/// atomic load and the pinned register leave the changes to others.
-fn stores(opcode: Opcode) -> bool {
-    match kind(opcode) {
-        Kind::Store(_) => true,
-        Kind::Barrier => !matches!(
-            opcode,
-            Opcode::Fence | Opcode::AtomicLoad | Opcode::GetPinnedReg | Opcode::SetPinnedReg
-        ),
-        _ => false,
     }
 }
 

@@ -171,6 +171,9 @@ pub struct Walk<'a> {
     passed: u32,
     /// An access leaves its slot: the outside may know every slot.
     pub slots_are_left: bool,
+    /// The slots that the outside can name from the start: they are seen at every call
+    /// and trap.
+    named: SlotSet,
     /// Does either function take the address of a handler's block?
     names_handler: bool,
     /// Where both sides are, for what is said about a refusal.
@@ -220,6 +223,7 @@ impl<'a> Walk<'a> {
             visits: 0,
             passed: 0,
             slots_are_left: false,
+            named: SlotSet::default(),
             names_handler: bodies.iter().any(|body| names_handler(body.func)),
             spot: [None; 2],
         }
@@ -228,6 +232,7 @@ impl<'a> Walk<'a> {
     /// Walks until every state is settled. `named` are the slots that the
     /// outside can name from the start.
     pub fn run(mut self, named: SlotSet) -> (Verdict, bool) {
+        self.named = named;
         let verdict = match self.walk(named) {
             Ok(()) => Verdict::Proven,
             Err(Stopped::Refused(reason)) => Verdict::Refused(Box::new(self.refusal(reason))),
@@ -281,7 +286,10 @@ impl<'a> Walk<'a> {
         }
         let [original, result] = Side::BOTH.map(|side| self.func(side).layout.entry_block());
         let (Some(original), Some(result)) = (original, result) else {
-            return Ok(());
+            return match (original, result) {
+                (None, None) => Ok(()),
+                _ => Err(Reason::Shape("a function without blocks").into()),
+            };
         };
         let params = |side: Side, block| self.func(side).dfg.block_params(block);
         let (mine, theirs) = (
@@ -671,12 +679,21 @@ fn names_handler(func: &Function) -> bool {
         .any(|inst| func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress)
 }
 
-/// The original comes to each load that the result has made by now.
+/// The original has made each load that the result has made by now.
 ///
 /// That has to be so where a run may end, and where memory may change.
 fn no_load_ahead(path: &Path) -> Step<()> {
     if path.memory.ledger.has_load_ahead() {
         return Err(Reason::InventedLoad.into());
+    }
+    Ok(())
+}
+
+/// The original has made each store that the result has made by now, although nobody
+/// here sees a difference: the original may not come to it.
+fn no_store_ahead(path: &Path) -> Step<()> {
+    if path.memory.ledger.has_store_ahead() {
+        return Err(Reason::InventedStore.into());
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ fn reason(word: &str) -> Reason {
         ("memory-at-end", Reason::MemoryAtEnd),
         ("invented-store", Reason::InventedStore),
         ("invented-load", Reason::InventedLoad),
+        ("tables-memory-flags", Reason::Tables("memory flags")),
+        ("debug-tags", Reason::DebugTags),
         ("stack-map", Reason::StackMap),
         ("handlers", Reason::Handlers),
         ("result-loops", Reason::OneSideLoops(Side::Original)),

@@ -1,13 +1,15 @@
 //! What both sides do, and who may see it.
 
-use super::{Next, Path, Step, Walk, no_load_ahead};
-use crate::calls::{Classes, Effect};
-use crate::memory::Side;
-use crate::opcodes::{self, Kind, kind};
+use super::{Next, Path, Step, Walk, no_load_ahead, no_store_ahead};
+use crate::calls::{Classes, Effect, copies_arguments};
+use crate::memory::{Memory, Side};
+use crate::opcodes::{self, Bytes, Kind, Touched, kind};
 use crate::place::Place;
 use crate::terms::{SlotSet, Term};
 use crate::verdict::Reason;
-use cranelift_codegen::ir::{ExceptionTableItem, Inst, InstructionData, Opcode, TrapCode, Value};
+use cranelift_codegen::ir::{
+    ExceptionTableItem, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Value,
+};
 
 use smallvec::SmallVec;
 
@@ -57,6 +59,7 @@ impl Walk<'_> {
                 self.all_memory_is_seen(path, x)?;
                 path.memory
                     .forget_changed(&self.terms, &Classes::All, SlotSet::default());
+                self.barrier_touches(path, x)?;
                 self.new_results(path, x, y)?;
             }
             Kind::Return => {
@@ -67,6 +70,9 @@ impl Walk<'_> {
             Kind::TailCall => {
                 self.same_callee(&mine, &theirs)?;
                 self.same_arguments(x, y)?;
+                if copies_arguments(self.func(Side::Original), x) {
+                    self.all_memory_is_seen(path, x)?;
+                }
                 self.ends(path)?;
                 return Ok(false);
             }
@@ -80,6 +86,40 @@ impl Walk<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// What a barrier itself writes, a `readonly` load finds behind it: the promise is
+    /// about what others write.
+    fn barrier_touches(&mut self, path: &mut Path, inst: Inst) -> Step<()> {
+        let [read, written] = opcodes::touched(self.func(Side::Original), inst);
+        // An atomic access outside of its slot is one, too.
+        if let Touched::At(bytes) = read {
+            self.touched_place(&path.memory, &bytes)?;
+        }
+        match written {
+            Touched::Nothing => {}
+            Touched::At(bytes) => {
+                let place = self.touched_place(&path.memory, &bytes)?;
+                path.memory
+                    .forget_overwritten_in_both(&mut self.terms, &place);
+            }
+            Touched::Anything => path.memory.forget_all_but_private(&self.terms),
+        }
+        Ok(())
+    }
+
+    /// The bytes that the original touches.
+    fn touched_place(&mut self, memory: &Memory, bytes: &Bytes) -> Step<Place> {
+        let address = self.term(Side::Original, bytes.address);
+        let flags = bytes.flags.unwrap_or_else(MemFlagsData::new);
+        match bytes.ty {
+            Some(ty) => self.place(memory, address, bytes.offset.into(), ty, flags),
+            None => Ok(Place {
+                root: Some(self.terms.base(address).0),
+                range: None,
+                class: None,
+            }),
+        }
     }
 
     /// An access that may trap, or that the world sees at any time.
@@ -183,12 +223,16 @@ impl Walk<'_> {
             .fold(SlotSet::default(), |all, entry| {
                 all.and(SlotSet::of(entry.slot))
             });
-        let seen = path
-            .memory
-            .visible(&self.terms, |class| effect.reads.has(class), mapped);
+        let seen = path.memory.visible(
+            &self.terms,
+            |class| effect.reads.has(class),
+            mapped,
+            self.named,
+        );
         if seen.is_some() {
             return Err(Reason::MemoryAtCall.into());
         }
+        no_store_ahead(path)?;
         if effect.may_end {
             self.trap_point(path)?;
         }
@@ -203,10 +247,11 @@ impl Walk<'_> {
             &self.terms,
             |class| regions.survives_trap(class),
             SlotSet::default(),
+            self.named,
         );
         match seen {
             Some(_) => Err(Reason::MemoryAtTrap.into()),
-            None => Ok(()),
+            None => no_store_ahead(path),
         }
     }
 
@@ -216,10 +261,10 @@ impl Walk<'_> {
         path.memory.escape(taint);
         let seen = path
             .memory
-            .visible(&self.terms, |_| true, SlotSet::default());
+            .visible(&self.terms, |_| true, SlotSet::default(), self.named);
         match seen {
             Some(_) => Err(Reason::MemoryAtBarrier.into()),
-            None => Ok(()),
+            None => no_store_ahead(path),
         }
     }
 
