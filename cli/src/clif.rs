@@ -6,7 +6,7 @@
 //! the same error ends with the token that it stumbled over.
 
 use crate::complaint::{Complaint, Position};
-use crate::guard;
+use crate::{guard, numbers};
 use cranelift_codegen::ir::Function;
 use cranelift_reader::{Comment, Details, ParseError, ParseOptions, TestFile, parse_test};
 
@@ -14,14 +14,17 @@ use cranelift_reader::{Comment, Details, ParseError, ParseOptions, TestFile, par
 ///
 /// # Errors
 ///
-/// A syntax error, with file, line and column; a file without functions.
+/// A syntax error, with file, line and column; a file without functions; a
+/// function without blocks, or with more of something than a compiler can count.
 pub fn parse<'a>(name: &str, text: &'a str) -> Result<TestFile<'a>, Complaint> {
+    numbers::check(name, text)?;
     let parsed = guard::catch(|| Ok(parse_test(text, options())))
         .map_err(|panicked| Complaint::of_file(name, panicked))?;
     let file = parsed.map_err(|error| locate(name, text, &error))?;
     if file.functions.is_empty() {
         return Err(Complaint::of_file(name, "no functions in this file"));
     }
+    numbers::check_functions(name, &file, numbers::MAX_FRAME_BYTES)?;
     Ok(file)
 }
 

@@ -2,11 +2,11 @@
 
 use anyhow::{Result, anyhow};
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::Function;
+use cranelift_codegen::ir::{Function, InstructionData};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CodegenError, Context, verify_function};
-use cranelift_memopt::{Options, Policy};
+use cranelift_memopt::{CalleeName, Options, Policy};
 use memopt_check::{CheckedStats, Checking, optimize_module_checked, run_module_checked};
 use memopt_policy::DeclaredPolicy;
 
@@ -24,6 +24,20 @@ pub fn verify<'f>(
             .map_err(|errors| anyhow!("the verifier refuses {}:\n{errors}", func.name))?;
     }
     Ok(())
+}
+
+/// The functions that `func` calls directly, or takes the address of.
+pub fn callees(func: &Function) -> impl Iterator<Item = CalleeName> + '_ {
+    let insts = func
+        .layout
+        .blocks()
+        .flat_map(|b| func.layout.block_insts(b));
+    insts.filter_map(|inst| match func.dfg.insts[inst] {
+        InstructionData::Call { func_ref, .. }
+        | InstructionData::TryCall { func_ref, .. }
+        | InstructionData::FuncAddr { func_ref, .. } => CalleeName::of_ref(func, func_ref),
+        _ => None,
+    })
 }
 
 /// The stock mid-end alone.

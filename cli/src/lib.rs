@@ -19,6 +19,7 @@ pub mod functions;
 pub mod fuzz;
 pub mod guard;
 pub mod lower;
+pub mod numbers;
 pub mod opt;
 pub mod passes;
 pub mod policies;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// Optimizes CLIF and WebAssembly, and tests the passes that do it.
 #[derive(Parser)]
-#[command(name = "memopt", version)]
+#[command(name = "memopt", version, max_term_width = 80)]
 struct Arguments {
     #[command(subcommand)]
     command: Subcommands,

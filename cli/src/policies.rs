@@ -6,8 +6,11 @@
 
 use crate::clif;
 use crate::complaint::{Complaint, Position};
+use cranelift_codegen::ir::Function;
+use cranelift_memopt::CalleeName;
 use cranelift_reader::TestFile;
 use memopt_policy::DeclaredPolicy;
+use std::cell::Cell;
 
 /// The policy of each function of a file: `base`, and the clauses in the
 /// comments before the function.
@@ -40,22 +43,102 @@ pub fn of_functions(
     Ok(policies)
 }
 
+/// The `; policy:` clauses that are about no function of the file.
+pub fn unmatched(name: &str, text: &str, file: &TestFile<'_>) -> Vec<Complaint> {
+    let clauses = clif::comments(file).filter_map(|c| clif::directive(c.text, "policy:"));
+    let idle = clauses.filter(|clause| {
+        let mut policy = DeclaredPolicy::default();
+        let is_read = policy.declare(clause).is_ok();
+        let mut functions = file.functions.iter();
+        is_read && !functions.any(|(func, _)| concerns(&policy, func))
+    });
+    idle.map(|clause| Complaint::at(name, Position::of(text, clause), IDLE))
+        .collect()
+}
+
+/// What is said of a clause that is about nothing: most are misspelt.
+const IDLE: &str = "this clause is about no function: none calls this name or has these regions";
+
+/// Does `func` call a function, or have a region, that `policy` names?
+fn concerns(policy: &DeclaredPolicy, func: &Function) -> bool {
+    let refs = func.dfg.ext_funcs.keys();
+    let mut names = refs.filter_map(|callee| CalleeName::of_ref(func, callee));
+    names.any(|name| policy.callees().any(|callee| *callee == name))
+        || policy
+            .regions()
+            .any(|region| func.dfg.alias_regions.contains(region))
+}
+
+/// A policy, with its clauses one by one.
+#[derive(Default)]
+pub struct Clauses {
+    /// All of them.
+    pub policy: DeclaredPolicy,
+    file: String,
+    clauses: Vec<Clause>,
+}
+
+struct Clause {
+    position: Position,
+    alone: DeclaredPolicy,
+    /// Has there been a function that it is about?
+    is_met: Cell<bool>,
+}
+
+impl Clauses {
+    /// More clauses than this are not reported one by one.
+    const MOST_REPORTED: usize = 4;
+
+    /// Notes which clauses are about one of these functions.
+    pub fn see<'f>(&self, functions: impl Iterator<Item = &'f Function> + Clone) {
+        for clause in self.clauses.iter().filter(|clause| !clause.is_met.get()) {
+            let is_met = functions.clone().any(|func| concerns(&clause.alone, func));
+            clause.is_met.set(is_met);
+        }
+    }
+
+    /// Tells on standard error which clauses are about nothing that was seen.
+    pub fn report(&self) {
+        let idle: Vec<_> = self.clauses.iter().filter(|c| !c.is_met.get()).collect();
+        for clause in idle.iter().take(Self::MOST_REPORTED) {
+            let complaint = Complaint::at(&self.file, clause.position, IDLE);
+            anstream::eprintln!("{complaint}");
+        }
+        if let Some(more @ 1..) = idle.len().checked_sub(Self::MOST_REPORTED) {
+            anstream::eprintln!("{}: and {more} more of them", self.file);
+        }
+    }
+}
+
 /// Reads a policy file: one clause a line; `#` and `;` begin comment lines.
 ///
 /// # Errors
 ///
 /// A clause that is not understood, with its place.
-pub fn parse(name: &str, text: &str) -> Result<DeclaredPolicy, Complaint> {
-    let mut policy = DeclaredPolicy::default();
+pub fn parse(name: &str, text: &str) -> Result<Clauses, Complaint> {
+    let mut clauses = Clauses {
+        file: name.to_owned(),
+        ..Clauses::default()
+    };
     for line in text.lines() {
         let clause = line.trim();
-        if !clause.is_empty() && !clause.starts_with(['#', ';']) {
+        if clause.is_empty() || clause.starts_with(['#', ';']) {
+            continue;
+        }
+        let position = Position::of(text, clause);
+        let mut alone = DeclaredPolicy::default();
+        for policy in [&mut alone, &mut clauses.policy] {
             policy
                 .declare(clause)
-                .map_err(|error| Complaint::at(name, Position::of(text, clause), error))?;
+                .map_err(|error| Complaint::at(name, position, error))?;
         }
+        clauses.clauses.push(Clause {
+            position,
+            alone,
+            is_met: Cell::new(false),
+        });
     }
-    Ok(policy)
+    Ok(clauses)
 }
 
 #[cfg(test)]

@@ -15,14 +15,48 @@ pub const DEFAULT: &str = "x86_64";
 ///
 /// A name that Cranelift does not know.
 pub fn by_name(name: &str, flags: Flags) -> Result<OwnedTargetIsa> {
+    lookup(name)?
+        .finish(flags)
+        .context("unusable target settings")
+}
+
+fn lookup(name: &str) -> Result<isa::Builder> {
     // `isa::lookup_by_name` would panic on a name that is no triple.
     let triple = name
         .parse()
         .map_err(|why| anyhow!("unknown target `{name}`: {why}"))?;
-    let builder = isa::lookup(triple).map_err(|error| match error {
+    isa::lookup(triple).map_err(|error| match error {
         LookupError::SupportDisabled => anyhow!("support for target `{name}` is not compiled in"),
         LookupError::Unsupported => anyhow!("unknown target `{name}`"),
-    })?;
+    })
+}
+
+/// The triple that Wasmtime is to compile for, where the user names `target`. It is
+/// always given, also for the host, so that the code does not depend on the
+/// processor at hand.
+pub fn triple(target: Option<&str>) -> String {
+    match target {
+        None => format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
+        Some("riscv64") => "riscv64gc-unknown-linux-gnu".to_owned(),
+        Some(name) if !name.contains('-') => format!("{name}-unknown-linux-gnu"),
+        Some(name) => name.to_owned(),
+    }
+}
+
+/// The target `triple` with `flags`, and with settings of its own.
+///
+/// # Errors
+///
+/// A triple or a setting that Cranelift does not know.
+pub fn with_settings<'s>(
+    triple: &str,
+    flags: Flags,
+    settings: impl Iterator<Item = (&'s String, String)>,
+) -> Result<OwnedTargetIsa> {
+    let mut builder = lookup(triple)?;
+    for (name, value) in settings {
+        builder.set(name, &value)?;
+    }
     builder.finish(flags).context("unusable target settings")
 }
 

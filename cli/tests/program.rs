@@ -187,7 +187,7 @@ fn only_wanted_functions_are_shown() {
 /// The figures of a function that Wasmtime compiled.
 fn figures(file: &str, more: &[&str]) -> Vec<Value> {
     let bench = Bench::new();
-    bench.write("some.policy", "lost-at-trap 1\n");
+    bench.write("some.policy", "lost-at-trap 8\n");
     let file = repository(file);
     let arguments = ["opt", &file, "--emit", "stats", "--json"];
     let outcome = bench.memopt(&[&arguments, more].concat());
@@ -272,9 +272,18 @@ fn wasmtimes_policy_as_text_is_understood() {
 }
 
 #[test]
-fn nothing_wanted_is_an_empty_array() {
-    let figures = figures("examples/trivial.wat", &["--function", "no such function"]);
-    assert!(figures.is_empty());
+fn a_function_that_is_not_there_is_missed() {
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    let absent = ["opt", "good.clif", "--function", "evil"];
+    let outcome = bench.memopt(&absent);
+    outcome
+        .ends_with(2)
+        .complains("--function evil: no function has this in its name; there are\n  %good");
+    let stats = [&absent[..], &["--emit", "stats", "--json"]].concat();
+    let outcome = bench.memopt(&stats);
+    let figures: Value = serde_json::from_str(&outcome.ends_with(2).out).expect("valid JSON");
+    assert_eq!(figures, Value::Array(Vec::new()));
 }
 
 #[test]

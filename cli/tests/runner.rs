@@ -63,7 +63,7 @@ fn a_counter_that_does_not_exist_is_refused() {
     let outcome = test("test memopt", KEPT, "; stats: red_stores=1\n");
     outcome
         .ends_with(2)
-        .complains("a.clif:10:10: `red_stores=1`");
+        .complains("a.clif:10:10: unknown counter `red_stores`; the counters are edits, ");
 }
 
 #[test]
@@ -108,6 +108,68 @@ fn passes_that_do_not_run_are_not_tested() {
 }
 
 #[test]
+fn a_call_that_nothing_runs_is_refused() {
+    let outcome = test(
+        "test memopt",
+        DOUBLE,
+        "; check: iadd\n; run: %double(4) == 8\n",
+    );
+    outcome
+        .ends_with(2)
+        .complains("`run:` and `print:` need `test run` or `test interpret`");
+    let both = "test memopt\ntest run";
+    test(both, DOUBLE, "; check: iadd\n; run: %double(4) == 8\n").ends_with(0);
+}
+
+#[test]
+fn a_policy_about_nothing_is_told_with_a_failure() {
+    let text = KEPT.replace("function", "; policy: callee %hots reads 2\nfunction");
+    test("test memopt", &text, "; check: store\n").ends_with(0);
+    let outcome = test("test memopt", &text, "; not: store\n");
+    outcome
+        .ends_with(1)
+        .prints("a.clif:5:11: this clause is about no function");
+}
+
+/// `%f` shuffles bytes, which takes a function where there is no SSSE3.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn machine_code_finds_the_functions_that_cranelift_calls() {
+    let shuffle = "\
+function %f(i8x16, i8x16) -> i8x16 {
+block0(v0: i8x16, v1: i8x16):
+    v2 = swizzle v0, v1
+    return v2
+}
+; run: %f(0x0f0e0d0c0b0a09080706050403020100, 0x800f0e0d0c0b0a090807060504030201) == 0x000f0e0d0c0b0a090807060504030201
+";
+    let bench = Bench::new();
+    let target = "target x86_64 has_sse3=0 has_ssse3=0 has_sse41=0 has_sse42=0";
+    let text = format!("test run\nset opt_level=speed\n{target}\n\n{shuffle}");
+    bench.write("a.clif", &text);
+    bench.memopt(&["test", "a.clif"]).ends_with(0);
+    bench.write("a.clif", text.replace("== 0x00", "== 0x01"));
+    bench.memopt(&["test", "a.clif"]).ends_with(1);
+}
+
+#[test]
+fn host_functions_have_names() {
+    let calls = |name: &str| {
+        format!(
+            "function %f(f64) -> f64 {{\n    fn0 = %{name}(f64) -> f64\nblock0(v0: f64):\n    \
+             v1 = call fn0(v0)\n    return v1\n}}\n; run: %f(0x1.4p1) == 0x1.8p1\n"
+        )
+    };
+    test("test run", &calls("ceil"), "").ends_with(0);
+    test("test run", &calls("floor"), "").ends_with(1);
+    let absent = test("test run", &calls("upwards"), "");
+    absent
+        .ends_with(1)
+        .prints("%f refers to %upwards, which is neither in the file nor a host function")
+        .prints("ceil, ceilf");
+}
+
+#[test]
 fn unknown_commands_and_options_are_refused() {
     let outcome = test("test mempot", KEPT, "");
     outcome
@@ -141,6 +203,7 @@ fn blessing_writes_what_then_passes() {
     let header = "test memopt precise-output\nset opt_level=speed\ntarget x86_64\n\n";
     let kept = "; stats: edits=0\n; policy: lost-at-trap 1\n";
     let second = KEPT.replace("%f", "%g");
+    let second = second.replace("block0", "    region0 = 1 \"R\"\nblock0");
     bench.write("a.clif", format!("{header}{KEPT}{kept}{second}"));
     bench.memopt(&["test", "a.clif"]).ends_with(1);
     let blessing = bench.memopt_blessing(&["test", "a.clif"]);

@@ -50,7 +50,9 @@ impl DeclaredPolicy {
     /// Says which word was not understood; the policy is then unchanged.
     pub fn declare(&mut self, clause: &str) -> Result<(), PolicyError> {
         let mut words = clause.split_whitespace();
-        let keyword = words.next().unwrap_or_default();
+        let Some(keyword) = words.next() else {
+            return Err(PolicyError("a clause is missing".to_string()));
+        };
         match keyword {
             "lost-at-trap" => self.lost_at_trap.extend(regions(keyword, words)?),
             "asynchronous" => self.asynchronous.extend(regions(keyword, words)?),
@@ -58,14 +60,23 @@ impl DeclaredPolicy {
             "join" => self.join(&regions(keyword, words)?)?,
             "shared-pointer" => self.shared_pointers.push(place(keyword, &mut words)?),
             "callee" => {
-                let name = callee_name(words.next().unwrap_or_default())?;
+                let name = words.next().ok_or_else(|| {
+                    PolicyError("`callee` needs the name of a function, as `%f` or `u0:1`".into())
+                })?;
+                let name = callee_name(name)?;
                 self.callees.push((name, effects(words)?));
             }
             "loaded-callee" => {
                 let place = place(keyword, &mut words)?;
                 self.loaded_callees.push((place, effects(words)?));
             }
-            other => return Err(PolicyError(format!("unknown policy clause `{other}`"))),
+            other => {
+                let known = "lost-at-trap, asynchronous, join, shared-pointer, forgets, callee \
+                             and loaded-callee";
+                return Err(PolicyError(format!(
+                    "unknown policy clause `{other}`; the clauses are {known}"
+                )));
+            }
         }
         Ok(())
     }
@@ -73,6 +84,22 @@ impl DeclaredPolicy {
     /// Declares no clause at all?
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The regions that clauses say something about, other than what callees
+    /// do to them; in no order.
+    pub fn regions(&self) -> impl Iterator<Item = u32> + '_ {
+        let joined = self.joined.iter().flat_map(|(from, to)| [*from, *to]);
+        let lists = [&self.lost_at_trap, &self.asynchronous, &self.forgets];
+        let places = self.shared_pointers.iter().map(|place| place.0);
+        let pointers = self.loaded_callees.iter().map(|entry| entry.0.0);
+        let lists = lists.into_iter().flatten().copied();
+        lists.chain(joined).chain(places).chain(pointers)
+    }
+
+    /// The functions that clauses name.
+    pub fn callees(&self) -> impl Iterator<Item = &CalleeName> {
+        self.callees.iter().map(|entry| &entry.0)
     }
 
     /// The regions that are joined with `region`, itself among them if any.
@@ -84,8 +111,11 @@ impl DeclaredPolicy {
 
     fn join(&mut self, regions: &[u32]) -> Result<(), PolicyError> {
         let [first, rest @ ..] = regions else {
-            return Err(PolicyError("`join` needs two regions".to_string()));
+            return Err(PolicyError("`join` names no region".to_string()));
         };
+        if rest.iter().all(|region| region == first) {
+            return Err(PolicyError("`join` needs two regions".to_string()));
+        }
         let target = self.representative(*first);
         for region in rest {
             let old = self.representative(*region);
@@ -205,33 +235,45 @@ fn callee_name(word: &str) -> Result<CalleeName, PolicyError> {
     )))
 }
 
+/// A set of regions that an effect is followed by.
+#[derive(Clone, Copy)]
+enum Set {
+    Reads,
+    Writes,
+    Touches,
+}
+
+impl Set {
+    const ALL: [(&'static str, Self); 3] = [
+        ("reads", Self::Reads),
+        ("writes", Self::Writes),
+        ("touches", Self::Touches),
+    ];
+
+    fn of(word: &str) -> Option<(&'static str, Self)> {
+        Self::ALL.into_iter().find(|(name, _)| *name == word)
+    }
+}
+
 /// Reads the effects of a callee, up to the end of the clause.
 fn effects(words: SplitWhitespace<'_>) -> Result<Summary, PolicyError> {
-    #[derive(Clone, Copy)]
-    enum Set {
-        Reads,
-        Writes,
-        Touches,
-    }
     let mut summary = Summary::pure();
-    let mut set = None;
-    for word in words {
+    let mut words = words.peekable();
+    while let Some(word) = words.next() {
         match word {
-            "reads" => set = Some(Set::Reads),
-            "writes" => set = Some(Set::Writes),
-            "touches" => set = Some(Set::Touches),
             "traps" => summary.may_trap = true,
             "unwinds" => summary.may_unwind = true,
             _ => {
-                let added = match word {
-                    "all" => RegionSet::All,
-                    _ => RegionSet::of([region(word)?]),
-                };
-                match set {
-                    Some(Set::Reads) => summary.reads.union_with(&added),
-                    Some(Set::Writes) => summary.writes.union_with(&added),
-                    Some(Set::Touches) => summary.touches.union_with(&added),
-                    None => return Err(PolicyError(format!("`{word}` follows no effect"))),
+                let (name, set) = Set::of(word).ok_or_else(|| unknown_effect(word))?;
+                let mut any = false;
+                while let Some(word) = words.next_if(|word| !is_effect(word)) {
+                    add(&mut summary, set, &regions_of(word)?);
+                    any = true;
+                }
+                if !any {
+                    return Err(PolicyError(format!(
+                        "`{name}` names no region; `{name} all` is all memory"
+                    )));
                 }
             }
         }
@@ -239,4 +281,34 @@ fn effects(words: SplitWhitespace<'_>) -> Result<Summary, PolicyError> {
     let writes = summary.writes.clone();
     summary.touches.union_with(&writes);
     Ok(summary)
+}
+
+fn is_effect(word: &str) -> bool {
+    matches!(word, "traps" | "unwinds") || Set::of(word).is_some()
+}
+
+fn regions_of(word: &str) -> Result<RegionSet, PolicyError> {
+    match word {
+        "all" => Ok(RegionSet::All),
+        // A word that is neither is more likely an effect than a region.
+        _ if word.starts_with(|c: char| c.is_alphabetic()) => Err(unknown_effect(word)),
+        _ => Ok(RegionSet::of([region(word)?])),
+    }
+}
+
+fn add(summary: &mut Summary, set: Set, regions: &RegionSet) {
+    match set {
+        Set::Reads => summary.reads.union_with(regions),
+        Set::Writes => summary.writes.union_with(regions),
+        Set::Touches => summary.touches.union_with(regions),
+    }
+}
+
+fn unknown_effect(word: &str) -> PolicyError {
+    if word == "all" || region(word).is_ok() {
+        return PolicyError(format!("`{word}` follows no effect"));
+    }
+    PolicyError(format!(
+        "unknown effect `{word}`; the effects are reads, writes, touches, traps and unwinds"
+    ))
 }

@@ -9,7 +9,7 @@
 //! use memopt_policy::DeclaredPolicy;
 //!
 //! let policy: DeclaredPolicy = "
-//!     # What the host function `log` does.
+//!     ; What the host function `log` does.
 //!     callee %log reads 2 traps
 //!     lost-at-trap 3
 //! "
@@ -24,6 +24,8 @@
 #![deny(missing_docs)]
 
 mod declared;
+#[cfg(test)]
+mod tests;
 
 // `declared.rs` takes these from its parent, because upstream's filetest runner
 // gets the same file, and finds them in `cranelift_codegen` there.

@@ -6,6 +6,7 @@ use adapter_bench::{module, read};
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Compares Wasmtime without and with the memopt passes.
 ///
@@ -49,11 +50,19 @@ enum Emit {
     Asm,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.module {
+    let outcome = match arguments.module {
         true => modules(&arguments),
         false => components(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What `Debug` shows is this program's own backtrace, too.
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -5,16 +5,18 @@ use crate::export::series::Series;
 use crate::export::sources::{CRATES, Sources};
 use crate::export::{mail, registry, tree};
 use anyhow::{Context as _, Result, bail, ensure};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What `memopt export` is told.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("sources").required(true)))]
+#[command(override_usage = USAGE)]
 pub struct Arguments {
     /// Change a checkout of the wasmtime repository
-    #[arg(long, value_name = "DIR", group = "sources", required = true)]
+    #[arg(long, value_name = "DIR", group = "sources")]
     checkout: Option<PathBuf>,
     /// Change the sources from crates.io, as cargo has them; without --out,
     /// say which anchors hold
@@ -46,6 +48,12 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", default_value = OWN_REPOSITORY, hide_default_value = true)]
     repository: PathBuf,
 }
+
+/// One line for each kind of sources.
+const USAGE: &str = "\
+memopt export --registry [--out DIR] [OPTIONS]
+       memopt export --checkout DIR <--out DIR|--format-patch DIR|--in-place>
+       memopt export --report DIR";
 
 /// Where this program was built.
 const OWN_REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

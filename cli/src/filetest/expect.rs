@@ -134,20 +134,26 @@ pub fn counts<'a>(
     for comment in &details.comments {
         let line = clif::directive(comment.text, "stats:").unwrap_or_default();
         for word in line.split_whitespace() {
-            let count = count(word).ok_or_else(|| {
-                let message = format!("`{word}` is not COUNTER=COUNT");
-                Complaint::at(name, Position::of(text, word), message)
-            })?;
+            let count =
+                count(word).map_err(|why| Complaint::at(name, Position::of(text, word), why))?;
             counts.push(count);
         }
     }
     Ok(counts)
 }
 
-fn count(word: &str) -> Option<Count<'_>> {
-    let (name, count) = word.split_once('=')?;
-    counter(&Stats::default(), name)?;
-    Some((name, count.parse().ok()?))
+fn count(word: &str) -> Result<Count<'_>, String> {
+    let not_one = || format!("`{word}` is not COUNTER=COUNT");
+    let (name, count) = word.split_once('=').ok_or_else(not_one)?;
+    if counter(&Stats::default(), name).is_none() {
+        let known = Stats::default().counters();
+        let known: Vec<_> = known.into_iter().map(|(known, _)| known).collect();
+        let known = known.join(", ");
+        return Err(format!(
+            "unknown counter `{name}`; the counters are edits, {known}"
+        ));
+    }
+    Ok((name, count.parse().map_err(|_| not_one())?))
 }
 
 /// A counter by name; `edits` is the sum over all kinds.

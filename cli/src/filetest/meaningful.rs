@@ -1,10 +1,12 @@
 //! Refuses files that look like tests and could never fail.
 
+use crate::clif;
 use crate::complaint::{Complaint, Position};
 use crate::filetest::command::Command;
 use crate::filetest::{execute, expect};
+use crate::numbers;
 use cranelift_codegen::settings::{Flags, OptLevel};
-use cranelift_reader::{IsaSpec, TestFile};
+use cranelift_reader::{Comment, IsaSpec, TestFile};
 
 /// Checks that what `file` says can turn out wrong.
 ///
@@ -19,6 +21,7 @@ pub fn require(
     file: &TestFile<'_>,
 ) -> Result<(), Complaint> {
     expectations_have_functions(name, text, file)?;
+    frames_fit(name, commands, file)?;
     something_is_checked(name, commands, file)?;
     passes_run(name, text, commands, file)
 }
@@ -49,6 +52,19 @@ fn passes_run(
         }
         _ => Ok(()),
     }
+}
+
+/// The stack of a thread has no room for more than a function of a test needs,
+/// and memory of an interpreter is not to be had for nothing.
+const MAX_RUNNING_FRAME_BYTES: u64 = 1 << 20;
+
+fn frames_fit(name: &str, commands: &[Command], file: &TestFile<'_>) -> Result<(), Complaint> {
+    let runs = commands.iter().any(Command::executes);
+    let counted = |c: &Comment<'_>| clif::directive(c.text, "dyn:").is_some();
+    if runs || clif::comments(file).any(counted) {
+        numbers::check_functions(name, file, MAX_RUNNING_FRAME_BYTES)?;
+    }
+    Ok(())
 }
 
 /// An expectation before the first function is attached to none, and would be
@@ -91,7 +107,12 @@ fn something_is_checked(
         let message = format!("`{command}` without a `run:` or `print:` comment");
         return Err(Complaint::of_file(name, message));
     }
-    let executed = runs && commands.iter().any(Command::executes);
+    let executes = commands.iter().any(Command::executes);
+    if runs && !executes && any_memopt.is_some() {
+        let message = "`run:` and `print:` need `test run` or `test interpret`";
+        return Err(Complaint::of_file(name, message));
+    }
+    let executed = runs && executes;
     let checked = expect::has_checks(file) || counting.is_some() || executed;
     match any_memopt {
         Some(command) if !checked && !commands.iter().any(|c| c.precise) => Err(

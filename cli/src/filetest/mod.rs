@@ -26,6 +26,7 @@ pub mod crash;
 pub mod dynamic;
 pub mod execute;
 pub mod expect;
+pub mod host;
 pub mod interpret;
 pub mod meaningful;
 pub mod native;

@@ -5,6 +5,7 @@
 //! mid-end on them again.
 
 use crate::filetest::execute::Machine;
+use crate::filetest::host;
 use crate::lower;
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -13,7 +14,7 @@ use cranelift_codegen::ir::{
     AbiParam, Endianness, ExternalName, Function, InstBuilder, MemFlagsData, Signature,
     UserFuncName, types,
 };
-use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_memopt::CalleeName;
@@ -39,11 +40,12 @@ impl<'f> Native<'f> {
     ///
     /// # Errors
     ///
-    /// A call to a function that is not among them; what the back end or the
+    /// A call to a function that is neither among them nor of the host; what the back end or the
     /// JIT refuse.
     pub fn new(functions: &'f [Function], isa: OwnedTargetIsa) -> Result<Self> {
         ensure!(!isa.flags().is_pic(), "code in memory cannot be `is_pic`");
-        let builder = JITBuilder::with_isa(isa.clone(), default_libcall_names());
+        let mut builder = JITBuilder::with_isa(isa.clone(), default_libcall_names());
+        builder.symbol_lookup_fn(Box::new(host::address));
         let mut native = Self {
             functions,
             jit: Some(JITModule::new(builder)),
@@ -62,6 +64,9 @@ impl<'f> Native<'f> {
             ids.insert(CalleeName::of_function(&func.name), id);
             let trampoline = jit.declare_anonymous_function(&trampoline_signature(isa))?;
             self.entries.push((id, trampoline));
+        }
+        for func in self.functions {
+            declare_hosts(jit, func, &mut ids, isa)?;
         }
         for (func, (id, trampoline)) in self.functions.iter().zip(&self.entries) {
             define(jit, func, *id, &ids, isa)?;
@@ -122,6 +127,39 @@ fn fits(signature: &Signature, arguments: &[DataValue]) -> bool {
     expected.eq(arguments.iter().map(|argument| shape(argument.ty())))
 }
 
+/// Declares the host functions that `func` calls and the file does not have.
+fn declare_hosts(
+    jit: &mut JITModule,
+    func: &Function,
+    ids: &mut HashMap<CalleeName, FuncId>,
+    isa: &dyn TargetIsa,
+) -> Result<()> {
+    for callee in func.dfg.ext_funcs.values() {
+        let ExternalName::TestCase(name) = &callee.name else {
+            continue;
+        };
+        let symbol = String::from_utf8_lossy(name.raw());
+        let key = CalleeName::Named(name.raw().into());
+        if ids.contains_key(&key) || host::address(&symbol).is_none() {
+            continue;
+        }
+        let mut signature = func.dfg.signatures[callee.signature].clone();
+        let convention = signature.call_conv;
+        ensure!(
+            [isa.default_call_conv(), CallConv::Fast].contains(&convention),
+            "{} calls %{symbol} by {convention}, and the host has it by {}",
+            func.name,
+            isa.default_call_conv()
+        );
+        signature.call_conv = isa.default_call_conv();
+        ids.insert(
+            key,
+            jit.declare_function(&symbol, Linkage::Import, &signature)?,
+        );
+    }
+    Ok(())
+}
+
 /// Lowers `func` and gives its bytes to the JIT as `id`.
 fn define(
     jit: &mut JITModule,
@@ -151,7 +189,13 @@ fn linked(
     let name = match &reloc.target {
         FinalizedRelocTarget::Func(offset) => ModuleRelocTarget::FunctionOffset(id, *offset),
         FinalizedRelocTarget::ExternalName(external) => match external {
-            ExternalName::LibCall(libcall) => ModuleRelocTarget::LibCall(*libcall),
+            ExternalName::LibCall(libcall) => match host::lacks(*libcall) {
+                None => ModuleRelocTarget::LibCall(*libcall),
+                Some(missing) => bail!(
+                    "{} calls {missing}, which `test run` does not have",
+                    func.name
+                ),
+            },
             ExternalName::KnownSymbol(symbol) => ModuleRelocTarget::KnownSymbol(*symbol),
             ExternalName::User(name) => {
                 let name = &func.params.user_named_funcs()[*name];
@@ -181,9 +225,10 @@ fn defined(
     match ids.get(name) {
         Some(id) => Ok((*id).into()),
         None => bail!(
-            "{} refers to {}, which is not in the file",
+            "{} refers to {}, which is neither in the file nor a host function; those are {}",
             func.name,
-            written.display(Some(&func.params))
+            written.display(Some(&func.params)),
+            host::names().join(", ")
         ),
     }
 }

@@ -249,7 +249,10 @@ impl<'a> Runner<'a> {
 
     fn verdict(self) -> Verdict {
         if !self.failures.is_empty() {
-            return Verdict::Failed(self.failures);
+            // That may be on purpose, and where it is not, it is often the reason.
+            let idle = policies::unmatched(self.name, self.text, &self.file);
+            let idle = idle.iter().map(ToString::to_string);
+            return Verdict::Failed(self.failures.into_iter().chain(idle).collect());
         }
         if self.blessed.iter().all(Option::is_none) {
             return Verdict::Passed;

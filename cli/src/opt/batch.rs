@@ -1,5 +1,6 @@
 //! Functions that belong together, on both sides of the comparison.
 
+use crate::complaint::Complaint;
 use crate::functions;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::Context;
@@ -19,6 +20,8 @@ pub struct Batch {
     pub isa: OwnedTargetIsa,
     /// What is known about each function, in the order of the input.
     pub subjects: Vec<Subject>,
+    /// What is odd about the input, and no reason to refuse it.
+    pub notes: Vec<Complaint>,
     /// As stock Cranelift leaves them.
     pub stock: Stock,
     /// As the passes leave them.
@@ -27,8 +30,10 @@ pub struct Batch {
 
 /// One function of a [`Batch`].
 pub struct Subject {
-    /// Its name for the user.
+    /// Its name for the compiler.
     pub symbol: String,
+    /// Its name where it comes from, if that is another.
+    pub name: Option<String>,
     /// Where its policy comes from; `none` if it has none.
     pub policy: String,
     /// What the passes did to it, and whether that is proven.
@@ -71,6 +76,16 @@ impl Stock {
 pub fn parse_one(text: &str) -> Result<Function> {
     let functions = cranelift_reader::parse_functions(text)?;
     functions.into_iter().next().context("no function in it")
+}
+
+impl Subject {
+    /// All names of the function.
+    pub fn label(&self) -> String {
+        match &self.name {
+            None => self.symbol.clone(),
+            Some(name) => format!("{}, {name}", self.symbol),
+        }
+    }
 }
 
 impl Batch {

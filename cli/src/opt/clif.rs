@@ -17,6 +17,7 @@ use memopt_policy::DeclaredPolicy;
 pub fn batch(name: &str, text: &str, choices: &Choices) -> Result<Batch> {
     let file = clif::parse(name, text)?;
     let declared = policies::of_functions(name, text, &file, &choices.policy)?;
+    choices.see(file.functions.iter().map(|(func, _)| func));
     let isa = isa(&file.isa_spec, choices)?;
     functions::verify(file.functions.iter().map(|(func, _)| func), &*isa)?;
     let all = || file.functions.iter().map(|(func, _)| func.clone());
@@ -29,6 +30,7 @@ pub fn batch(name: &str, text: &str, choices: &Choices) -> Result<Batch> {
     let each = file.functions.iter().zip(&declared).zip(stats);
     let subjects = each.map(|(((func, _), policy), stats)| Subject {
         symbol: func.name.to_string(),
+        name: None,
         policy: policy_name(policy, choices),
         stats,
     });
@@ -36,6 +38,7 @@ pub fn batch(name: &str, text: &str, choices: &Choices) -> Result<Batch> {
         file: name.to_owned(),
         subjects: subjects.collect(),
         isa,
+        notes: policies::unmatched(name, text, &file),
         stock: Stock::Kept(stock?),
         memopt,
     };

@@ -5,10 +5,13 @@ use crate::opt::batch::Batch;
 use crate::opt::input::{self, Content};
 use crate::opt::progress::Progress;
 use crate::opt::show::Shower;
-use crate::opt::{clif, wasm};
-use crate::{guard, passes, policies};
-use anyhow::{Context as _, Result, ensure};
+use crate::opt::{clif, engine, wasm};
+use crate::policies::{self, Clauses};
+use crate::{guard, passes, target};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::settings::{self, Flags};
 use cranelift_memopt::Options;
 use memopt_check::Checking;
 use memopt_policy::DeclaredPolicy;
@@ -38,6 +41,10 @@ pub struct Arguments {
     /// A triple or an architecture, such as x86_64, aarch64, riscv64 or s390x
     #[arg(long)]
     target: Option<String>,
+    /// Turn a WebAssembly proposal on or off, in Wasmtime's own spelling: `-W
+    /// all-proposals`, `-W gc=n,memory64`; `-W help` lists them
+    #[arg(short = 'W', long, value_name = "KEY[=VAL[,..]]")]
+    wasm: Vec<String>,
     /// none, speed or speed_and_size; a file's `set opt_level` does not count
     #[arg(long, default_value = "speed")]
     opt_level: String,
@@ -46,6 +53,9 @@ pub struct Arguments {
     /// Have each run proven by the checker, and report what is not
     #[arg(long)]
     checked: bool,
+    /// Show unchanged functions of WebAssembly, too
+    #[arg(long)]
+    all: bool,
     /// Show only functions with this in their name
     #[arg(long, value_name = "SUBSTRING")]
     function: Option<String>,
@@ -77,6 +87,8 @@ pub struct Choices {
     pub checking: Checking,
     /// The target, if the user names one.
     pub target: Option<String>,
+    /// Wasmtime's options of the group `-W`.
+    pub wasm: Vec<String>,
     /// The optimization level.
     pub opt_level: String,
     /// What to show.
@@ -85,6 +97,9 @@ pub struct Choices {
     pub json: bool,
     /// Show differences?
     pub diff: bool,
+    /// Show unchanged functions of WebAssembly?
+    pub all: bool,
+    clauses: Clauses,
     function: Option<String>,
 }
 
@@ -95,6 +110,28 @@ impl Choices {
         function.is_none_or(|part| symbol.contains(part))
     }
 
+    /// Notes which clauses of the policy are about one of these functions.
+    pub fn see<'f>(&self, functions: impl Iterator<Item = &'f Function> + Clone) {
+        self.clauses.see(functions);
+    }
+
+    /// What is wrong when no function has been shown; others are there.
+    ///
+    /// # Errors
+    ///
+    /// No function has in its name what the user asks for.
+    pub fn nothing_shown(&self, others: &[String]) -> Result<()> {
+        let Some(function) = self.function.as_ref().filter(|_| !others.is_empty()) else {
+            return Ok(());
+        };
+        const MOST: usize = 8;
+        let mut names = others[..others.len().min(MOST)].join("\n  ");
+        if others.len() > MOST {
+            names += &format!("\n  and {} more", others.len() - MOST);
+        }
+        bail!("--function {function}: no function has this in its name; there are\n  {names}")
+    }
+
     fn of(arguments: &Arguments) -> Result<Self> {
         let stats = arguments.emit == Emit::Stats;
         ensure!(stats || !arguments.json, "--json needs --emit stats");
@@ -102,32 +139,42 @@ impl Choices {
             !(stats && arguments.diff),
             "--diff needs --emit clif or asm"
         );
-        let (policy, policy_name) = match &arguments.policy {
-            None => (DeclaredPolicy::default(), "none".to_owned()),
+        if let Some(name) = &arguments.target {
+            target::by_name(name, Flags::new(settings::builder()))
+                .with_context(|| format!("--target {name}"))?;
+        }
+        engine::of_options(&arguments.wasm)?;
+        let clauses = match &arguments.policy {
+            None => Clauses::default(),
             Some(path) => read_policy(path)?,
         };
+        let policy_name = arguments.policy.as_ref();
+        let policy_name = policy_name.map(|path| path.display().to_string());
         Ok(Self {
-            policy,
-            policy_name,
+            policy: clauses.policy.clone(),
+            policy_name: policy_name.unwrap_or_else(|| "none".to_owned()),
             options: arguments.passes.options(),
             checking: match arguments.checked {
                 true => Checking::Fail,
                 false => Checking::Off,
             },
             target: arguments.target.clone(),
+            wasm: arguments.wasm.clone(),
             opt_level: arguments.opt_level.clone(),
             emit: arguments.emit,
             json: arguments.json,
             diff: arguments.diff,
+            all: arguments.all,
+            clauses,
             function: arguments.function.clone(),
         })
     }
 }
 
-fn read_policy(path: &Path) -> Result<(DeclaredPolicy, String)> {
+fn read_policy(path: &Path) -> Result<Clauses> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| Complaint::of_file(&name, error))?;
-    Ok((policies::parse(&name, &text)?, name))
+    Ok(policies::parse(&name, &text)?)
 }
 
 /// Runs `memopt opt`. Inputs that cannot be used are reported on standard
@@ -150,6 +197,7 @@ pub fn run(arguments: &Arguments) -> Result<usize> {
             report(path, &error);
         }
     }
+    choices.clauses.report();
     match shower.finish() {
         Err(error) if !is_closed_pipe(&error) => Err(error),
         _ => Ok(unusable),
@@ -171,6 +219,18 @@ fn one_input(path: &Path, choices: &Choices, shower: &mut Shower<'_>) -> Result<
     let progress = Progress::new(&name);
     guard::catch(|| {
         let batch = batch(&name, content, choices, &progress)?;
+        for note in &batch.notes {
+            progress.suspend(|| anstream::eprintln!("{note}"));
+        }
+        if choices.checking != Checking::Off {
+            let count = batch.subjects.len();
+            let all = if count == 1 {
+                "its function"
+            } else {
+                "all of its functions"
+            };
+            progress.suspend(|| anstream::eprintln!("{name}: proven, {all} ({count})"));
+        }
         shower.show(&batch, &progress)
     })
 }

@@ -31,6 +31,10 @@ pub fn read(path: &Path) -> Result<(String, Content), Complaint> {
         true => "<standard input>".to_owned(),
         false => path.display().to_string(),
     };
+    if !stdin && path.is_dir() {
+        let message = "this is a directory; name files in it (`memopt test` takes directories)";
+        return Err(Complaint::of_file(&name, message));
+    }
     let bytes = if stdin { read_stdin() } else { fs::read(path) };
     let bytes = bytes.map_err(|error| Complaint::of_file(&name, error))?;
     let content = classify(bytes).map_err(|why| Complaint::of_file(&name, why))?;

@@ -9,11 +9,14 @@
 pub mod batch;
 pub mod clif;
 pub mod command;
+pub mod engine;
 pub mod input;
 pub mod measure;
 pub mod names;
+pub mod origin;
 pub mod progress;
 pub mod show;
+pub mod summary;
 pub mod wasm;
 
 pub use command::{Arguments, run};

@@ -4,6 +4,7 @@ use crate::opt::batch::{Batch, Subject};
 use crate::opt::command::{Choices, Emit};
 use crate::opt::measure::Counts;
 use crate::opt::progress::Progress;
+use crate::opt::summary;
 use crate::{diff, lower};
 use anyhow::Result;
 use cranelift_codegen::ir::Function;
@@ -35,6 +36,7 @@ impl Figures {
     fn of(batch: &Batch, index: usize) -> Result<Self> {
         let Subject {
             symbol,
+            name: _,
             policy,
             stats,
         } = &batch.subjects[index];
@@ -58,6 +60,10 @@ pub struct Shower<'a> {
     separator: &'static str,
     /// Has a function been shown in full?
     any: bool,
+    /// How many functions the user wants to see.
+    shown: usize,
+    /// The functions of inputs in which there are none of those.
+    others: Vec<String>,
     total: Total,
 }
 
@@ -78,6 +84,8 @@ impl<'a> Shower<'a> {
             out,
             separator: "[\n",
             any: false,
+            shown: 0,
+            others: Vec::new(),
             total: Total::default(),
         }
     }
@@ -88,8 +96,20 @@ impl<'a> Shower<'a> {
     ///
     /// A function that cannot be lowered; an output that cannot be written.
     pub fn show(&mut self, batch: &Batch, progress: &Progress) -> Result<()> {
-        let wanted = |index: &usize| self.choices.shows(&batch.subjects[*index].symbol);
-        let wanted: Vec<_> = (0..batch.subjects.len()).filter(wanted).collect();
+        let wanted = |index: &usize| self.choices.shows(&batch.subjects[*index].label());
+        let mut wanted: Vec<_> = (0..batch.subjects.len()).filter(wanted).collect();
+        self.shown += wanted.len();
+        if wanted.is_empty() {
+            // Those that a user has written are the likelier ones.
+            let by_user = |subject: &&Subject| subject.name.is_some();
+            let (first, last): (Vec<_>, Vec<_>) = batch.subjects.iter().partition(by_user);
+            let names = first.into_iter().chain(last).map(Subject::label);
+            self.others.extend(names);
+            return Ok(());
+        }
+        if !batch.is_text() && self.choices.emit != Emit::Stats {
+            wanted = self.summarize(batch, wanted, progress)?;
+        }
         progress.start("measuring", Some(wanted.len()));
         for index in wanted {
             let text = self.render(batch, index)?;
@@ -99,11 +119,42 @@ impl<'a> Shower<'a> {
         Ok(())
     }
 
+    /// Writes the table of all functions in `wanted`; those that are to be shown
+    /// below it.
+    fn summarize(
+        &mut self,
+        batch: &Batch,
+        wanted: Vec<usize>,
+        progress: &Progress,
+    ) -> Result<Vec<usize>> {
+        let all = wanted.len();
+        let changed = |index: &usize| batch.subjects[*index].stats.stats.edits() > 0;
+        let shown: Vec<_> = match self.choices.all {
+            true => wanted,
+            false => wanted.into_iter().filter(changed).collect(),
+        };
+        let rows: Result<Vec<_>> = shown
+            .iter()
+            .filter(|index| changed(index))
+            .map(|index| {
+                Ok(summary::Row {
+                    label: batch.subjects[*index].label(),
+                    stock: Counts::of(&*batch.stock.get(*index)?, &*batch.isa)?,
+                    memopt: Counts::of(&batch.memopt[*index].func, &*batch.isa)?,
+                })
+            })
+            .collect();
+        let table = summary::table(&batch.file, &self.choices.policy_name, &rows?, all);
+        let table: String = table.lines().map(commented).collect();
+        progress.suspend(|| self.out.write_all(table.as_bytes()))?;
+        Ok(shown)
+    }
+
     /// Writes what comes after the last input.
     ///
     /// # Errors
     ///
-    /// An output that cannot be written.
+    /// An output that cannot be written; no function that the user wants to see.
     pub fn finish(self) -> Result<()> {
         if self.choices.json {
             let open = if self.separator == "[\n" { "[" } else { "" };
@@ -116,7 +167,10 @@ impl<'a> Shower<'a> {
             self.out.write_all(table.as_bytes())?;
         }
         self.out.flush()?;
-        Ok(())
+        match self.shown {
+            0 => self.choices.nothing_shown(&self.others),
+            _ => Ok(()),
+        }
     }
 
     fn render(&mut self, batch: &Batch, index: usize) -> Result<String> {
@@ -206,8 +260,27 @@ fn table(title: &str, stock: &Counts, memopt: &Counts, stats: &CheckedStats) -> 
 }
 
 fn line(counts: &Counts) -> String {
-    let counts = counts
-        .named()
-        .map(|(name, count)| format!("{count} {name}"));
+    let counts = counts.named().map(|(name, count)| counted(count, name));
     counts.join(", ")
+}
+
+/// `1 call`, `2 calls`, `1 byte of code`.
+fn counted(count: usize, name: &str) -> String {
+    let (first, rest) = match name.split_once(" of ") {
+        Some((first, rest)) => (first, format!(" of {rest}")),
+        None => (name, String::new()),
+    };
+    let first = match count {
+        1 => first.strip_suffix('s').unwrap_or(first),
+        _ => first,
+    };
+    format!("{count} {first}{rest}")
+}
+
+/// A line of the table as CLIF has comments, because CLIF follows.
+fn commented(line: &str) -> String {
+    match line.is_empty() {
+        true => "\n".to_owned(),
+        false => format!(";; {line}\n"),
+    }
 }

@@ -7,21 +7,22 @@
 //! apart. The passes know nothing about a callee whose name two functions have.
 
 use crate::complaint::Complaint;
+use crate::functions;
 use crate::opt::batch::{Batch, Stock, Subject, parse_one};
 use crate::opt::command::Choices;
-use crate::opt::names;
+use crate::opt::origin::Names;
 use crate::opt::progress::Progress;
-use crate::{functions, target};
+use crate::opt::{engine, names};
 use anyhow::{Context as _, Result, anyhow};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_codegen::settings::{self, Configurable as _};
+use cranelift_memopt::CalleeName;
 use memopt_check::CheckedStats;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use wasmtime::{Config, Engine, Inlining, OptLevel};
+use wasmtime::Engine;
 
 /// Translates the text format.
 ///
@@ -64,11 +65,15 @@ pub fn batch(
     progress: &Progress,
 ) -> Result<Batch> {
     progress.start("compiling", None);
-    let isa = isa(choices)?;
     let written = tempfile::tempdir().context("no place for the CLIF")?;
     names::hide_slashes(&mut wasm);
-    compile(&wasm, written.path(), choices)?;
+    let isa = compile(&wasm, written.path(), choices)?;
     let (mut contexts, files, mut subjects) = read_all(&written, choices, progress)?;
+    let names = names_of(&wasm, &contexts, &subjects);
+    for subject in &mut subjects {
+        subject.name = names.get(&subject.symbol).map(str::to_owned);
+    }
+    choices.see(contexts.iter().map(|ctx| &ctx.func));
     progress.start("optimizing", None);
     let policies = vec![choices.policy.clone(); contexts.len()];
     let (options, checking) = (&choices.options, choices.checking);
@@ -81,6 +86,7 @@ pub fn batch(
         file: name.to_owned(),
         isa,
         subjects,
+        notes: Vec::new(),
         stock: Stock::Written(written, files),
         memopt: contexts,
     };
@@ -88,28 +94,16 @@ pub fn batch(
     Ok(batch)
 }
 
-/// Has Wasmtime compile `wasm` and write its CLIF to `directory`.
-fn compile(wasm: &[u8], directory: &Path, choices: &Choices) -> Result<()> {
-    let mut config = Config::new();
-    config
-        .concurrency_support(true)
-        .wasm_component_model_async(true)
-        .compiler_inlining(Inlining::Yes)
-        .cranelift_opt_level(match choices.opt_level.as_str() {
-            "none" => OptLevel::None,
-            "speed_and_size" => OptLevel::SpeedAndSize,
-            _ => OptLevel::Speed,
-        })
-        .emit_clif(directory);
-    config
-        .target(&triple(choices))
-        .map_err(|error| anyhow!("{error:#}"))?;
+/// Has Wasmtime compile `wasm` and write its CLIF to `directory`; the target and
+/// the settings that it compiled with.
+fn compile(wasm: &[u8], directory: &Path, choices: &Choices) -> Result<OwnedTargetIsa> {
+    let config = engine::config(choices, directory)?;
     let engine = Engine::new(&config).map_err(|error| anyhow!("{error:#}"))?;
     let compiled = match is_component(wasm) {
         true => engine.precompile_component(wasm),
         false => engine.precompile_module(wasm),
     };
-    compiled.map(drop).map_err(|error| anyhow!("{error:#}"))
+    engine::isa(&compiled.map_err(|error| anyhow!("{error:#}"))?)
 }
 
 /// The layer field of the header, behind magic number and version.
@@ -117,26 +111,21 @@ pub fn is_component(wasm: &[u8]) -> bool {
     wasm.get(6..8) == Some(&[1, 0])
 }
 
-/// The triple that Wasmtime is to compile for. It is always given, also for
-/// the host, so that the code does not depend on the processor at hand.
-fn triple(choices: &Choices) -> String {
-    match choices.target.as_deref() {
-        None => format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
-        Some("riscv64") => "riscv64gc-unknown-linux-gnu".to_owned(),
-        Some(name) if !name.contains('-') => format!("{name}-unknown-linux-gnu"),
-        Some(name) => name.to_owned(),
-    }
-}
-
-/// A target for lowering, with the settings that Wasmtime compiles with.
-fn isa(choices: &Choices) -> Result<OwnedTargetIsa> {
-    let mut builder = settings::builder();
-    builder.set("enable_probestack", "false")?;
-    builder.set("preserve_frame_pointers", "true")?;
-    builder.set("unwind_info", "true")?;
-    let flags = settings::Flags::new(builder);
-    let flags = target::with_opt_level(&flags, &choices.opt_level)?;
-    target::by_name(&triple(choices), flags)
+/// The names that the functions have where they come from.
+fn names_of(wasm: &[u8], contexts: &[Context], subjects: &[Subject]) -> Names {
+    let index = |symbol: &str| {
+        let is_it = |known: &str| known == symbol || known.starts_with(&format!("{symbol}::"));
+        subjects.iter().position(|subject| is_it(&subject.symbol))
+    };
+    let calls = |caller: &str, callee: &str| {
+        let (Some(caller), Some(callee)) = (index(caller), index(callee)) else {
+            return true;
+        };
+        let callee = CalleeName::of_function(&contexts[callee].func.name);
+        let caller = &contexts[caller].func;
+        functions::callees(caller).any(|name| name == callee)
+    };
+    Names::of(wasm, &calls)
 }
 
 /// Everything that was read, in the same order.
@@ -161,6 +150,7 @@ fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result
         contexts.push(Context::for_function(func));
         subjects.push(Subject {
             symbol,
+            name: None,
             policy: choices.policy_name.clone(),
             stats: CheckedStats::default(),
         });

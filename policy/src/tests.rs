@@ -1,0 +1,55 @@
+//! What is refused, and in which words.
+
+use crate::DeclaredPolicy;
+use cranelift_memopt::{CalleeName, Policy};
+
+/// What is wrong with `clause`; the policy stays as it is.
+fn refused(clause: &str) -> String {
+    let mut policy = DeclaredPolicy::default();
+    let said = policy.declare(clause).expect_err(clause).to_string();
+    assert!(policy.is_empty(), "{clause}");
+    said
+}
+
+#[test]
+fn a_misspelt_effect_is_no_region() {
+    for clause in ["callee %f read 2", "callee %f reads 2 write 3"] {
+        assert!(refused(clause).starts_with("unknown effect `"), "{clause}");
+    }
+    assert!(refused("callee %f 2").contains("`2` follows no effect"));
+}
+
+#[test]
+fn an_effect_on_nothing_is_refused() {
+    for clause in [
+        "callee %f reads",
+        "callee %f writes traps",
+        "callee %f touches reads 1",
+    ] {
+        assert!(refused(clause).contains("names no region"), "{clause}");
+    }
+}
+
+#[test]
+fn a_clause_without_its_words_says_which() {
+    assert!(refused("callee").contains("`callee` needs the name of a function"));
+    assert!(refused("callee f").contains("`f` is not the name of a function"));
+    assert!(refused("join 1").contains("needs two regions"));
+    assert!(refused("join 1 1").contains("needs two regions"));
+    assert!(refused("lost-at-trap").contains("names no region"));
+    assert!(refused("shared-pointer 1").contains("a region and an offset"));
+    assert!(refused("").contains("a clause is missing"));
+    assert!(refused("lost-at-sea 1").contains("the clauses are lost-at-trap"));
+}
+
+#[test]
+fn what_a_policy_is_about_is_known() {
+    let policy = "lost-at-trap 3\njoin 4 5\ncallee %f reads 9\nloaded-callee 6 8 traps\n";
+    let policy: DeclaredPolicy = policy.parse().unwrap();
+    let mut regions: Vec<_> = policy.regions().collect();
+    regions.sort_unstable();
+    assert_eq!(regions, [3, 4, 5, 6]);
+    let name = CalleeName::Named(b"f".as_slice().into());
+    assert_eq!(policy.callees().collect::<Vec<_>>(), [&name]);
+    assert!(policy.callee(&name).unwrap().reads.contains(9));
+}
