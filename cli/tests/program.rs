@@ -265,8 +265,6 @@ fn wasmtimes_policy_as_text_is_understood() {
     assert!(!policy.survives_trap(current_thread));
     assert!(policy.survives_trap(public_global));
     assert_eq!(policy.representative(may_leave), public_global);
-    assert!(policy.forgets_addresses(current_thread));
-    assert!(!policy.forgets_addresses(public_global));
     assert!(policy.is_shared_pointer(8, 8));
     assert!(policy.is_asynchronous(26 << 26));
 }

@@ -6,7 +6,6 @@
 //! | `asynchronous R…` | [`Policy::is_asynchronous`] |
 //! | `join R R…` | the regions are one memory; [`Policy::representative`] is the first |
 //! | `shared-pointer R OFFSET` | [`Policy::is_shared_pointer`] |
-//! | `forgets R…` | [`Policy::forgets_addresses`] |
 //! | `callee NAME EFFECT…` | [`Policy::callee`], `NAME` as in CLIF: `%f` or `u0:1` |
 //! | `loaded-callee R OFFSET EFFECT…` | [`Policy::indirect_callee`] for a pointer loaded there |
 //!
@@ -23,7 +22,6 @@ use std::str::{FromStr, SplitWhitespace};
 pub struct DeclaredPolicy {
     lost_at_trap: Vec<u32>,
     asynchronous: Vec<u32>,
-    forgets: Vec<u32>,
     joined: Vec<(u32, u32)>,
     shared_pointers: Vec<(u32, i64)>,
     callees: Vec<(CalleeName, Summary)>,
@@ -56,7 +54,6 @@ impl DeclaredPolicy {
         match keyword {
             "lost-at-trap" => self.lost_at_trap.extend(regions(keyword, words)?),
             "asynchronous" => self.asynchronous.extend(regions(keyword, words)?),
-            "forgets" => self.forgets.extend(regions(keyword, words)?),
             "join" => self.join(&regions(keyword, words)?)?,
             "shared-pointer" => self.shared_pointers.push(place(keyword, &mut words)?),
             "callee" => {
@@ -182,12 +179,6 @@ impl Policy for DeclaredPolicy {
     fn representative(&self, region: u32) -> u32 {
         let entry = self.joined.iter().find(|entry| entry.0 == region);
         entry.map_or(region, |entry| entry.1)
-    }
-
-    fn forgets_addresses(&self, region: u32) -> bool {
-        // A memory is forgetful only if it is under all of its tags.
-        let forgets = |region| self.forgets.contains(&region);
-        forgets(region) && self.other_tags(region).all(forgets)
     }
 
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {

@@ -25,7 +25,6 @@
 //! | what an instruction, an address, a call does | [`inst`], [`call`] |
 //! | the graph both ways, dominance, versions of classes | `analysis::{graph, dominance, versions}` |
 //! | where addresses of slots go | `analysis::slots` |
-//! | where the world finds a slot that it forgets | `analysis::links` |
 //! | which write reaches an access, and its value | `analysis::{reaching, values}` |
 //! | what branches say about their conditions | `analysis::conditions` |
 //! | what happens next to a store | `analysis::upcoming` |
@@ -45,7 +44,6 @@
 //!
 //! Passes use analyses, analyses use facts, and never the other way round.
 
-mod analysis;
 mod apply;
 pub mod call;
 mod cfg;

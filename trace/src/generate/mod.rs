@@ -181,14 +181,10 @@ impl Plan {
         for region in 1..4 {
             if rng.u8(..4) != 0 {
                 self.forgotten.push(region);
-                self.clause(format!("forgets {region}"));
                 if rng.u8(..4) != 0 {
                     self.clause(format!("lost-at-trap {region}"));
                 }
             }
-        }
-        if self.joined && rng.bool() {
-            self.clause(format!("forgets {}", layout::JOINED));
         }
     }
 

@@ -1,2 +1,0 @@
-//! To be dissolved.
-pub mod links;
