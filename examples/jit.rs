@@ -83,7 +83,7 @@ impl Compiled {
     /// compiled with the callee's body in view.
     fn with_the_passes() -> Result<Self, Box<dyn Error>> {
         let (mut module, functions) = build()?;
-        let options = Options::default();
+        let options = Options::full();
         let defined =
             define_functions(&mut module, functions, &NoPolicy, &options, Handover::Bytes)?;
         module.finalize_definitions()?;

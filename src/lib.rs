@@ -37,5 +37,5 @@ pub mod pipeline;
 
 pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
 pub use memopt::call::from_body::{Summaries, WithSummaries};
-pub use memopt::{Observer, Options, Stats, TargetFacts};
+pub use memopt::{Effort, Observer, Options, Stats, TargetFacts};
 pub use pipeline::{optimize, optimize_module, optimize_module_with, run_module, run_module_with};

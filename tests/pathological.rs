@@ -12,7 +12,7 @@ fn optimize(function: fn() -> Function) -> Stats {
     let func = function();
     within_limits(move || {
         let mut contexts = [Context::for_function(func)];
-        let options = Options::default();
+        let options = Options::full();
         run_module(&mut contexts, &*host(), &|_| &NoPolicy, &options).unwrap()[0]
     })
 }

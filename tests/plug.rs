@@ -76,7 +76,7 @@ fn every_native_back_end_gives_code() {
         let mut compiler = Compiler::new();
         for mut ctx in contexts(ADAPTER).into_iter().chain(contexts(BUSY)) {
             let (code, _) = compiler
-                .compile(&mut ctx, &*isa, &NoPolicy, &Options::default())
+                .compile(&mut ctx, &*isa, &NoPolicy, &Options::full())
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(!code.code_buffer().is_empty(), "{name}");
         }
@@ -88,7 +88,7 @@ fn without_optimization_the_function_is_upstreams() {
     let isa = isa("x86_64", &[("opt_level", "none")]);
     for text in [ADAPTER, BUSY] {
         for (mut ours, mut theirs) in contexts(text).into_iter().zip(contexts(text)) {
-            let stats = optimize(&mut ours, &*isa, &NoPolicy, &Options::default()).unwrap();
+            let stats = optimize(&mut ours, &*isa, &NoPolicy, &Options::full()).unwrap();
             theirs.optimize(&*isa, &mut Default::default()).unwrap();
             assert_eq!(
                 ours.func.display().to_string(),
@@ -103,7 +103,7 @@ fn without_optimization_the_function_is_upstreams() {
 fn without_optimization_the_code_is_upstreams() {
     let isa = isa("x86_64", &[("opt_level", "none")]);
     let (mut ours, mut theirs) = (context(BUSY), context(BUSY));
-    let (code, _) = compile(&mut ours, &*isa, &NoPolicy, &Options::default()).unwrap();
+    let (code, _) = compile(&mut ours, &*isa, &NoPolicy, &Options::full()).unwrap();
     let expected = theirs.compile(&*isa, &mut Default::default()).unwrap();
     assert_eq!(code.code_buffer(), expected.code_buffer());
     assert_eq!(code.buffer.unwind_info, expected.buffer.unwind_info);
@@ -115,7 +115,7 @@ fn a_disassembly_comes_when_asked_for() {
     for wanted in [false, true] {
         let mut ctx = context(BUSY);
         ctx.set_disasm(wanted);
-        let (code, _) = compile(&mut ctx, &*isa, &NoPolicy, &Options::default()).unwrap();
+        let (code, _) = compile(&mut ctx, &*isa, &NoPolicy, &Options::full()).unwrap();
         assert_eq!(code.vcode.is_some(), wanted);
     }
 }
@@ -125,7 +125,7 @@ fn the_same_input_gives_the_same_output() {
     let isa = fast("x86_64");
     // The second compiler has been used before, for something else.
     let mut used = Compiler::new();
-    let options = Options::default();
+    let options = Options::full();
     for mut ctx in contexts(ADAPTER) {
         used.compile(&mut ctx, &*isa, &NoPolicy, &options).unwrap();
     }
@@ -157,7 +157,7 @@ fn the_same_input_gives_the_same_output() {
 #[test]
 fn past_the_mid_end_is_the_mid_end_and_the_passes() {
     let isa = fast("x86_64");
-    let options = Options::default();
+    let options = Options::full();
     let mut whole = contexts(BUSY);
     optimize_module(&mut whole, &*isa, &|_| &NoPolicy, &options).unwrap();
     let mut parts = contexts(BUSY);
@@ -179,7 +179,7 @@ fn past_the_mid_end_is_the_mid_end_and_the_passes() {
 #[test]
 fn what_does_not_verify_is_an_error() {
     let isa = fast("x86_64");
-    let options = Options::default();
+    let options = Options::full();
     let error = compile(&mut broken(), &*isa, &NoPolicy, &options)
         .err()
         .unwrap();
@@ -235,7 +235,7 @@ fn define(
     set: Vec<(FuncId, Context)>,
     handover: Handover,
 ) -> Result<Vec<Defined>, DefineError> {
-    define_functions(module, set, &NoPolicy, &Options::default(), handover)
+    define_functions(module, set, &NoPolicy, &Options::full(), handover)
 }
 
 fn cause(module: &mut dyn Module, set: Vec<(FuncId, Context)>) -> Cause {

@@ -172,7 +172,7 @@ pub fn measured(
 pub fn options() -> Options {
     Options {
         rerun_egraph: false,
-        ..Options::default()
+        ..Options::full()
     }
 }
 

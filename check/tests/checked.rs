@@ -43,7 +43,7 @@ fn policies(text: &str, starts: &[usize]) -> Vec<DeclaredPolicy> {
 /// What the checker says against the functions of one file.
 fn complaints(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
-    let file = parse_test(&text, ParseOptions::default()).unwrap();
+    let file = parse_test(&text, ParseOptions::full()).unwrap();
     let starts: Vec<usize> = file
         .functions
         .iter()
@@ -55,7 +55,7 @@ fn complaints(path: &Path) -> Vec<String> {
     flags.set("opt_level", "speed").unwrap();
     let isa = isa::lookup_by_name("x86_64").unwrap();
     let isa = isa.finish(settings::Flags::new(flags)).unwrap();
-    let (options, checking) = (Options::default(), Checking::Fail);
+    let (options, checking) = (Options::full(), Checking::Fail);
     let contexts = || -> Vec<Context> {
         let functions = file.functions.iter();
         functions

@@ -1,7 +1,7 @@
 //! The passes by name, to switch them off one by one.
 
 use clap::Args;
-use cranelift_memopt::Options;
+use cranelift_memopt::{Effort, Options};
 
 /// The part of a command line that chooses passes.
 #[derive(Args, Clone, Debug, Default)]
@@ -9,6 +9,10 @@ pub struct Selection {
     /// Switch a pass off; can be given more than once
     #[arg(long, value_name = "PASS", value_parser = parse)]
     without: Vec<&'static str>,
+    /// Which functions are looked at: gated, those that declare a stack slot or a
+    /// region that the policy calls transient, as in a compiler; or full, all
+    #[arg(long, value_name = "EFFORT", value_parser = effort)]
+    effort: Option<Effort>,
     /// Apply at most so many edits to a function, to find the one that is wrong
     #[arg(long, value_name = "COUNT")]
     edit_limit: Option<u32>,
@@ -24,6 +28,7 @@ impl Selection {
     pub fn options_without(&self, off: &[&'static str]) -> Options {
         let mut options = without(&[&self.without, off].concat());
         options.edit_limit = self.edit_limit;
+        options.effort = self.effort.unwrap_or(options.effort);
         options
     }
 
@@ -32,6 +37,19 @@ impl Selection {
         self.without.push(pass);
         self
     }
+}
+
+/// The effort called `name`.
+///
+/// # Errors
+///
+/// The names that there are.
+pub fn effort(name: &str) -> Result<Effort, String> {
+    let known = Effort::ALL.into_iter().find(|(known, _)| *known == name);
+    let names = || Effort::ALL.map(|(name, _)| name).join(", ");
+    Ok(known
+        .ok_or_else(|| format!("the efforts are {}", names()))?
+        .1)
 }
 
 fn parse(name: &str) -> Result<&'static str, String> {
@@ -51,9 +69,10 @@ pub fn known(name: &str) -> Option<&'static str> {
     names().into_iter().find(|known| *known == name)
 }
 
-/// All passes but those in `off`, which have to be names from [`known`].
+/// All passes on all functions but those in `off`, which have to be names from
+/// [`known`]: people who look at single functions want to see all that can be done.
 pub fn without(off: &[&'static str]) -> Options {
-    let mut options = Options::default();
+    let mut options = Options::full();
     for (name, switch) in options.switches() {
         if off.contains(&name) {
             *switch = false;

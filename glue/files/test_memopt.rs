@@ -306,7 +306,7 @@ fn run_module(
 
 /// All passes but those in `off`.
 fn without(off: &[String]) -> Result<Options> {
-    let mut options = Options::default();
+    let mut options = Options::full();
     for pass in off {
         let mut switches = options.switches().into_iter();
         match switches.find(|(name, _)| name == pass) {

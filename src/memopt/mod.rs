@@ -47,6 +47,7 @@
 mod apply;
 pub mod call;
 mod cfg;
+mod gate;
 pub mod inst;
 mod memory;
 mod observer;
@@ -58,8 +59,9 @@ mod search;
 mod stats;
 pub mod workarounds;
 
+pub use call::effects::Policy;
 pub use memory::insts::TargetFacts;
 pub use observer::Observer;
-pub use options::Options;
+pub use options::{Effort, Options};
 pub use run::{run, run_observed};
 pub use stats::Stats;

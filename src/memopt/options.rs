@@ -1,8 +1,31 @@
 //! What an embedder may choose.
 
+/// Which functions the passes look at, and how far they go there.
+///
+/// Optimizing compilers differ in what they may spend. The figures are in the
+/// README: gated costs next to nothing on functions that hold no work for the
+/// passes, which is most of them; full is for ahead-of-time builds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// Only functions that have a stack slot, or that name a region of which
+    /// the policy says that it [is transient](super::Policy::is_transient). In those,
+    /// everything but jump threading of branches that memory has no part in.
+    #[default]
+    Gated,
+    /// All functions, all passes.
+    Full,
+}
+
+impl Effort {
+    /// Each effort with its name.
+    pub const ALL: [(&'static str, Self); 2] = [("gated", Self::Gated), ("full", Self::Full)];
+}
+
 /// Which passes run, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// Which functions are looked at, and how far that goes.
+    pub effort: Effort,
     /// Replace loads by values that memory is known to hold.
     pub forward_loads: bool,
     /// Remove stores that put back what is there.
@@ -30,6 +53,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            effort: Effort::Gated,
             forward_loads: true,
             noop_stores: true,
             unused_loads: true,
@@ -46,12 +70,21 @@ impl Default for Options {
 }
 
 impl Options {
+    /// All passes on all functions: [`Effort::Full`].
+    pub fn full() -> Self {
+        Self {
+            effort: Effort::Full,
+            ..Self::default()
+        }
+    }
+
     /// Every pass by name, with its switch.
     ///
     /// The pattern has no `..`, so that a new pass breaks the build here until
     /// it can be switched off.
     pub fn switches(&mut self) -> [(&'static str, &mut bool); 10] {
         let Self {
+            effort: _,
             forward_loads,
             noop_stores,
             unused_loads,

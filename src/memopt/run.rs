@@ -10,6 +10,7 @@ use crate::memopt::apply::{Applier, Changes, Copied, Edit};
 use crate::memopt::call::effects::{Policy, is_asynchronous};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
+use crate::memopt::gate;
 use crate::memopt::inst::effect::{Touch, any_inst, effect};
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
@@ -75,7 +76,9 @@ pub fn run_observed<'a>(
     options: &'a Options,
     observer: Option<&'a mut dyn Observer>,
 ) -> CodegenResult<Stats> {
-    if isa.flags().opt_level() == OptLevel::None || !has_memory_traffic(&ctx.func) {
+    if isa.flags().opt_level() == OptLevel::None
+        || !gate::is_open(&ctx.func, policy, options.effort)
+    {
         return Ok(Stats::default());
     }
     let insts = ctx.func.dfg.num_insts();
@@ -96,22 +99,6 @@ pub fn run_observed<'a>(
     run.all()?;
     run.stats.limits_hit += u32::from(run.copies == 0);
     Ok(run.stats)
-}
-
-/// Is there anything that a pass could remove? One scan, so that a function
-/// without memory costs next to nothing.
-fn has_memory_traffic(func: &Function) -> bool {
-    if func.layout.entry_block().is_none() {
-        return false;
-    }
-    let mut slots = func.sized_stack_slots.values();
-    if slots.any(|slot| slot.size != 0) {
-        return true;
-    }
-    any_inst(func, |inst| {
-        let opcode = func.dfg.insts[inst].opcode();
-        opcode.can_load() || opcode.can_store()
-    })
 }
 
 /// One run over one function.

@@ -271,8 +271,13 @@ impl Looking<'_, '_, '_> {
             )
         });
         if options.thread_branches {
-            let (threads, refused) =
-                threading::edits(values, self.graph, reaching, self.search.copies);
+            let (threads, refused) = threading::edits(
+                values,
+                self.graph,
+                reaching,
+                options.effort,
+                self.search.copies,
+            );
             self.search.stats.limits_hit += refused;
             if !threads.is_empty() {
                 return threads;

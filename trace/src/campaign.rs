@@ -6,7 +6,7 @@ use crate::machine::Inputs;
 use crate::shrink::shrink;
 use cranelift_codegen::ir::Opcode;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_memopt::Options;
+use cranelift_memopt::{Effort, Options};
 use fastrand::Rng;
 use memopt_check::{CheckedStats, Checking};
 use std::collections::BTreeMap;
@@ -180,7 +180,10 @@ fn repeats_atomic_accesses(module: &Module) -> bool {
 
 /// Mostly all passes; sometimes some of them are off.
 fn options(rng: &mut Rng) -> Options {
-    let mut options = Options::default();
+    let mut options = Options::full();
+    if rng.u8(..8) == 0 {
+        options.effort = Effort::Gated;
+    }
     if rng.u8(..4) == 0 {
         for (_, switch) in options.switches() {
             *switch = rng.u8(..4) != 0;

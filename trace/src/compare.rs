@@ -46,7 +46,7 @@ impl Setting {
     /// All passes alone, interpreted and not proven.
     pub fn plain() -> Self {
         Self {
-            options: Options::default(),
+            options: Options::full(),
             mode: Mode::Alone,
             checking: Checking::Off,
             native: false,

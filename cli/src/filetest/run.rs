@@ -149,7 +149,13 @@ impl<'a> Runner<'a> {
 
     /// The passes of a command.
     fn options(&self, command: &Command) -> Options {
-        self.setup.passes.options_without(&command.off)
+        let mut options = self.setup.passes.options_without(&command.off);
+        let effort =
+            |line| clif::directive(line, "effort:").and_then(|name| passes::effort(name).ok());
+        if let Some(effort) = self.text.lines().find_map(effort) {
+            options.effort = effort;
+        }
+        options
     }
 
     /// Each run is proven right, unless the file says that it cannot be.

@@ -245,6 +245,15 @@ pub trait Policy {
         true
     }
 
+    /// Is this region worth the look at a function that accesses it, for
+    /// [`Effort::Gated`](crate::memopt::Effort::Gated)? The regions to name are those that
+    /// code publishes into and puts back, whose contents a trap loses, or that
+    /// several contexts share. No promise: a wrong answer costs time, or what
+    /// could have been optimized.
+    fn is_transient(&self, region: u32) -> bool {
+        !self.survives_trap(region)
+    }
+
     /// Does the world write (or watch) this region at any time, between any
     /// two instructions? Such memory is accessed exactly as the source says.
     fn is_asynchronous(&self, region: u32) -> bool {

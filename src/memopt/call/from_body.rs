@@ -361,6 +361,10 @@ impl Policy for WithSummaries<'_> {
         self.policy.survives_trap(region)
     }
 
+    fn is_transient(&self, region: u32) -> bool {
+        self.policy.is_transient(region)
+    }
+
     fn is_asynchronous(&self, region: u32) -> bool {
         self.policy.is_asynchronous(region)
     }

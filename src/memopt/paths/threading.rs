@@ -43,6 +43,7 @@ use crate::memopt::inst::effect::{Effect, effect};
 use crate::memopt::memory::clobber::{Reaching, Source};
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::values::Values;
+use crate::memopt::options::Effort;
 use crate::memopt::passes::uses::for_each_use;
 use crate::memopt::paths::cfg_edit::{self, Edge};
 use crate::memopt::paths::conditions::{Condition, Conditions};
@@ -107,6 +108,7 @@ pub fn edits(
     values: &Values<'_, '_>,
     graph: &Graph,
     reaching: &mut Reaching<'_>,
+    effort: Effort,
     copies: &mut usize,
 ) -> (Vec<Edit>, u32) {
     let func = values.memory.func;
@@ -114,6 +116,7 @@ pub fn edits(
         values,
         graph,
         reaching,
+        effort,
         conditions: Conditions::new(func, values.order, graph, values.dominance),
         events: None,
         last_uses: None,
@@ -133,6 +136,7 @@ struct Pass<'p, 'a, 'r> {
     values: &'p Values<'p, 'a>,
     graph: &'p Graph,
     reaching: &'p mut Reaching<'r>,
+    effort: Effort,
     conditions: Conditions<'p>,
     /// The events of loads; made when first asked for.
     events: Option<FxHashMap<Inst, EventIndex>>,
@@ -382,31 +386,19 @@ impl Pass<'_, '_, '_> {
     /// The destination that the branch of `chain` takes when it is entered by
     /// `edge`.
     fn decided(&mut self, chain: &Chain, edge: Edge) -> Option<usize> {
-        let func = self.values.memory.func;
+        let effort = self.effort;
         let mut way = Way {
             pred: chain.pred(),
             pass: self,
             chain,
             edge,
             room: MAX_DEPTH,
+            asked_memory: false,
         };
-        match func.dfg.insts[chain.branch] {
-            InstructionData::Brif { arg, .. } => {
-                let truth = way.truth(arg)?;
-                Some(usize::from(!truth))
-            }
-            InstructionData::BranchTable { arg, table, .. } => {
-                let Known::Constant(index) = way.value(arg)? else {
-                    return None;
-                };
-                let entries = func.dfg.jump_tables[table].as_slice().len() as u64;
-                Some(if index < entries {
-                    index as usize + 1
-                } else {
-                    0
-                })
-            }
-            _ => None,
+        let taken = way.destination(chain.branch)?;
+        match effort {
+            Effort::Gated if !way.asked_memory => None,
+            Effort::Gated | Effort::Full => Some(taken),
         }
     }
 
@@ -430,9 +422,33 @@ struct Way<'w, 'p, 'a, 'r> {
     pred: Node,
     edge: Edge,
     room: u32,
+    /// Has what a load finds been part of the answer?
+    asked_memory: bool,
 }
 
 impl Way<'_, '_, '_, '_> {
+    /// The destination that `branch` takes.
+    fn destination(&mut self, branch: Inst) -> Option<usize> {
+        let func = self.pass.values.memory.func;
+        match func.dfg.insts[branch] {
+            InstructionData::Brif { arg, .. } => {
+                let truth = self.truth(arg)?;
+                Some(usize::from(!truth))
+            }
+            InstructionData::BranchTable { arg, table, .. } => {
+                let Known::Constant(index) = self.value(arg)? else {
+                    return None;
+                };
+                let entries = func.dfg.jump_tables[table].as_slice().len() as u64;
+                Some(if index < entries {
+                    index as usize + 1
+                } else {
+                    0
+                })
+            }
+            _ => None,
+        }
+    }
     /// Is `condition` something else than zero on this way?
     fn truth(&mut self, value: Value) -> Option<bool> {
         match self.value(value)? {
@@ -561,6 +577,7 @@ impl Way<'_, '_, '_, '_> {
             && self.is_inside(values.memory.events[store as usize].inst)
         {
             let (stored, recipe) = values.seen_through(source, access)?;
+            self.asked_memory = true;
             return if recipe.is_empty() {
                 self.value(stored)
             } else {
@@ -568,6 +585,7 @@ impl Way<'_, '_, '_, '_> {
             };
         }
         let value = values.value_at_end(self.pred, source, access, key)?;
+        self.asked_memory = true;
         Some(self.outside(value))
     }
 }

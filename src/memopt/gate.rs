@@ -1,0 +1,43 @@
+//! Whether a function is looked at at all.
+//!
+//! Most functions of real programs hold nothing that the passes are for, and one
+//! scan of their layout already costs a third of a percent of a compile. So the
+//! question is answered from what a function declares: its stack slots and its
+//! interned alias regions.
+//!
+//! Cost: O(stack slots + alias regions). With [`Effort::Full`] a function
+//! without slots is scanned up to its first access.
+
+use crate::ir::Function;
+use crate::memopt::call::effects::Policy;
+use crate::memopt::inst::effect::any_inst;
+use crate::memopt::options::Effort;
+
+/// Can `func` hold what the passes look for at this effort?
+pub fn is_open(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
+    let has_body = func.layout.entry_block().is_some();
+    has_body
+        && match effort {
+            Effort::Gated => has_slot(func) || names_transient_region(func, policy),
+            Effort::Full => has_slot(func) || accesses_memory(func),
+        }
+}
+
+/// Is there a slot that takes space, and that nobody outside can name by a key?
+fn has_slot(func: &Function) -> bool {
+    let mut slots = func.sized_stack_slots.values();
+    slots.any(|slot| slot.size != 0 && slot.key.is_none())
+}
+
+/// Do the accesses of `func` carry a region that is worth the look by the policy?
+fn names_transient_region(func: &Function, policy: &dyn Policy) -> bool {
+    let mut regions = func.dfg.alias_regions.iter();
+    regions.any(|(_, region)| policy.is_transient(region.user_id))
+}
+
+fn accesses_memory(func: &Function) -> bool {
+    any_inst(func, |inst| {
+        let opcode = func.dfg.insts[inst].opcode();
+        opcode.can_load() || opcode.can_store()
+    })
+}
