@@ -43,7 +43,7 @@ fn policies(text: &str, starts: &[usize]) -> Vec<DeclaredPolicy> {
 /// What the checker says against the functions of one file.
 fn complaints(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
-    let file = parse_test(&text, ParseOptions::full()).unwrap();
+    let file = parse_test(&text, ParseOptions::default()).unwrap();
     let starts: Vec<usize> = file
         .functions
         .iter()
