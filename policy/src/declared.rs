@@ -3,6 +3,7 @@
 //! | clause | what it declares |
 //! |---|---|
 //! | `lost-at-trap R…` | [`Policy::survives_trap`] is false for these regions |
+//! | `transient R…` | [`Policy::is_transient`], as for the regions that a trap loses |
 //! | `asynchronous R…` | [`Policy::is_asynchronous`] |
 //! | `join R R…` | the regions are one memory; [`Policy::representative`] is the first |
 //! | `shared-pointer R OFFSET` | [`Policy::is_shared_pointer`] |
@@ -21,6 +22,7 @@ use std::str::{FromStr, SplitWhitespace};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeclaredPolicy {
     lost_at_trap: Vec<u32>,
+    transient: Vec<u32>,
     asynchronous: Vec<u32>,
     joined: Vec<(u32, u32)>,
     shared_pointers: Vec<(u32, i64)>,
@@ -53,6 +55,7 @@ impl DeclaredPolicy {
         };
         match keyword {
             "lost-at-trap" => self.lost_at_trap.extend(regions(keyword, words)?),
+            "transient" => self.transient.extend(regions(keyword, words)?),
             "asynchronous" => self.asynchronous.extend(regions(keyword, words)?),
             "join" => self.join(&regions(keyword, words)?)?,
             "shared-pointer" => self.shared_pointers.push(place(keyword, &mut words)?),
@@ -165,6 +168,10 @@ impl Policy for DeclaredPolicy {
         // A memory is lost only if it is under all of its tags.
         let survives = |region| !self.lost_at_trap.contains(&region);
         survives(region) || self.other_tags(region).any(survives)
+    }
+
+    fn is_transient(&self, region: u32) -> bool {
+        self.transient.contains(&region) || self.lost_at_trap.contains(&region)
     }
 
     fn is_asynchronous(&self, region: u32) -> bool {

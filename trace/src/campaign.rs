@@ -156,7 +156,7 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
     let is_safe = !module.has_asynchronous_memory() && !repeats_atomic_accesses(module);
     if seed.is_multiple_of(MID_END_EVERY) && is_safe {
         all.push(Setting {
-            options: Options::default(),
+            options: Options::full(),
             mode: Mode::BehindMidEnd,
             checking: Checking::Restore,
             native,
