@@ -1,8 +1,8 @@
 //! The `memopt` program.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use memopt_cli::filetest::{self, Setup, report};
-use memopt_cli::{export, fuzz, opt, passes};
+use memopt_cli::{bisect, export, fuzz, manual, opt, passes};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +18,8 @@ struct Arguments {
 enum Subcommands {
     /// Show what the passes do to CLIF or WebAssembly
     Opt(opt::Arguments),
+    /// Find the edit of the passes that makes a command fail
+    Bisect(bisect::Arguments),
     /// Run .clif files as tests; CRANELIFT_TEST_BLESS=1 accepts new outputs
     Test {
         /// Files, or directories that are searched for .clif files
@@ -33,6 +35,10 @@ enum Subcommands {
     Fuzz(fuzz::Arguments),
     /// Put the passes into the sources of Cranelift and Wasmtime
     Export(export::Arguments),
+    /// Write the man pages into a directory
+    Man(manual::Man),
+    /// Print what a shell needs to complete command lines
+    Completions(manual::Completions),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +58,11 @@ fn main() -> ExitCode {
         ),
         Subcommands::Fuzz(arguments) => fuzz(&arguments),
         Subcommands::Export(arguments) => export(&arguments),
+        Subcommands::Bisect(arguments) => done(bisect::run(&arguments)),
+        Subcommands::Man(arguments) => done(manual::man(&arguments, Arguments::command())),
+        Subcommands::Completions(arguments) => {
+            done(manual::completions(&arguments, Arguments::command()))
+        }
     }
 }
 
@@ -60,6 +71,17 @@ fn optimize(arguments: &opt::Arguments) -> ExitCode {
     match opt::run(arguments) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(2),
+        Err(error) => {
+            anstream::eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// 2 if something could not be done.
+fn done(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("{error:#}");
             ExitCode::from(2)

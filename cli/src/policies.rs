@@ -70,7 +70,7 @@ fn concerns(policy: &DeclaredPolicy, func: &Function) -> bool {
 }
 
 /// A policy, with its clauses one by one.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Clauses {
     /// All of them.
     pub policy: DeclaredPolicy,
@@ -78,6 +78,7 @@ pub struct Clauses {
     clauses: Vec<Clause>,
 }
 
+#[derive(Clone)]
 struct Clause {
     position: Position,
     alone: DeclaredPolicy,

@@ -200,7 +200,15 @@ fn one_of_a_kind_is_singular() {
 #[test]
 fn help_fits_into_80_columns() {
     let bench = Bench::new();
-    for command in ["opt", "test", "fuzz", "export"] {
+    for command in [
+        "opt",
+        "bisect",
+        "test",
+        "fuzz",
+        "export",
+        "man",
+        "completions",
+    ] {
         let outcome = bench.memopt(&[command, "--help"]);
         let widest = outcome.ends_with(0).out.lines().map(str::len).max();
         assert!(widest <= Some(80), "{outcome:#?}");
@@ -282,4 +290,25 @@ fn the_first_screen_is_a_table_and_what_changed() {
     named
         .ends_with(0)
         .prints("wasm[1]::function[2], as the passes");
+}
+
+#[test]
+fn there_are_man_pages_and_completions() {
+    let bench = Bench::new();
+    bench.memopt(&["man", "pages"]).ends_with(0);
+    let page = bench.read("pages/memopt-opt.1");
+    assert!(
+        page.contains(".TH memopt") && page.contains("all\\-proposals"),
+        "{page}"
+    );
+    for (shell, part) in [
+        ("bash", "complete -F _memopt"),
+        ("zsh", "#compdef memopt"),
+        ("fish", "complete -c memopt"),
+    ] {
+        bench
+            .memopt(&["completions", shell])
+            .ends_with(0)
+            .prints(part);
+    }
 }

@@ -35,6 +35,22 @@ pub struct Arguments {
     /// Show the difference between stock Cranelift and the passes
     #[arg(long)]
     diff: bool,
+    #[command(flatten)]
+    compiling: Compiling,
+    /// Show unchanged functions of WebAssembly, too
+    #[arg(long)]
+    all: bool,
+    /// Show only functions with this in their name
+    #[arg(long, value_name = "SUBSTRING")]
+    function: Option<String>,
+    /// Write to this file and not to standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// How functions are compiled.
+#[derive(Args, Debug)]
+pub struct Compiling {
     /// A policy for all functions, one clause a line
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -53,15 +69,6 @@ pub struct Arguments {
     /// Have each run proven by the checker, and report what is not
     #[arg(long)]
     checked: bool,
-    /// Show unchanged functions of WebAssembly, too
-    #[arg(long)]
-    all: bool,
-    /// Show only functions with this in their name
-    #[arg(long, value_name = "SUBSTRING")]
-    function: Option<String>,
-    /// Write to this file and not to standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
 }
 
 /// What to show of a function.
@@ -76,6 +83,7 @@ pub enum Emit {
 }
 
 /// What the user chose, checked.
+#[derive(Clone)]
 pub struct Choices {
     /// The policy for all functions.
     pub policy: DeclaredPolicy,
@@ -132,13 +140,13 @@ impl Choices {
         bail!("--function {function}: no function has this in its name; there are\n  {names}")
     }
 
-    fn of(arguments: &Arguments) -> Result<Self> {
-        let stats = arguments.emit == Emit::Stats;
-        ensure!(stats || !arguments.json, "--json needs --emit stats");
-        ensure!(
-            !(stats && arguments.diff),
-            "--diff needs --emit clif or asm"
-        );
+    /// The choices of a command line that says how functions are compiled, and
+    /// nothing about showing them.
+    ///
+    /// # Errors
+    ///
+    /// A target, an option of Wasmtime's or a policy that is not understood.
+    pub fn compiling(arguments: &Compiling) -> Result<Self> {
         if let Some(name) = &arguments.target {
             target::by_name(name, Flags::new(settings::builder()))
                 .with_context(|| format!("--target {name}"))?;
@@ -161,12 +169,29 @@ impl Choices {
             target: arguments.target.clone(),
             wasm: arguments.wasm.clone(),
             opt_level: arguments.opt_level.clone(),
+            emit: Emit::Clif,
+            json: false,
+            diff: false,
+            all: false,
+            clauses,
+            function: None,
+        })
+    }
+
+    fn of(arguments: &Arguments) -> Result<Self> {
+        let stats = arguments.emit == Emit::Stats;
+        ensure!(stats || !arguments.json, "--json needs --emit stats");
+        ensure!(
+            !(stats && arguments.diff),
+            "--diff needs --emit clif or asm"
+        );
+        Ok(Self {
             emit: arguments.emit,
             json: arguments.json,
             diff: arguments.diff,
             all: arguments.all,
-            clauses,
             function: arguments.function.clone(),
+            ..Self::compiling(&arguments.compiling)?
         })
     }
 }
@@ -235,7 +260,17 @@ fn one_input(path: &Path, choices: &Choices, shower: &mut Shower<'_>) -> Result<
     })
 }
 
-fn batch(name: &str, content: Content, choices: &Choices, progress: &Progress) -> Result<Batch> {
+/// Optimizes the functions of one input.
+///
+/// # Errors
+///
+/// What of the input cannot be compiled.
+pub fn batch(
+    name: &str,
+    content: Content,
+    choices: &Choices,
+    progress: &Progress,
+) -> Result<Batch> {
     match content {
         Content::Clif(text) => clif::batch(name, &text, choices),
         Content::Wat(text) => {

@@ -1,0 +1,85 @@
+//! `memopt bisect`: it finds the one edit, and says when there is none to find.
+
+mod common;
+
+use common::Bench;
+
+/// Three dead stores in one function, and two in another.
+const FIVE: &str = "\
+test verifier
+
+function %f(i64, i64) {
+    ss0 = explicit_slot 24
+block0(v0: i64, v1: i64):
+    v2 = stack_addr.i64 ss0
+    store notrap aligned v0, v2
+    store notrap aligned v0, v2+8
+    store notrap aligned v1, v2+16
+    return
+}
+; kept: the comment
+
+function %g(i64) {
+    ss0 = explicit_slot 24
+block0(v0: i64):
+    v1 = stack_addr.i64 ss0
+    store notrap aligned v0, v1
+    store notrap aligned v0, v1+16
+    return
+}
+";
+
+fn bisect(check: &str) -> common::Outcome {
+    let bench = Bench::new();
+    bench.write("a.clif", FIVE);
+    bench.memopt(&["bisect", "a.clif", "--check", check, "--target", "x86_64"])
+}
+
+#[test]
+fn the_edit_that_breaks_a_command_is_found() {
+    for (store, function) in [("v0, v2+8", "%f"), ("v1, v2+16", "%f"), ("v0, v1+16", "%g")] {
+        let outcome = bisect(&format!("grep -q 'store notrap aligned {store}$'"));
+        outcome
+            .ends_with(0)
+            .prints(&format!("of {function} (dead_stores)\n"))
+            .prints(&format!("-    store notrap aligned {store}\n"));
+        assert_eq!(outcome.out.matches("\n-    ").count(), 1, "{outcome:#?}");
+    }
+}
+
+#[test]
+fn what_is_around_the_functions_is_kept() {
+    let outcome = bisect("grep -qx '; kept: the comment' \"$1\" && grep -q 'v0, v2$'");
+    outcome
+        .ends_with(0)
+        .prints("-    store notrap aligned v0, v2\n");
+    let runner = env!("CARGO_BIN_EXE_memopt");
+    let outcome = bisect(&format!("{runner} test \"$1\" && grep -q 'v0, v2$'"));
+    outcome
+        .ends_with(0)
+        .prints("-    store notrap aligned v0, v2\n");
+}
+
+#[test]
+fn there_may_be_nothing_to_find() {
+    bisect("true")
+        .ends_with(2)
+        .complains("`true` succeeds with all edits");
+    bisect("false")
+        .ends_with(2)
+        .complains("`false` fails without any edit");
+    let absent = bisect("no-such-program");
+    absent
+        .ends_with(2)
+        .complains("`no-such-program` cannot be run");
+}
+
+#[test]
+fn webassembly_is_bisected_too() {
+    let bench = Bench::new();
+    let file = common::repository("examples/trivial.wat");
+    let check = "grep -q 'explicit_slot 32'";
+    let arguments = ["bisect", &file, "--check", check, "--target", "x86_64"];
+    let outcome = bench.memopt(&arguments);
+    outcome.ends_with(0).prints(": edit ").prints("freed_slots");
+}
