@@ -71,7 +71,7 @@ impl DeclaredPolicy {
                 self.loaded_callees.push((place, effects(words)?));
             }
             other => {
-                let known = "lost-at-trap, asynchronous, join, shared-pointer, forgets, callee \
+                let known = "lost-at-trap, transient, asynchronous, join, shared-pointer, callee \
                              and loaded-callee";
                 return Err(PolicyError(format!(
                     "unknown policy clause `{other}`; the clauses are {known}"
@@ -90,7 +90,7 @@ impl DeclaredPolicy {
     /// do to them; in no order.
     pub fn regions(&self) -> impl Iterator<Item = u32> + '_ {
         let joined = self.joined.iter().flat_map(|(from, to)| [*from, *to]);
-        let lists = [&self.lost_at_trap, &self.asynchronous, &self.forgets];
+        let lists = [&self.lost_at_trap, &self.asynchronous, &self.transient];
         let places = self.shared_pointers.iter().map(|place| place.0);
         let pointers = self.loaded_callees.iter().map(|entry| entry.0.0);
         let lists = lists.into_iter().flatten().copied();
