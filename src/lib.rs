@@ -28,8 +28,8 @@ extern crate std;
 
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{
-    CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, control, cursor, dominator_tree,
-    entity, flowgraph, ir, isa, loop_analysis, settings,
+    CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, VERSION, control, cursor,
+    dominator_tree, entity, flowgraph, ir, isa, loop_analysis, settings,
 };
 
 pub mod memopt;

@@ -1,17 +1,16 @@
 //! One run of the passes over one function: rounds until nothing changes.
 
-use crate::control::ControlPlane;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::types::INVALID;
-use crate::ir::{Function, Inst, InstructionData, Opcode, Value};
+use crate::ir::{Function, Opcode, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::apply::{Applier, Changes, Copied, Edit};
-use crate::memopt::call::effects::{Policy, is_asynchronous};
+use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::gate;
-use crate::memopt::inst::effect::{Touch, any_inst, effect};
+use crate::memopt::inst::effect::any_inst;
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
@@ -21,7 +20,7 @@ use crate::memopt::paths::ssa_repair::{self, Broken};
 use crate::memopt::paths::{empty_blocks, threading, unused_params};
 use crate::memopt::search::{Search, Stage};
 use crate::memopt::stats::Stats;
-use crate::memopt::workarounds::one_region::Tags;
+use crate::memopt::workarounds::egraph;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
@@ -130,16 +129,10 @@ impl Run<'_> {
         self.prepare()?;
         let changes = self.rounds()?;
         self.settled();
-        let asynchronous = || accesses_asynchronous(&self.ctx.func, self.policy);
-        if changes.values && self.options.rerun_egraph && !asynchronous() {
-            let tags = Tags::take(&mut self.ctx.func, self.policy);
-            self.ctx
-                .egraph_pass(self.isa, &mut ControlPlane::default())?;
-            if let Some(tags) = tags {
-                tags.put_back(&mut self.ctx.func);
-            }
-            forget_removed_branches(&mut self.ctx.func);
-            self.ctx.func.dfg.resolve_all_aliases();
+        if changes.values
+            && self.options.rerun_egraph
+            && egraph::run_again(self.ctx, self.isa, self.policy)?
+        {
             if let Some(observer) = &mut self.observer {
                 observer.trusted(&self.ctx.func);
             }
@@ -171,7 +164,7 @@ impl Run<'_> {
 
     /// Brings aliases, graph and dominator tree up to date.
     fn prepare(&mut self) -> CodegenResult<()> {
-        forget_removed_branches(&mut self.ctx.func);
+        egraph::forget_removed_branches(&mut self.ctx.func);
         if has_aliases(&self.ctx.func) {
             self.ctx.func.dfg.resolve_all_aliases();
         }
@@ -442,22 +435,6 @@ impl Run<'_> {
     }
 }
 
-/// Is there an access that has to be done exactly as it is written?
-fn accesses_asynchronous(func: &Function, policy: &dyn Policy) -> bool {
-    policy.has_asynchronous_memory()
-        && any_inst(func, |inst| {
-            let effect = effect(func, inst);
-            let touched = [effect.reads(), effect.writes()];
-            let mut places = touched.into_iter().filter_map(Touch::place);
-            places.any(|place| {
-                let id = place
-                    .region
-                    .map(|region| func.dfg.alias_regions[region].user_id);
-                is_asynchronous(policy, id)
-            })
-        })
-}
-
 /// Is any value another name of one? Those that have been resolved everywhere have
 /// no type any more.
 fn has_aliases(func: &Function) -> bool {
@@ -475,23 +452,6 @@ fn is_current(ctx: &Context) -> bool {
             domtree.idom(*block) == ctx.domtree.idom(*block)
                 && cfg.pred_iter(*block).eq(ctx.cfg.pred_iter(*block))
         })
-}
-
-/// Empties the branches that are no longer in the layout.
-///
-/// The egraph pass replaces a branch by a copy, and both have one list of
-/// arguments. Whoever adds an argument to the one in the layout may free that
-/// list, and `resolve_all_aliases`, which visits every instruction there ever
-/// was, would trip over the other.
-fn forget_removed_branches(func: &mut Function) {
-    for index in 0..func.dfg.num_insts() {
-        let inst = Inst::from_u32(index as u32);
-        if func.dfg.insts[inst].opcode().is_branch() && func.layout.inst_block(inst).is_none() {
-            func.dfg.insts[inst] = InstructionData::NullAry {
-                opcode: Opcode::Nop,
-            };
-        }
-    }
 }
 
 /// Does `func` take the address of an exception handler's block?

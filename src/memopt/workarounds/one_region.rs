@@ -65,26 +65,45 @@ pub struct Tags {
     of_globals: Vec<Option<MemFlags>>,
 }
 
+/// What became of the tags of a function.
+#[must_use = "the function may have lost its regions until they are put back"]
+pub enum Taken {
+    /// They do not mislead upstream, and are where they were.
+    Nothing,
+    /// They are set aside.
+    Tags(Tags),
+    /// They would mislead upstream and cannot be set aside: the function has so many
+    /// different flags that there are no numbers for more (65,536 of them).
+    Impossible,
+}
+
 /// What tells pure loads apart that cannot be merged.
 type PureLoad = (Type, i32, MemFlags);
 
 impl Tags {
-    /// Puts all accesses of `func` into one region, if upstream would be wrong
-    /// about some of them otherwise; `None` if it would not, or if the function
-    /// has so many different flags that there are no numbers for more (65,536
-    /// of them; what is given up is the protection).
+    /// As [`Self::try_take`], for whoever has to run the pass in any case: where the tags
+    /// cannot be set aside, what is given up is the protection.
     pub fn take(func: &mut Function, policy: &dyn Policy) -> Option<Self> {
+        match Self::try_take(func, policy) {
+            Taken::Tags(tags) => Some(tags),
+            Taken::Nothing | Taken::Impossible => None,
+        }
+    }
+
+    /// Puts all accesses of `func` into one region, if upstream would be wrong
+    /// about some of them otherwise.
+    pub fn try_take(func: &mut Function, policy: &dyn Policy) -> Taken {
         if !needs_one_region(func, policy) {
-            return None;
+            return Taken::Nothing;
         }
         let regions = func.dfg.alias_regions.clone();
         let flags = func.dfg.mem_flags.clone();
         let Some(meantime) = Meantime::new(func) else {
             func.dfg.alias_regions = regions;
             func.dfg.mem_flags = flags;
-            return None;
+            return Taken::Impossible;
         };
-        Some(meantime.replace(func, regions))
+        Taken::Tags(meantime.replace(func, regions))
     }
 
     /// Gives each access its region back.

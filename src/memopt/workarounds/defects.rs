@@ -1,0 +1,152 @@
+//! What is known to go wrong in upstream's egraph pass, version by version.
+//!
+//! # The problem
+//!
+//! A forwarded load can make `x ^ x`, an atomic store of what the one before it has
+//! stored, or two atomic loads in a loop that upstream takes for one. The function has
+//! none of them in its source, and upstream alone compiles it as it should. But where
+//! our passes have made them, the egraph pass that we cause to run once more panics on
+//! the first and removes one of the others, each of which is an event:
+//!
+//! ```text
+//! atomic_store v1, v0                atomic_store v1, v0
+//! v2 = load ss0        ; it is v1
+//! atomic_store v2, v0          ==/==>
+//! ```
+//!
+//! # The remedy
+//!
+//! [`DEFECTS`] lists each defect, the first version that has it no more, and what a
+//! function has to have for it to matter. The pass is not run again over a function that has
+//! any of it, made by us or not. What is given up is what the egraph pass
+//! would do with values that were forwarded into operations of that function.
+//! `docs/upstream-findings.md` has a minimal input for each.
+//!
+//! # Cost
+//!
+//! One scan, and only where the pass would run.
+
+use crate::ir::{Function, Inst, Opcode, Type, types};
+use crate::memopt::inst::effect::{Effect, Touch, any_inst, effect};
+
+/// One defect of upstream's egraph pass.
+struct Defect {
+    /// The first version of cranelift-codegen, `(0, minor)`, without it; `None` if every
+    /// version that was looked at has it.
+    mended: Option<(u32, u32)>,
+    /// May the pass go wrong in this way at this instruction?
+    concerns: fn(&Function, Inst) -> bool,
+}
+
+/// All that are known, but for those that [`one_region`](super::one_region) guards
+/// against.
+const DEFECTS: &[Defect] = &[
+    // An atomic store that repeats the one before it goes, and an atomic load in a loop is
+    // served what the one before it found.
+    Defect {
+        mended: None,
+        concerns: is_atomic_access,
+    },
+    // The rules make a constant of a type for which there is none.
+    Defect {
+        mended: None,
+        concerns: computes_without_constants,
+    },
+];
+
+/// Is the egraph pass known to be wrong, or to panic, on functions like `func`?
+pub fn concern(func: &Function) -> bool {
+    let version = version(crate::VERSION);
+    let here = |defect: &&Defect| match (defect.mended, version) {
+        (Some(mended), Some(version)) => version < mended,
+        // A version that is not understood has them all.
+        _ => true,
+    };
+    let defects = DEFECTS.iter().filter(here);
+    let mut defects = defects.map(|defect| defect.concerns);
+    defects.any(|concerns| any_inst(func, |inst| concerns(func, inst)))
+}
+
+/// Major and minor of a version as Cargo writes it.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// An atomic load or store, or both at once.
+fn is_atomic_access(func: &Function, inst: Inst) -> bool {
+    match effect(func, inst) {
+        Effect::Barrier(barrier) => {
+            barrier.reads != Touch::Nothing || barrier.writes != Touch::Nothing
+        }
+        Effect::None | Effect::Access(_) | Effect::Call | Effect::Trap | Effect::End => false,
+    }
+}
+
+/// Does `inst` compute with a type that has no constants in the rules, so that a rule
+/// that finds its result to be one panics?
+fn computes_without_constants(func: &Function, inst: Inst) -> bool {
+    let dfg = &func.dfg;
+    let opcode = dfg.insts[inst].opcode();
+    let computes = match effect(func, inst) {
+        Effect::None => !opcode.is_branch() && !is_constant_or_copy(opcode),
+        // Divisions.
+        Effect::Trap => true,
+        Effect::Access(_) | Effect::Call | Effect::Barrier(_) | Effect::End => false,
+    };
+    let mut values = dfg.inst_args(inst).iter().chain(dfg.inst_results(inst));
+    computes && values.any(|value| !has_constants(dfg.value_type(*value)))
+}
+
+/// No rule makes anything else of these than one of the same.
+fn is_constant_or_copy(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::F16const | Opcode::F128const | Opcode::Vconst | Opcode::Bitcast | Opcode::Nop
+    )
+}
+
+/// Have all terms of the rules that make constants, `all_zero`, `iconst_u` and their
+/// kin, a rule for this type? Those that a vector is made of by `splat` have to have
+/// one for its lanes.
+fn has_constants(ty: Type) -> bool {
+    let scalar = |ty: Type| ty.is_int() || ty == types::F32 || ty == types::F64;
+    if ty.is_vector() {
+        ty.bits() == 128 && scalar(ty.lane_type())
+    } else {
+        scalar(ty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        assert_eq!(version("0.135.8"), Some((0, 135)));
+        assert!(version("0.99.0") < version("0.135.8"));
+        assert_eq!(version("next"), None);
+    }
+
+    #[test]
+    fn scalars_and_full_vectors_of_them_have_constants() {
+        let with = [
+            types::I8,
+            types::I128,
+            types::F64,
+            types::I8X16,
+            types::F32X4,
+        ];
+        assert!(with.into_iter().all(has_constants));
+        let without = [
+            types::F16,
+            types::F128,
+            types::I16X4,
+            types::F16X8,
+            types::I8X2,
+            types::F32X2,
+        ];
+        assert!(!without.into_iter().any(has_constants));
+    }
+}
