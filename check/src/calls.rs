@@ -30,11 +30,9 @@ impl Classes {
     }
 
     fn of(regions: &RegionSet, policy: &dyn Policy) -> Self {
-        match regions {
-            RegionSet::All => Self::All,
-            RegionSet::These(ids) => {
-                Self::These(ids.iter().map(|id| policy.representative(*id)).collect())
-            }
+        match regions.ids() {
+            None => Self::All,
+            Some(ids) => Self::These(ids.iter().map(|id| policy.representative(*id)).collect()),
         }
     }
 }
@@ -68,23 +66,16 @@ impl Effect {
         let Some(summary) = summary(func, inst, policy) else {
             return Self::opaque();
         };
-        let Summary {
-            reads,
-            writes,
-            touches,
-            may_trap,
-            may_unwind,
-        } = &summary;
         let reads = if copies_arguments(func, inst) {
             Classes::All
         } else {
-            Classes::of(reads, policy)
+            Classes::of(summary.reads(), policy)
         };
         Self {
             reads,
-            writes: Classes::of(writes, policy),
-            touches: Classes::of(touches, policy),
-            may_end: *may_trap || (*may_unwind && !catches_all(func, inst)),
+            writes: Classes::of(summary.writes(), policy),
+            touches: Classes::of(summary.touches(), policy),
+            may_end: summary.may_trap() || (summary.may_unwind() && !catches_all(func, inst)),
         }
     }
 
@@ -130,17 +121,15 @@ fn of_libcall(libcall: LibCall) -> Option<Summary> {
         | LibCall::FmaF32
         | LibCall::FmaF64
         | LibCall::X86Pshufb => (RegionSet::none(), RegionSet::none(), false),
-        LibCall::Memcmp => (RegionSet::All, RegionSet::none(), true),
-        LibCall::Memset => (RegionSet::none(), RegionSet::All, true),
-        LibCall::Memcpy | LibCall::Memmove => (RegionSet::All, RegionSet::All, true),
+        LibCall::Memcmp => (RegionSet::all(), RegionSet::none(), true),
+        LibCall::Memset => (RegionSet::none(), RegionSet::all(), true),
+        LibCall::Memcpy | LibCall::Memmove => (RegionSet::all(), RegionSet::all(), true),
         LibCall::Probestack | LibCall::ElfTlsGetAddr | LibCall::ElfTlsGetOffset => return None,
     };
-    Some(Summary {
-        reads,
-        touches: writes.clone(),
-        writes,
-        may_trap,
-        may_unwind: false,
+    let summary = Summary::pure().reading(&reads).writing(&writes);
+    Some(match may_trap {
+        true => summary.trapping(),
+        false => summary,
     })
 }
 

@@ -66,14 +66,13 @@ impl MemoryPolicy {
     /// A trampoline into the host that computes from its arguments, and from
     /// and into the regions `memory`.
     fn trampoline(&self, memory: RegionSet, may_trap: bool) -> Summary {
-        let mut writes = memory.clone();
-        writes.union_with(&self.exit_record);
-        Summary {
-            reads: memory,
-            touches: writes.clone(),
-            writes,
-            may_trap,
-            may_unwind: false,
+        let summary = Summary::pure()
+            .reading(&memory)
+            .writing(&memory)
+            .writing(&self.exit_record);
+        match may_trap {
+            true => summary.trapping(),
+            false => summary,
         }
     }
 
@@ -240,7 +239,7 @@ mod tests {
             function: None,
         };
         let trap = AliasRegionKey::KnownTrampoline(KnownTrampoline::Trap).into_raw();
-        assert!(policy.indirect_callee(&from(trap)).unwrap().may_trap);
+        assert!(policy.indirect_callee(&from(trap)).unwrap().may_trap());
         let import = field(VmType::VMFunctionImport, 8);
         assert_eq!(policy.indirect_callee(&from(import)), None);
     }

@@ -259,13 +259,13 @@ fn effects(words: SplitWhitespace<'_>) -> Result<Summary, PolicyError> {
     let mut words = words.peekable();
     while let Some(word) = words.next() {
         match word {
-            "traps" => summary.may_trap = true,
-            "unwinds" => summary.may_unwind = true,
+            "traps" => summary = summary.trapping(),
+            "unwinds" => summary = summary.unwinding(),
             _ => {
                 let (name, set) = Set::of(word).ok_or_else(|| unknown_effect(word))?;
                 let mut any = false;
                 while let Some(word) = words.next_if(|word| !is_effect(word)) {
-                    add(&mut summary, set, &regions_of(word)?);
+                    summary = add(summary, set, &regions_of(word)?);
                     any = true;
                 }
                 if !any {
@@ -276,8 +276,6 @@ fn effects(words: SplitWhitespace<'_>) -> Result<Summary, PolicyError> {
             }
         }
     }
-    let writes = summary.writes.clone();
-    summary.touches.union_with(&writes);
     Ok(summary)
 }
 
@@ -287,18 +285,18 @@ fn is_effect(word: &str) -> bool {
 
 fn regions_of(word: &str) -> Result<RegionSet, PolicyError> {
     match word {
-        "all" => Ok(RegionSet::All),
+        "all" => Ok(RegionSet::all()),
         // A word that is neither is more likely an effect than a region.
         _ if word.starts_with(|c: char| c.is_alphabetic()) => Err(unknown_effect(word)),
         _ => Ok(RegionSet::of([region(word)?])),
     }
 }
 
-fn add(summary: &mut Summary, set: Set, regions: &RegionSet) {
+fn add(summary: Summary, set: Set, regions: &RegionSet) -> Summary {
     match set {
-        Set::Reads => summary.reads.union_with(regions),
-        Set::Writes => summary.writes.union_with(regions),
-        Set::Touches => summary.touches.union_with(regions),
+        Set::Reads => summary.reading(regions),
+        Set::Writes => summary.writing(regions),
+        Set::Touches => summary.touching(regions),
     }
 }
 

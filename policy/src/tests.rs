@@ -51,5 +51,5 @@ fn what_a_policy_is_about_is_known() {
     assert_eq!(regions, [3, 4, 5, 6]);
     let name = CalleeName::Named(b"f".as_slice().into());
     assert_eq!(policy.callees().collect::<Vec<_>>(), [&name]);
-    assert!(policy.callee(&name).unwrap().reads.contains(9));
+    assert!(policy.callee(&name).unwrap().reads().contains(9));
 }

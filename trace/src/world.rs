@@ -222,7 +222,7 @@ impl<'a> World<'a> {
         let summary = declared
             .or_else(|| self.loaded(name))
             .unwrap_or_else(Summary::opaque);
-        let seen = self.look(memory, &summary.reads, args);
+        let seen = self.look(memory, summary.reads(), args);
         let noise = if confined {
             // What a confined function does is a function of what it sees.
             self.hash(name, args, &seen)
@@ -237,15 +237,15 @@ impl<'a> World<'a> {
         if self.is_quiet() {
             return Reply::Return(0);
         }
-        if summary.may_trap && noise % 29 == 1 {
-            self.scribble(memory, &summary.touches, noise);
+        if summary.may_trap() && noise % 29 == 1 {
+            self.scribble(memory, summary.touches(), noise);
             return Reply::Trap(TrapCode::unwrap_user(HOST_TRAP));
         }
-        if summary.may_unwind && noise % 3 == 2 {
-            self.scribble(memory, &summary.touches, noise);
+        if summary.may_unwind() && noise % 3 == 2 {
+            self.scribble(memory, summary.touches(), noise);
             return Reply::Throw((noise >> 8) as u32 % 3, noise >> 16);
         }
-        self.scribble(memory, &summary.writes, noise);
+        self.scribble(memory, summary.writes(), noise);
         Reply::Return(self.word(mix(noise, 77)))
     }
 
@@ -263,10 +263,10 @@ impl<'a> World<'a> {
 
     /// The program executes an instruction at which the world may do anything.
     pub fn point(&mut self, memory: &mut Memory, what: &'static str) {
-        let seen = self.look(memory, &RegionSet::All, &[]);
+        let seen = self.look(memory, &RegionSet::all(), &[]);
         self.events.push(Event::Point { what, memory: seen });
         let noise = self.next_noise();
-        self.scribble(memory, &RegionSet::All, noise);
+        self.scribble(memory, &RegionSet::all(), noise);
     }
 
     /// The collector visits a cell, and moves what it refers to.
@@ -300,7 +300,7 @@ impl<'a> World<'a> {
 
     /// The memory that a caller finds after a normal return.
     pub fn at_return(&mut self, memory: &Memory) -> Box<Snapshot> {
-        Box::new(self.look(memory, &RegionSet::All, &[]))
+        Box::new(self.look(memory, &RegionSet::all(), &[]))
     }
 
     /// The memory that is seen after a trap or an uncaught exception.
@@ -346,9 +346,9 @@ impl<'a> World<'a> {
 
     /// Is this home in the set?
     fn contains(&self, set: &RegionSet, home: usize) -> bool {
-        match set {
-            RegionSet::All => true,
-            RegionSet::These(ids) => {
+        match set.ids() {
+            None => true,
+            Some(ids) => {
                 let home = self.policy.representative(home as u32);
                 ids.iter()
                     .any(|id| self.policy.representative(*id) == home && home != 0)
@@ -357,7 +357,7 @@ impl<'a> World<'a> {
     }
 
     fn contains_slot(&self, memory: &Memory, set: &RegionSet, (frame, slot): (u32, u32)) -> bool {
-        if *set == RegionSet::All {
+        if set.is_all() {
             return true;
         }
         let region = self.slot_region(memory, (frame, slot));
@@ -379,7 +379,7 @@ impl<'a> World<'a> {
 
     /// Is a byte of the heap with this owner in the set?
     fn contains_owner(&self, set: &RegionSet, owner: &Owner) -> bool {
-        let RegionSet::These(ids) = set else {
+        let Some(ids) = set.ids() else {
             return true;
         };
         let mut ids = ids.iter();

@@ -46,43 +46,72 @@ impl CalleeName {
 
 /// A set of alias regions, by user id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RegionSet {
-    /// These regions alone; sorted, without duplicates.
+pub struct RegionSet(Regions);
+
+/// Sorted and without duplicates, which is why nobody else makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Regions {
     These(SmallVec<[u32; 4]>),
-    /// Any memory but the caller's private stack slots.
     All,
 }
 
 impl RegionSet {
     /// No memory at all.
     pub fn none() -> Self {
-        Self::These(SmallVec::new())
+        Self(Regions::These(SmallVec::new()))
     }
 
-    /// The regions with these user ids.
+    /// Any memory but the caller's private stack slots.
+    pub fn all() -> Self {
+        Self(Regions::All)
+    }
+
+    /// The regions with these user ids, in any order.
     pub fn of(ids: impl IntoIterator<Item = u32>) -> Self {
         let mut ids: SmallVec<[u32; 4]> = ids.into_iter().collect();
         ids.sort_unstable();
         ids.dedup();
-        Self::These(ids)
+        Self(Regions::These(ids))
+    }
+
+    /// The user ids of the regions, in their order; `None` if it is any memory.
+    pub fn ids(&self) -> Option<&[u32]> {
+        match &self.0 {
+            Regions::These(ids) => Some(ids),
+            Regions::All => None,
+        }
     }
 
     /// Is no region in this set?
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::These(ids) if ids.is_empty())
+        self.ids().is_some_and(<[u32]>::is_empty)
+    }
+
+    /// Is it any memory?
+    pub fn is_all(&self) -> bool {
+        self.ids().is_none()
     }
 
     /// Is the region with user id `id` in this set?
     pub fn contains(&self, id: u32) -> bool {
-        match self {
-            Self::These(ids) => ids.binary_search(&id).is_ok(),
-            Self::All => true,
+        self.ids().is_none_or(|ids| ids.binary_search(&id).is_ok())
+    }
+
+    /// Is all memory of this set in `other`?
+    pub fn is_subset(&self, other: &Self) -> bool {
+        match (self.ids(), other.ids()) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(mine), Some(theirs)) => missing(mine, theirs) == 0,
         }
     }
 
     /// Adds one region.
+    ///
+    /// Cost: O(regions), because those behind it move; where there are many, make a
+    /// set of them first.
     pub fn insert(&mut self, id: u32) {
-        if let Self::These(ids) = self
+        if let Regions::These(ids) = &mut self.0
             && let Err(at) = ids.binary_search(&id)
         {
             ids.insert(at, id);
@@ -90,11 +119,49 @@ impl RegionSet {
     }
 
     /// Adds all regions of `other`.
+    ///
+    /// Cost: O(regions of both), by one merge; nothing is moved if none is new.
     pub fn union_with(&mut self, other: &Self) {
-        match other {
-            Self::These(ids) => ids.iter().for_each(|id| self.insert(*id)),
-            Self::All => *self = Self::All,
+        match (&mut self.0, &other.0) {
+            (Regions::All, _) => {}
+            (Regions::These(_), Regions::All) => *self = Self::all(),
+            (Regions::These(mine), Regions::These(theirs)) => merge(mine, theirs),
         }
+    }
+}
+
+/// How many of `ids` are not in `others`; both are sorted and without duplicates.
+fn missing(ids: &[u32], others: &[u32]) -> usize {
+    let mut others = others.iter().peekable();
+    let mut missing = 0;
+    for id in ids {
+        while others.next_if(|other| *other < id).is_some() {}
+        missing += usize::from(others.peek() != Some(&id));
+    }
+    missing
+}
+
+/// Adds `theirs` to `mine`; both are sorted and without duplicates.
+fn merge(mine: &mut SmallVec<[u32; 4]>, theirs: &[u32]) {
+    let new = missing(theirs, mine);
+    if new == 0 {
+        return;
+    }
+    let mut read = mine.len();
+    let mut from = theirs.len();
+    mine.resize(read + new, 0);
+    // From the back, so that what is not read yet is not written over.
+    for write in (0..mine.len()).rev() {
+        let next = from.checked_sub(1).map(|at| theirs[at]);
+        let old = read.checked_sub(1).map(|at| mine[at]);
+        if next >= old {
+            from -= 1;
+        }
+        if old >= next {
+            read -= 1;
+        }
+        // Whoever has none left is `None`, which is the least.
+        mine[write] = old.max(next).unwrap_or_default();
     }
 }
 
@@ -103,34 +170,43 @@ impl RegionSet {
 /// The sets are upper bounds. The caller's private stack slots are never in
 /// them; a slot whose address has escaped is, under the regions that its
 /// accesses carry.
+///
+/// A summary begins as [`Summary::pure`] or [`Summary::opaque`] and can only be made
+/// larger, so that it never contradicts itself: what is written is also touched.
+///
+/// ```
+/// use cranelift_memopt::{RegionSet, Summary};
+/// let log = Summary::pure()
+///     .reading(&RegionSet::of([2]))
+///     .writing(&RegionSet::of([3]))
+///     .unwinding();
+/// assert!(log.touches().contains(3) && !log.may_trap());
+/// ```
+///
+/// Nobody else can fill in the fields:
+///
+/// ```compile_fail
+/// use cranelift_memopt::{RegionSet, Summary};
+/// let writes = RegionSet::of([1]);
+/// let contradiction = Summary { writes, may_unwind: true, ..Summary::pure() };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Regions whose contents before the call can make a difference to what
-    /// the callee does or to what anyone it calls sees.
-    pub reads: RegionSet,
-    /// Regions whose contents after a normal return may differ from those
-    /// before the call: the net effect, so that a callee that publishes a
-    /// pointer and puts the old one back writes nothing.
-    pub writes: RegionSet,
-    /// Regions that may be written at any time during the call: what a caller
-    /// finds after an abrupt way out (a trap, an exceptional return).
-    pub touches: RegionSet,
-    /// May the callee end in a trap, or leave the program?
-    pub may_trap: bool,
-    /// May the callee return to an exception handler?
-    pub may_unwind: bool,
+    reads: RegionSet,
+    writes: RegionSet,
+    touches: RegionSet,
+    may_trap: bool,
+    may_unwind: bool,
 }
 
 impl Summary {
     /// What is known about a callee of which nothing is known.
     pub fn opaque() -> Self {
-        Self {
-            reads: RegionSet::All,
-            writes: RegionSet::All,
-            touches: RegionSet::All,
-            may_trap: true,
-            may_unwind: true,
-        }
+        Self::pure()
+            .reading(&RegionSet::all())
+            .writing(&RegionSet::all())
+            .trapping()
+            .unwinding()
     }
 
     /// A callee that computes from its arguments alone and always returns.
@@ -143,6 +219,72 @@ impl Summary {
             may_trap: false,
             may_unwind: false,
         }
+    }
+
+    /// The same, and it may read `regions`.
+    #[must_use]
+    pub fn reading(mut self, regions: &RegionSet) -> Self {
+        self.reads.union_with(regions);
+        self
+    }
+
+    /// The same, and it may write `regions`, which are touched by that.
+    #[must_use]
+    pub fn writing(mut self, regions: &RegionSet) -> Self {
+        self.writes.union_with(regions);
+        self.touching(regions)
+    }
+
+    /// The same, and it may write `regions` but puts back what it found in them before it
+    /// returns.
+    #[must_use]
+    pub fn touching(mut self, regions: &RegionSet) -> Self {
+        self.touches.union_with(regions);
+        self
+    }
+
+    /// The same, and it may end in a trap, or leave the program.
+    #[must_use]
+    pub fn trapping(mut self) -> Self {
+        self.may_trap = true;
+        self
+    }
+
+    /// The same, and it may return to an exception handler.
+    #[must_use]
+    pub fn unwinding(mut self) -> Self {
+        self.may_unwind = true;
+        self
+    }
+
+    /// Regions whose contents before the call can make a difference to what
+    /// the callee does or to what anyone it calls sees.
+    pub fn reads(&self) -> &RegionSet {
+        &self.reads
+    }
+
+    /// Regions whose contents after a normal return may differ from those
+    /// before the call: the net effect, so that a callee that publishes a
+    /// pointer and puts the old one back writes nothing.
+    pub fn writes(&self) -> &RegionSet {
+        &self.writes
+    }
+
+    /// Regions that may be written at any time during the call: what a caller
+    /// finds after an abrupt way out (a trap, an exceptional return). All that are written
+    /// are among them.
+    pub fn touches(&self) -> &RegionSet {
+        &self.touches
+    }
+
+    /// May the callee end in a trap, or leave the program?
+    pub fn may_trap(&self) -> bool {
+        self.may_trap
+    }
+
+    /// May the callee return to an exception handler?
+    pub fn may_unwind(&self) -> bool {
+        self.may_unwind
     }
 
     /// Widens `self` to cover what `other` does as well.
@@ -162,17 +304,10 @@ impl Summary {
     }
 
     /// What Cranelift's own libcalls do. `memcpy` and its kin touch memory
-    /// that has no region here, so they may touch any; but they neither trap
-    /// with a code of their own nor unwind.
+    /// that has no region here, so they may touch any, and as their pointers may be bad
+    /// they may trap; but they do not unwind.
     pub fn of_libcall(libcall: LibCall) -> Self {
-        let memory = |reads, writes: RegionSet| Self {
-            reads,
-            touches: writes.clone(),
-            writes,
-            // The pointers may be bad, and then the access traps.
-            may_trap: true,
-            may_unwind: false,
-        };
+        let all = RegionSet::all();
         match libcall {
             LibCall::CeilF32
             | LibCall::CeilF64
@@ -185,9 +320,11 @@ impl Summary {
             | LibCall::FmaF32
             | LibCall::FmaF64
             | LibCall::X86Pshufb => Self::pure(),
-            LibCall::Memcmp => memory(RegionSet::All, RegionSet::none()),
-            LibCall::Memset => memory(RegionSet::none(), RegionSet::All),
-            LibCall::Memcpy | LibCall::Memmove => memory(RegionSet::All, RegionSet::All),
+            LibCall::Memcmp => Self::pure().reading(&all).trapping(),
+            LibCall::Memset => Self::pure().writing(&all).trapping(),
+            LibCall::Memcpy | LibCall::Memmove => {
+                Self::pure().reading(&all).writing(&all).trapping()
+            }
             LibCall::Probestack | LibCall::ElfTlsGetAddr | LibCall::ElfTlsGetOffset => {
                 Self::opaque()
             }
@@ -216,7 +353,9 @@ impl Origin {
 
 /// What the embedder knows and no body can tell.
 ///
-/// Every method has a default that grants nothing. What is said of a region is
+/// Every method has a default that grants nothing. What an embedder grants is a promise:
+/// no body and no run can check it, and where it is broken the compiled code is wrong, without
+/// any message. Each method says what is promised. What is said of a region is
 /// said of its memory, and so is the same for all regions with one
 /// [`Self::representative`]. An implementation is part
 /// of the key of any cache of compiled code, and has to give the same answers
@@ -224,22 +363,30 @@ impl Origin {
 pub trait Policy {
     /// What a directly called function does, if the embedder knows.
     ///
-    /// The answer has to hold for every call of that name, whatever the
-    /// arguments are and whatever is linked in its place.
+    /// The embedder promises that every call of that name does no more than the answer
+    /// says, whatever the arguments are, whatever is linked in its place, and by
+    /// whomever it calls in turn, and that a way out of it by a trap or an unwind is in
+    /// the answer. Nothing checks that.
     fn callee(&self, name: &CalleeName) -> Option<Summary> {
         let _ = name;
         None
     }
 
     /// What a function does that is called through a pointer from `origin`.
+    ///
+    /// The embedder promises of each function that such a pointer may ever lead to what
+    /// [`Self::callee`] promises of one. Nothing checks that.
     fn indirect_callee(&self, origin: &Origin) -> Option<Summary> {
         let _ = origin;
         None
     }
 
     /// Can anyone see the contents of this region after a trap or an unwind
-    /// out of the function? The embedder may say `false` only if no handler,
-    /// signal handler, debugger or later call reads it before writing it.
+    /// out of the function?
+    ///
+    /// With `false` the embedder promises that no handler, signal handler, debugger,
+    /// destructor, callback or later call reads what is there before writing it, whoever
+    /// catches the trap. Nothing checks that.
     fn survives_trap(&self, region: u32) -> bool {
         let _ = region;
         true
@@ -256,6 +403,10 @@ pub trait Policy {
 
     /// Does the world write (or watch) this region at any time, between any
     /// two instructions? Such memory is accessed exactly as the source says.
+    ///
+    /// With `false` the embedder promises that it changes only where this function lets
+    /// others run: at calls, atomics, fences, and debug and sequence points. Nothing checks
+    /// that.
     fn is_asynchronous(&self, region: u32) -> bool {
         let _ = region;
         false
@@ -263,12 +414,18 @@ pub trait Policy {
 
     /// Is there any memory of which [`Self::is_asynchronous`] is true? Accesses
     /// without a region may be to it.
+    ///
+    /// With `false` the embedder promises that there is none, also under tags that the
+    /// function does not name. Nothing checks that.
     fn has_asynchronous_memory(&self) -> bool {
         false
     }
 
     /// The region that stands for `region` when two tags name one memory. Has
     /// to be idempotent: the representative represents itself.
+    ///
+    /// The embedder promises that regions with two representatives share no byte, in this
+    /// function and in all whose summaries it is given. Nothing checks that.
     fn representative(&self, region: u32) -> u32 {
         region
     }
@@ -276,6 +433,9 @@ pub trait Policy {
     /// Does a `readonly` load at `offset` in `region` give the same pointer,
     /// for as long as this function runs, whatever pointer it goes through?
     /// The offset is from that pointer, however the sum is written.
+    ///
+    /// The embedder promises that this pointer is one for all bases and that nobody stores
+    /// another there meanwhile, nor this function itself. Nothing checks that.
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
         let _ = (region, offset);
         false
@@ -296,3 +456,69 @@ pub fn is_asynchronous(policy: &dyn Policy, region: Option<u32>) -> bool {
 pub struct NoPolicy;
 
 impl Policy for NoPolicy {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn subsets() -> impl Iterator<Item = Vec<u32>> {
+        (0..64u32).map(|bits| (0..6).filter(|id| bits & (1 << id) != 0).collect())
+    }
+
+    #[test]
+    fn a_union_is_what_either_has() {
+        for (a, b) in subsets().flat_map(|a| subsets().map(move |b| (a.clone(), b))) {
+            let mut union = RegionSet::of(a.clone());
+            union.union_with(&RegionSet::of(b.clone()));
+            let both = RegionSet::of(a.iter().chain(&b).copied());
+            assert_eq!(union, both, "{a:?} {b:?}");
+            assert!(RegionSet::of(a).is_subset(&union) && RegionSet::of(b).is_subset(&union));
+        }
+    }
+
+    #[test]
+    fn a_set_is_a_subset_of_one_with_the_same_ids() {
+        for (a, b) in subsets().flat_map(|a| subsets().map(move |b| (a.clone(), b))) {
+            let contained = a.iter().all(|id| b.contains(id));
+            assert_eq!(RegionSet::of(a).is_subset(&RegionSet::of(b)), contained);
+        }
+    }
+
+    #[test]
+    fn any_memory_has_every_region_and_is_in_no_list_of_them() {
+        let mut some = RegionSet::of([3, 1]);
+        assert!(some.is_subset(&RegionSet::all()) && !RegionSet::all().is_subset(&some));
+        some.union_with(&RegionSet::all());
+        assert!(some.is_all() && some.contains(7));
+        some.union_with(&RegionSet::of([2]));
+        assert!(some.is_all() && !some.is_empty());
+    }
+
+    #[test]
+    fn the_order_in_which_regions_are_given_makes_no_difference() {
+        let set = RegionSet::of(vec![5, 1, 5, 3]);
+        assert_eq!(set.ids(), Some(&[1, 3, 5][..]));
+        assert!([1, 3, 5].into_iter().all(|id| set.contains(id)) && !set.contains(2));
+    }
+
+    #[test]
+    fn what_is_written_is_touched_however_a_summary_is_made() {
+        let one = RegionSet::of([1]);
+        let mut summaries = vec![
+            Summary::pure().writing(&one),
+            Summary::pure()
+                .touching(&RegionSet::of([2]))
+                .writing(&one)
+                .unwinding(),
+            Summary::opaque(),
+        ];
+        let mut joined = Summary::pure();
+        joined.join(&summaries[1]);
+        summaries.push(joined);
+        for summary in &summaries {
+            assert!(summary.writes().is_subset(summary.touches()), "{summary:?}");
+            assert!(summary.touches().contains(1));
+        }
+    }
+}

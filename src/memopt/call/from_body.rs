@@ -12,7 +12,7 @@
 use crate::FxHashMap;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
-use crate::ir::{AliasRegion, Function, GlobalValue, GlobalValueData, Value};
+use crate::ir::{AliasRegion, Function, GlobalValue, GlobalValueData, Inst, Value};
 use crate::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
@@ -55,38 +55,51 @@ pub fn summarize(
         summary: Summary::pure(),
         memory: &memory,
         stored: Vec::new(),
-        written_by_calls: RegionSet::none(),
+        touched: Vec::new(),
+        read: Vec::new(),
     };
     body.stack_limit();
+    if memory.slots.are_left {
+        body.may(|anywhere| {
+            let all = RegionSet::all();
+            anywhere.reading(&all).writing(&all)
+        });
+    }
     for event in 0..memory.events.len() as EventIndex {
         body.event(event);
     }
     let Body {
-        mut summary,
+        summary,
         stored,
-        written_by_calls,
+        touched,
+        read,
         ..
     } = body;
-    summary.writes = written_by_calls;
-    for region in regions_left_changed(&memory, &order, cfg, &stored) {
-        summary
-            .writes
-            .insert(func.dfg.alias_regions[region].user_id);
-    }
-    if stored.iter().any(|access| access.region.is_none()) {
-        summary.writes = RegionSet::All;
-    }
-    let writes = summary.writes.clone();
-    summary.touches.union_with(&writes);
+    let id = |region: AliasRegion| func.dfg.alias_regions[region].user_id;
+    let changed = match stored.iter().any(|access| access.region.is_none()) {
+        true => RegionSet::all(),
+        false => RegionSet::of(
+            regions_left_changed(&memory, &order, cfg, &stored)
+                .into_iter()
+                .map(id),
+        ),
+    };
     summary
+        .reading(&RegionSet::of(read))
+        .touching(&RegionSet::of(touched))
+        .writing(&changed)
 }
 
 struct Body<'m, 'a> {
+    /// What calls and the like do.
     summary: Summary,
     memory: &'m Memory<'a>,
     /// Stores outside of the frame.
     stored: Vec<&'m Access>,
-    written_by_calls: RegionSet,
+    /// The regions of those that have one.
+    touched: Vec<u32>,
+    /// The regions of loads.
+    read: Vec<u32>,
 }
 
 impl<'m> Body<'m, '_> {
@@ -94,7 +107,9 @@ impl<'m> Body<'m, '_> {
     fn stack_limit(&mut self) {
         let func = self.memory.func;
         let mut next: Option<GlobalValue> = func.stack_limit;
-        self.summary.may_trap |= next.is_some();
+        if next.is_some() {
+            self.may(Summary::trapping);
+        }
         while let Some(value) = next {
             next = match func.global_values[value] {
                 GlobalValueData::Load { base, flags, .. } => {
@@ -115,51 +130,67 @@ impl<'m> Body<'m, '_> {
         match &event.kind {
             EventKind::Access(access) => self.access(access),
             EventKind::Call(_) => {
-                let mut callee = summary_of_call(memory.func, memory.policy, event.inst);
-                callee.may_unwind &= !handles_all_exceptions(memory.func, event.inst);
-                if memory.func.dfg.insts[event.inst]
-                    .exception_table()
-                    .is_some()
-                {
-                    // A handler goes on with whatever the callee was at.
-                    callee.writes = callee.touches.clone();
-                }
-                self.callee(&callee);
+                let callee = summary_of_call(memory.func, memory.policy, event.inst);
+                self.call(event.inst, &callee);
             }
             EventKind::End => {
                 let opcode = memory.func.dfg.insts[event.inst].opcode();
                 if opcode.is_call() {
-                    self.callee(&summary_of_call(memory.func, memory.policy, event.inst));
+                    let callee = summary_of_call(memory.func, memory.policy, event.inst);
+                    self.summary.join(&callee);
                 }
             }
-            EventKind::Barrier => self.callee(&Summary::opaque()),
-            EventKind::Trap => self.summary.may_trap = true,
+            EventKind::Barrier => self.summary.join(&Summary::opaque()),
+            EventKind::Trap => self.may(Summary::trapping),
             EventKind::Compare | EventKind::Escape => {}
         }
     }
 
-    fn callee(&mut self, callee: &Summary) {
-        self.summary.join(callee);
-        self.written_by_calls.union_with(&callee.writes);
+    /// The call `inst`, of a callee that comes back here.
+    fn call(&mut self, inst: Inst, callee: &Summary) {
+        let func = self.memory.func;
+        // A handler goes on with whatever the callee was at.
+        let written = match func.dfg.insts[inst].exception_table() {
+            Some(_) => callee.touches(),
+            None => callee.writes(),
+        };
+        self.may(|summary| {
+            let summary = summary
+                .reading(callee.reads())
+                .touching(callee.touches())
+                .writing(written);
+            match callee.may_trap() {
+                true => summary.trapping(),
+                false => summary,
+            }
+        });
+        if callee.may_unwind() && !handles_all_exceptions(func, inst) {
+            self.may(Summary::unwinding);
+        }
+    }
+
+    /// Widens the summary.
+    fn may(&mut self, more: impl FnOnce(Summary) -> Summary) {
+        let summary = core::mem::replace(&mut self.summary, Summary::pure());
+        self.summary = more(summary);
     }
 
     fn access(&mut self, access: &'m Access) {
-        self.summary.may_trap |= access.trap.is_some();
+        if access.trap.is_some() {
+            self.may(Summary::trapping);
+        }
         if access.slot().is_some() {
             // The frame is new to the caller, and gone when the caller goes on.
             return;
         }
-        match (access.stored, access.region) {
-            (None, region) => self.read(region),
-            (Some(_), Some(region)) => {
-                let id = self.memory.func.dfg.alias_regions[region].user_id;
-                self.summary.touches.insert(id);
-                self.stored.push(access);
-            }
-            (Some(_), None) => {
-                self.summary.touches = RegionSet::All;
-                self.stored.push(access);
-            }
+        if access.stored.is_none() {
+            self.read(access.region);
+            return;
+        }
+        self.stored.push(access);
+        if let Some(region) = access.region {
+            let id = self.memory.func.dfg.alias_regions[region].user_id;
+            self.touched.push(id);
         }
     }
 
@@ -167,9 +198,9 @@ impl<'m> Body<'m, '_> {
         match region {
             Some(region) => {
                 let id = self.memory.func.dfg.alias_regions[region].user_id;
-                self.summary.reads.insert(id);
+                self.read.push(id);
             }
-            None => self.summary.reads = RegionSet::All,
+            None => self.may(|summary| summary.reading(&RegionSet::all())),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::address::{Addresses, origin};
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::effect::{self, Effect, Touch};
-use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::inst::location::{Address, Location, Overlap, Root};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
 use alloc::vec::Vec;
@@ -431,8 +431,7 @@ impl<'a> Memory<'a> {
         access: &effect::Access,
         endianness: Endianness,
     ) -> Access {
-        let base = self.slots.address(access.address);
-        let base = base.unwrap_or_else(|| addresses.of(access.address));
+        let base = self.base(addresses, access);
         let bits = self.func.dfg.value_type(access.address).bits();
         let class = access.region().map(|region| self.regions.class(region));
         let facts = class.and_then(|class| self.regions.of(class));
@@ -457,6 +456,23 @@ impl<'a> Memory<'a> {
         // Nobody else writes what nobody else knows.
         placed.asynchronous &= !placed.is_always_private(&self.slots);
         placed
+    }
+
+    /// What the address of `access` is based on: not on a slot if the access has left it.
+    fn base(&self, addresses: &mut Addresses<'a>, access: &effect::Access) -> Address {
+        let slot = self.slots.address(access.address);
+        let base = slot.unwrap_or_else(|| addresses.of(access.address));
+        let stays = match base.root {
+            Root::Slot(_) => slot.is_some() && self.slots.is_inside(self.func, access.place()),
+            Root::Value(_) | Root::Shared(..) => true,
+        };
+        match stays {
+            true => base,
+            false => Address {
+                root: Root::Value(access.address),
+                offset: Some(0),
+            },
+        }
     }
 
     /// An instruction writes this by itself.
@@ -495,15 +511,15 @@ impl<'a> Memory<'a> {
             summary = Summary::opaque();
         }
         let written = if has_handlers {
-            &summary.touches
+            summary.touches()
         } else {
-            &summary.writes
+            summary.writes()
         };
         Call {
-            reads: self.regions.classes_of(&summary.reads, self.policy),
+            reads: self.regions.classes_of(summary.reads(), self.policy),
             writes: self.regions.classes_of(written, self.policy),
-            may_end: summary.may_trap
-                || (summary.may_unwind && !handles_all_exceptions(self.func, inst)),
+            may_end: summary.may_trap()
+                || (summary.may_unwind() && !handles_all_exceptions(self.func, inst)),
             mapped_slots,
         }
     }
@@ -524,7 +540,7 @@ impl<'a> Memory<'a> {
 /// What the call `inst` may do, by the policy or because it is Cranelift's own.
 pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summary {
     let dfg = &func.dfg;
-    let mut summary = match dfg.insts[inst] {
+    let summary = match dfg.insts[inst] {
         // Tail calls have the formats of calls.
         InstructionData::Call { func_ref, .. } | InstructionData::TryCall { func_ref, .. } => {
             match &dfg.ext_funcs[func_ref].name {
@@ -551,10 +567,11 @@ pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summ
         let mut params = signature.params.iter();
         params.any(|param| matches!(param.purpose, ArgumentPurpose::StructArgument(_)))
     });
-    if copies && let Some(summary) = &mut summary {
-        summary.reads = RegionSet::All;
+    match summary {
+        Some(summary) if copies => summary.reading(&RegionSet::all()),
+        Some(summary) => summary,
+        None => Summary::opaque(),
     }
-    summary.unwrap_or_else(Summary::opaque)
 }
 
 /// Does the `try_call` at `inst` handle every exception that comes back to it?
@@ -605,7 +622,7 @@ impl Regions {
     }
 
     fn classes_of(&self, regions: &RegionSet, policy: &dyn Policy) -> Classes {
-        let RegionSet::These(ids) = regions else {
+        let Some(ids) = regions.ids() else {
             return Classes::All;
         };
         let mut classes = SmallVec::new();

@@ -94,7 +94,8 @@ pub struct Slots {
     privacy: SecondaryMap<StackSlot, Privacy>,
     /// Slots whose address is taken, in order.
     used: Vec<StackSlot>,
-    /// Does an access with a constant offset lie outside of its slot?
+    /// Does an access with a constant offset lie outside of its slot, or are addresses not
+    /// followed? Such an access may be to any memory.
     pub are_left: bool,
     /// Did [`MAX_SCANS`] stop the analysis?
     pub limit_hit: bool,
@@ -135,9 +136,10 @@ impl Slots {
         if this.limit_hit {
             this.facts.clear();
         }
-        this.are_left = !this.collect_escapes(func, order);
+        // Where addresses are not followed, one may leave its slot.
+        this.are_left = !this.collect_escapes(func, order) || this.limit_hit;
         for (slot, data) in func.sized_stack_slots.iter() {
-            if data.key.is_some() || this.are_left || this.limit_hit {
+            if data.key.is_some() || this.are_left {
                 this.privacy[slot] = Privacy::Never;
             }
         }
@@ -219,7 +221,7 @@ impl Slots {
     }
 
     /// Does `place` lie in its slot, if its address is a known one in a slot?
-    fn is_inside(&self, func: &Function, place: Place) -> bool {
+    pub fn is_inside(&self, func: &Function, place: Place) -> bool {
         let Fact::At(slot, offset) = self.facts[place.address] else {
             return true;
         };
@@ -336,7 +338,13 @@ impl Scan<'_> {
         if let Step::Offset { base, by } = step
             && let Fact::At(slot, offset) = self.fact(base)
         {
-            return match offset.checked_add(by) {
+            // A constant distance stays one where it wraps.
+            let start = Address {
+                root: Root::Slot(slot),
+                offset: Some(offset),
+            };
+            let bits = self.func.dfg.value_type(value).bits();
+            return match start.plus(by, bits).offset {
                 Some(offset) => Fact::At(slot, offset),
                 None => Fact::Within(slot),
             };
