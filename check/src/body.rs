@@ -1,5 +1,5 @@
 //! One of the two functions, as the walk needs it: the order of its blocks,
-//! where ways meet, and which values are needed where.
+//! where paths meet, and which values are needed where.
 
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{Block, BlockCall, Function, Inst, Value, ValueDef};
@@ -50,7 +50,7 @@ impl<'a> Body<'a> {
         Some(this)
     }
 
-    /// The ways on from the end of a block.
+    /// The edges from the end of a block.
     pub fn destinations(&self, block: Block) -> &'a [BlockCall] {
         let dfg = &self.func.dfg;
         match self.func.layout.last_inst(block) {

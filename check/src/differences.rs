@@ -1,10 +1,12 @@
 //! Where the memories of both runs may differ.
 
 use super::calls::Class;
-use super::facts::Purpose;
-use super::memory::{Memory, Side};
+use super::fact::Purpose;
+use super::memory::Memory;
 use super::place::{Access, Place, are_compatible, distance};
-use super::terms::{Node, SlotSet, Terms};
+use super::side::Side;
+use super::slot_set::SlotSet;
+use super::terms::{Node, Terms};
 use cranelift_codegen::ir::{Endianness, StackSlot, Type};
 
 /// Differences that are kept apart. Beyond it those of one class become one.
@@ -14,18 +16,6 @@ const MAX_DIFFERENCES: usize = 48;
 const MAX_COMPARED: u32 = 32;
 
 impl Memory {
-    /// May the memories differ there?
-    pub fn differs_at(&self, terms: &Terms, place: &Place) -> bool {
-        let in_private = self.in_private.iter().map(|(_, place)| place);
-        let mut differences = self.differences.iter().chain(in_private);
-        differences.any(|difference| self.may_overlap(terms, difference, place))
-    }
-
-    /// Are the memories equal everywhere?
-    pub fn are_equal(&self) -> bool {
-        self.differences.is_empty() && self.in_private.is_empty()
-    }
-
     /// Closes differences in which both memories are known to hold the same.
     pub fn close_equal(&mut self, terms: &mut Terms, order: Endianness) {
         let mut differences = std::mem::take(&mut self.differences);
@@ -124,7 +114,7 @@ impl Memory {
         if !terms.taint(root).is_in(self.escaped) {
             return;
         }
-        let places = self.differences.iter_mut().chain(&mut self.pending.apart);
+        let places = self.differences.iter_mut().chain(&mut self.buffers.apart);
         for other in places.filter(|other| other.class.is_none()) {
             if let (Some((at, size)), Some((start, bytes)), true) =
                 (place.range, other.range, place.root == other.root)
@@ -192,7 +182,7 @@ impl Memory {
         }
     }
 
-    /// The differences where two ways meet, on the other one of which `escaped`
+    /// The differences at a join to which two paths lead, on the other of which `escaped`
     /// have escaped: those in slots that are private on this one stay between
     /// the two. The others, and those.
     pub fn between_private(

@@ -9,10 +9,13 @@
 //! |---|---|
 //! | [`opcodes`] | what an instruction is |
 //! | `tables`, `claims` | what is not code, and what accesses promise |
-//! | `terms` | values, equal if they are the same term |
-//! | `memory` | where two memories are known to be equal: `place`, `facts`, `differences`, `pending`, `ledger` |
-//! | `state`, `meet`, `meet_facts` | what is known where ways meet |
-//! | `walk` | both functions, side by side |
+//! | `terms`, `simplify` | values, equal if they are the same term |
+//! | `place`, `fact`, `store_buffer`, `balance` | what is said about memory |
+//! | `memory` | both memories: what they hold, and where they differ |
+//! | `known`, `differences`, `buffering`, `transfer` | what accesses and calls do to that |
+//! | `state` | what is known at one point of both runs |
+//! | `meet`, `meet_memory`, `meet_facts`, `meet_state` | the lattice: what two states have in common |
+//! | `walk` | the product of both functions: `walk::{product, walker}` its points, `walk::{one_sided, events}` the steps, `walk::order` who steps, `walk::{incoming, points}` the states |
 //! | `calls`, `regions` | policy and summaries |
 //! | `body` | graph and live values of one function |
 //!
@@ -20,85 +23,36 @@
 
 #![deny(missing_docs)]
 
+mod balance;
 mod body;
+mod buffering;
 mod calls;
+mod check;
 mod claims;
 mod differences;
-mod facts;
-mod ledger;
+mod fact;
+mod known;
 mod meet;
 mod meet_facts;
+mod meet_memory;
+mod meet_state;
 mod memory;
 pub mod opcodes;
-mod pending;
 mod place;
 mod regions;
 mod run;
+mod side;
+mod simplify;
+mod slot_set;
 mod state;
+mod store_buffer;
 mod tables;
 mod terms;
+mod transfer;
 mod verdict;
 mod walk;
 
-pub use memory::Side;
+pub use check::check;
 pub use run::{CheckedStats, Checking, optimize_module_checked, run_checked, run_module_checked};
+pub use side::Side;
 pub use verdict::{Limit, Reason, Refusal, Spot, Verdict};
-
-use cranelift_codegen::ir::Function;
-use cranelift_memopt::{Policy, TargetFacts};
-
-use body::Body;
-use regions::Regions;
-use walk::Walk;
-
-/// Proves that nobody can tell `result` from `original`.
-///
-/// Both are past the verifier. `result` is `original` after edits: what has a
-/// number in the tables of `original` has the same one in `result`. `policy`
-/// is the one that the passes were given, with the same summaries.
-///
-/// The proof is about observation traces, see [`cranelift_memopt::memopt`]. A verdict other than
-/// [`Verdict::Proven`] does not say that they differ. Upstream's egraph pass
-/// rewrites what is proven to be equal here by other rules than these, and has
-/// to stay outside.
-///
-/// Cost: O((instructions + live values at joins) · depth of loops), with an
-/// instruction costing more the more is known about memory; see [`Limit`].
-pub fn check(
-    original: &Function,
-    result: &Function,
-    policy: &dyn Policy,
-    target: TargetFacts,
-) -> Verdict {
-    if let Err(reason) = tables::compare(original, result) {
-        return refused(reason);
-    }
-    let (Some(before), Some(after)) = (Body::new(original), Body::new(result)) else {
-        return Verdict::Limit(Limit::LiveValues);
-    };
-    let regions = Regions::new([original, result], policy);
-    let named = tables::named_slots([original, result]);
-    let walk = Walk::new([&before, &after], &regions, policy, target);
-    let (mut verdict, is_left) = walk.run(named);
-    if is_left {
-        // An access leaves its slot, and may be to any other: once more without
-        // private slots.
-        let mut walk = Walk::new([&before, &after], &regions, policy, target);
-        walk.slots_are_left = true;
-        verdict = walk.run(named).0;
-    }
-    // The walk has believed what the accesses of the result say.
-    match claims::compare(original, result) {
-        Err(reason) if verdict == Verdict::Proven => refused(reason),
-        Err(_) | Ok(()) => verdict,
-    }
-}
-
-/// A refusal that is about no place.
-fn refused(reason: Reason) -> Verdict {
-    Verdict::Refused(Box::new(Refusal {
-        reason,
-        original: None,
-        result: None,
-    }))
-}

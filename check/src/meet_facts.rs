@@ -1,7 +1,7 @@
-//! What both of two ways know about memory.
+//! The facts about memory that two states have in common.
 
-use super::facts::{Fact, MAX_FACTS, narrowed};
-use super::meet::Meeting;
+use super::fact::{Fact, MAX_FACTS, narrowed};
+use super::meet::Meet;
 use super::memory::Memory;
 use super::place::{Place, distance};
 use super::terms::{Term, Terms};
@@ -48,8 +48,8 @@ impl Sorted {
     }
 }
 
-impl Meeting<'_> {
-    /// Keeps the facts that hold on both ways.
+impl Meet<'_> {
+    /// Keeps the facts that hold on both paths.
     ///
     /// Two places are one if their roots have met, and what is known to be in
     /// memory may be the root of others. Each pair of facts whose roots have met
@@ -90,9 +90,9 @@ impl Meeting<'_> {
         in_order(met, mine.len())
     }
 
-    /// What remains of a fact, given those of the other way about the same root.
+    /// What remains of a fact, given those of the other path about the same root.
     ///
-    /// Of the same bytes, what is called the same on both ways comes first, and
+    /// Of the same bytes, what is called the same on both paths comes first, and
     /// others only if they say more: of the other memory, or of more classes.
     /// A fact that is `split` has another one beside it that says what the place
     /// held before a store of some classes; it does not get one more.
@@ -142,7 +142,7 @@ impl Meeting<'_> {
             false => (other_range, theirs.order),
         };
         if ty != other_ty {
-            // Read as integers: so a load on one way, of what the other way has
+            // Read as integers: so a load on one path, of what the other path has
             // stored as another type, is what the fact says.
             let integer = Type::int(8 * u16::try_from(range.1).ok()?);
             let mut read = |fact| narrowed(self.terms, fact, range, integer?, order);
@@ -226,7 +226,7 @@ fn in_order(met: Vec<Met>, before: usize) -> Vec<Fact> {
     facts
 }
 
-/// Are two facts about as many bytes, read in the same way?
+/// Are two facts about as many bytes, read in the same order?
 fn is_same_shape(terms: &Terms, a: &Fact, b: &Fact) -> bool {
     a.place.range == b.place.range
         && a.part == b.part

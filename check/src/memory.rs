@@ -5,47 +5,20 @@
 //! *fact* holds in the memories that it is about; and each pointer to a slot
 //! that the outside may know is in [`Memory::escaped`].
 //!
-//! A store that one run makes alone opens a difference. It is closed when the
+//! A store of one run only opens a difference. It is closed when the
 //! other run makes the store too, or when both memories are known to hold the
 //! same there for another reason: because the original puts back what it found,
 //! or because both overwrite it. Whoever looks at memory may look only where
-//! there is no difference. This is the invariant of pending stores, with both
+//! there is no difference. This is the invariant of buffered stores, with both
 //! runs in the place of logical and physical memory.
 
-use super::calls::Classes;
-use super::facts::{Fact, Passed, Purpose};
-use super::ledger::Ledger;
-use super::pending::{Pending, Store};
-use super::place::{Access, Place};
-use super::terms::{SlotSet, Term, Terms};
+use super::balance::AccessBalance;
+use super::fact::Fact;
+use super::place::{Place, are_compatible, distance};
+use super::slot_set::SlotSet;
+use super::store_buffer::StoreBuffers;
+use super::terms::{Term, Terms};
 use cranelift_codegen::ir::StackSlot;
-
-/// One of the two runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The function before the optimizer.
-    Original,
-    /// The function after it.
-    Result,
-}
-
-impl Side {
-    /// Both, the original first.
-    pub const BOTH: [Self; 2] = [Self::Original, Self::Result];
-
-    /// The one that it is not.
-    pub fn other(self) -> Self {
-        match self {
-            Self::Original => Self::Result,
-            Self::Result => Self::Original,
-        }
-    }
-
-    /// The bit that stands for it in [`Fact::sides`].
-    pub fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
 
 /// Both memories at one point.
 #[derive(Clone, Debug, Default)]
@@ -56,19 +29,19 @@ pub struct Memory {
     pub differences: Vec<Place>,
     /// Where they may differ if the slot has not escaped, though it may have.
     ///
-    /// Where two ways meet, a slot may have escaped on one of them, and be equal
+    /// At a join, a slot may have escaped on one path, and be equal
     /// there, and differ on the other one, where nobody knows it.
     pub in_private: Vec<(StackSlot, Place)>,
     /// What makes both memories out of nearly equal ones.
-    pub pending: Pending,
+    pub buffers: StoreBuffers,
     /// Accesses that only one run has made so far.
-    pub ledger: Ledger,
+    pub balance: AccessBalance,
     /// Slots that the outside may know.
     pub escaped: SlotSet,
     /// Those of them that the outside could name from the start, while it has not
     /// run since: it cannot have told this function where they are, and nobody has
     /// written their addresses to memory.
-    pub unheard: SlotSet,
+    pub not_leaked: SlotSet,
     /// Slots whose address may be in one memory, where it differs.
     pub hidden: [SlotSet; 2],
     /// Has a fact been dropped for want of room?
@@ -76,85 +49,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A plain load of one run; returns the value of the bytes.
-    pub fn load(&mut self, terms: &mut Terms, side: Side, access: &Access) -> Term {
-        let known = self.known(terms, side, access, Purpose::Load);
-        let differs = self.differs_at(terms, &access.place);
-        let sides = if differs {
-            side.bit()
-        } else {
-            Side::Original.bit() | Side::Result.bit()
-        };
-        let passed = Passed::by(side, false);
-        if let Some(value) = known.first() {
-            if access.readonly {
-                self.revive(terms, side, access, *value);
-            }
-            self.pass(terms, access, *value, sides, passed);
-            return *value;
-        }
-        let heard = self.escaped.without(self.unheard);
-        let taint = if access.foreign {
-            SlotSet::default()
-        } else if differs {
-            heard.and(self.hidden[side as usize])
-        } else {
-            heard
-        };
-        let value = terms.leaf(access.ty, taint, None);
-        self.learn(access, value, sides, false, passed);
-        value
-    }
-
-    /// The same store of `value` by both runs.
-    pub fn store_both(&mut self, terms: &mut Terms, access: &Access, value: Term) {
-        self.escape(terms.taint(value));
-        let mut sides = Side::BOTH.into_iter();
-        if sides.all(|side| self.holds(terms, side, access, value)) {
-            self.close(terms, &access.place);
-            let sides = Side::Original.bit() | Side::Result.bit();
-            self.pass(terms, access, value, sides, Passed::Store);
-            self.append(terms, &[], Store::new(access, value));
-            return;
-        }
-        self.forget_overwritten_in_both(terms, &access.place);
-        self.close(terms, &access.place);
-        let sides = Side::Original.bit() | Side::Result.bit();
-        self.learn(access, value, sides, true, Passed::Store);
-        self.append(terms, &Side::BOTH, Store::new(access, value));
-    }
-
-    /// A store that one run makes alone, for now.
-    pub fn store_alone(&mut self, terms: &mut Terms, side: Side, access: &Access, value: Term) {
-        let before = self.holds(terms, side, access, value);
-        let other = self.holds(terms, side.other(), access, value);
-        self.account(terms, side, access.place, Some(value));
-        if before {
-            // Memory stays as it is.
-            self.pass(terms, access, value, side.bit(), Passed::by(side, true));
-            return;
-        }
-        self.forget_overwritten(terms, side, &access.place);
-        // What is known of one memory because both were equal has to be said
-        // of the other one before they differ.
-        let passed = Passed::by(side, true);
-        self.learn(access, value, side.bit(), true, passed);
-        if other {
-            self.escape(terms.taint(value));
-            self.close(terms, &access.place);
-        } else {
-            let hidden = &mut self.hidden[side as usize];
-            *hidden = hidden.and(terms.taint(value));
-            self.open(terms, access.place);
-        }
-        self.close_equal(terms, access.order);
-        self.append(terms, &[side], Store::new(access, value));
-    }
-
     /// The outside may know these slots from now on.
     pub fn escape(&mut self, slots: SlotSet) {
         self.escaped = self.escaped.and(slots);
-        self.unheard = self.unheard.without(slots);
+        self.not_leaked = self.not_leaked.without(slots);
         let differences = &mut self.differences;
         self.in_private.retain(|(slot, place)| {
             if slots.has(*slot) {
@@ -164,43 +62,67 @@ impl Memory {
         });
     }
 
-    /// The outside has run. Forgets what it may change: all memory of `changed`,
-    /// and what is in `slots`.
-    pub fn forget_changed(&mut self, terms: &Terms, changed: &Classes, slots: SlotSet) {
-        self.unheard = SlotSet::default();
-        let is_mapped = |place: &Place| {
-            let taint = place.root.map_or(SlotSet::ALL, |root| terms.taint(root));
-            slots.may_share(taint)
+    /// Is the place in a slot that nobody outside knows?
+    pub fn is_private(&self, terms: &Terms, place: &Place) -> bool {
+        let slot = place.root.and_then(|root| terms.within(root));
+        slot.is_some_and(|slot| !self.escaped.has(slot))
+    }
+
+    /// May two places share a byte?
+    pub fn may_overlap(&self, terms: &Terms, a: &Place, b: &Place) -> bool {
+        let (Some(x), Some(y)) = (a.root, b.root) else {
+            return !self.is_private(terms, a)
+                && !self.is_private(terms, b)
+                && are_compatible(a.class, b.class);
         };
-        let mut pending = self.pending.stores.iter().flatten();
-        let is_written = |store: &Store| {
-            is_mapped(&store.place)
-                || (!self.is_private(terms, &store.place) && changed.has(store.place.class))
-        };
-        if pending.any(is_written) {
-            self.forget_order();
+        let one_slot = terms.within(x).is_some() && terms.within(x) == terms.within(y);
+        let one_memory =
+            are_compatible(a.class, b.class) || (one_slot && self.is_private(terms, a));
+        if !one_memory {
+            return false;
         }
-        self.forget_loads(terms, changed);
-        let mut facts = std::mem::take(&mut self.facts);
-        facts.retain_mut(|fact| {
-            let mapped = is_mapped(&fact.place);
-            let written = !self.is_private(terms, &fact.place) && changed.has(fact.place.class);
-            if mapped {
-                return false;
-            }
-            if written && fact.readonly {
-                fact.outlived = true;
-                return true;
-            }
-            match changed {
-                _ if !written => true,
-                Classes::All => false,
-                Classes::These(classes) => {
-                    let mut classes = classes.iter();
-                    classes.all(|class| fact.is_narrowed(Some(*class)))
+        if x == y {
+            return match (a.range, b.range) {
+                (Some((at, size)), Some((other, other_size))) => {
+                    let distance = distance(terms, x, at, other);
+                    distance < i64::from(size) && distance > -i64::from(other_size)
                 }
-            }
-        });
-        self.facts = facts;
+                _ => true,
+            };
+        }
+        // Access to memory outside of its slot has made every slot public.
+        if self.escaped == SlotSet::ALL {
+            return true;
+        }
+        let outside = |slot: Option<StackSlot>, other: Term| {
+            slot.is_some_and(|slot| !terms.taint(other).has(slot))
+        };
+        !outside(terms.within(x), y) && !outside(terms.within(y), x)
+    }
+
+    /// How far into the bytes of `outer` those of `inner` begin, if `outer`
+    /// certainly has all of them.
+    pub fn position_in(&self, terms: &Terms, outer: &Place, inner: &Place) -> Option<u32> {
+        let root = outer.root.filter(|root| Some(*root) == inner.root)?;
+        if !are_compatible(outer.class, inner.class) && !self.is_private(terms, outer) {
+            return None;
+        }
+        let (at, size) = outer.range?;
+        let (other, other_size) = inner.range?;
+        let distance = distance(terms, root, at, other);
+        (distance >= 0 && distance + i64::from(other_size) <= i64::from(size))
+            .then_some(distance as u32)
+    }
+
+    /// May the memories differ there?
+    pub fn differs_at(&self, terms: &Terms, place: &Place) -> bool {
+        let in_private = self.in_private.iter().map(|(_, place)| place);
+        let mut differences = self.differences.iter().chain(in_private);
+        differences.any(|difference| self.may_overlap(terms, difference, place))
+    }
+
+    /// Are the memories equal everywhere?
+    pub fn are_equal(&self) -> bool {
+        self.differences.is_empty() && self.in_private.is_empty()
     }
 }

@@ -1,9 +1,8 @@
 //! Some bytes of memory, and which of them may be the same.
 
 use super::calls::Class;
-use super::memory::Memory;
-use super::terms::{Node, SlotSet, Term, Terms, sign_extend};
-use cranelift_codegen::ir::{Endianness, StackSlot, Type};
+use super::terms::{Node, Term, Terms, sign_extend};
+use cranelift_codegen::ir::{Endianness, Type};
 
 /// Some bytes of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,60 +54,6 @@ impl Place {
             return false;
         };
         start >= 0 && start.saturating_add(bytes.into()) <= i64::from(terms.slot_size(slot))
-    }
-}
-
-impl Memory {
-    /// Is the place in a slot that nobody outside knows?
-    pub fn is_private(&self, terms: &Terms, place: &Place) -> bool {
-        let slot = place.root.and_then(|root| terms.within(root));
-        slot.is_some_and(|slot| !self.escaped.has(slot))
-    }
-
-    /// May two places share a byte?
-    pub fn may_overlap(&self, terms: &Terms, a: &Place, b: &Place) -> bool {
-        let (Some(x), Some(y)) = (a.root, b.root) else {
-            return !self.is_private(terms, a)
-                && !self.is_private(terms, b)
-                && are_compatible(a.class, b.class);
-        };
-        let one_slot = terms.within(x).is_some() && terms.within(x) == terms.within(y);
-        let one_memory =
-            are_compatible(a.class, b.class) || (one_slot && self.is_private(terms, a));
-        if !one_memory {
-            return false;
-        }
-        if x == y {
-            return match (a.range, b.range) {
-                (Some((at, size)), Some((other, other_size))) => {
-                    let distance = distance(terms, x, at, other);
-                    distance < i64::from(size) && distance > -i64::from(other_size)
-                }
-                _ => true,
-            };
-        }
-        // Access to memory outside of its slot has made every slot public.
-        if self.escaped == SlotSet::ALL {
-            return true;
-        }
-        let outside = |slot: Option<StackSlot>, other: Term| {
-            slot.is_some_and(|slot| !terms.taint(other).has(slot))
-        };
-        !outside(terms.within(x), y) && !outside(terms.within(y), x)
-    }
-
-    /// How far into the bytes of `outer` those of `inner` begin, if `outer`
-    /// certainly has all of them.
-    pub fn position_in(&self, terms: &Terms, outer: &Place, inner: &Place) -> Option<u32> {
-        let root = outer.root.filter(|root| Some(*root) == inner.root)?;
-        if !are_compatible(outer.class, inner.class) && !self.is_private(terms, outer) {
-            return None;
-        }
-        let (at, size) = outer.range?;
-        let (other, other_size) = inner.range?;
-        let distance = distance(terms, root, at, other);
-        (distance >= 0 && distance + i64::from(other_size) <= i64::from(size))
-            .then_some(distance as u32)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the policy says about the memory that both functions access.
 
 use super::calls::Class;
-use super::memory::Side;
 use super::opcodes::{Bytes, Kind, Touched, kind, touched};
+use super::side::Side;
 use cranelift_codegen::FxHashMap;
 use cranelift_codegen::ir::{
     AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Value,

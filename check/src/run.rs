@@ -1,7 +1,7 @@
 //! A run of the passes that is proven right while it goes on, and what becomes of
 //! one that cannot be.
 
-use crate::check;
+use crate::check::check;
 use crate::verdict::{Refusal, Verdict};
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::ir::entities::AnyEntity;

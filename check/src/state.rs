@@ -1,4 +1,4 @@
-//! What is known where ways meet, and how two of them are met.
+//! What is known at one point of both runs.
 //!
 //! A [`State`] gives terms to the values that are live at a point of both runs
 //! and to what the memories hold. Its leaves are names that mean something at
@@ -9,26 +9,22 @@
 //! Two states meet in their least general generalization (Plotkin, 1970): what
 //! is the same operation in both stays one, and each pair of terms that differ
 //! becomes a new leaf, the same for the same pair. Values that are equal on all
-//! ways stay equal, whatever they are. If the names of the first state will do
+//! paths stay equal, whatever they are. If the names of the first state will do
 //! for the second, nothing changes, and the walk need not come again.
 
-use super::meet::Meeting;
-use super::memory::{Memory, Side};
+use super::memory::Memory;
 use super::place::Place;
-use super::terms::{SlotSet, Term, Terms};
+use super::slot_set::SlotSet;
+use super::terms::{Term, Terms};
 use cranelift_codegen::FxHashMap;
 use cranelift_codegen::ir::Value;
 
-/// How deep terms are kept where ways meet; deeper ones become leaves.
+/// How deep terms are kept where paths meet; deeper ones become leaves.
 ///
-/// It bounds the work and the depth of recursion at a meeting. What is given up
-/// is that two values that were computed in the same way long before are equal
+/// It bounds the work and the depth of recursion at a join. What is given up
+/// is that two values that were computed in the same manner long before are equal
 /// in parts.
 const MAX_HEIGHT: u8 = 6;
-
-/// Meetings of a state after which none makes two facts of one. In a loop they
-/// could become more and more.
-const MAX_MEETINGS: u8 = 6;
 
 /// What is known at one point of both runs.
 #[derive(Clone, Debug)]
@@ -39,8 +35,8 @@ pub struct State {
     pub memory: Memory,
     /// Conditions that are known to be true or false.
     pub assumed: Vec<(Term, bool)>,
-    /// How often it has been met. See [`MAX_MEETINGS`].
-    pub meetings: u8,
+    /// How often it has been met. See [`MAX_MEETS`].
+    pub meets: u8,
 }
 
 impl State {
@@ -51,12 +47,12 @@ impl State {
         let memory = memory.facts.len()
             + memory.differences.len()
             + memory.in_private.len()
-            + memory.pending.size()
-            + memory.ledger.size();
+            + memory.buffers.size()
+            + memory.balance.size();
         values + memory + self.assumed.len() + 1
     }
 
-    /// Do the memories differ in a private slot that is known on the other way,
+    /// Do the memories differ in a private slot that is known to the outside on the other path,
     /// because it has escaped there, or because a value there may be its address
     /// that is none here? Met, the two would be a slot that anyone may know and
     /// that differs.
@@ -71,7 +67,7 @@ impl State {
         memory.would_expose(terms, other.memory.escaped) || memory.would_expose(terms, named())
     }
 
-    /// The slots of which a value on the other way may be an address, and is none
+    /// The slots of which a value on the other path may be an address, and is none
     /// on this one.
     fn slots_named_by(&self, terms: &Terms, other: &Self) -> SlotSet {
         let both = self.values.iter().flatten();
@@ -97,41 +93,20 @@ impl State {
             cut.place(&mut fact.place);
             fact.value = cut.lower(fact.value);
         }
-        let pending = &mut memory.pending;
-        let places = memory.differences.iter_mut().chain(&mut pending.apart);
+        let buffers = &mut memory.buffers;
+        let places = memory.differences.iter_mut().chain(&mut buffers.apart);
         places.for_each(|place| cut.place(place));
-        for store in pending.stores.iter_mut().flatten() {
+        for store in buffers.stores.iter_mut().flatten() {
             cut.place(&mut store.place);
             store.value = cut.lower(store.value);
         }
-        let ledger = &mut memory.ledger;
-        for (place, value) in ledger.ahead.iter_mut().chain(&mut ledger.spare) {
+        let balance = &mut memory.balance;
+        for (place, value) in balance.ahead.iter_mut().chain(&mut balance.credit) {
             cut.place(place);
             *value = value.map(|value| cut.lower(value));
         }
         self.assumed
             .retain(|(condition, _)| cut.terms.height(*condition) <= MAX_HEIGHT);
-    }
-
-    /// Meets `other` into `self`, where the same values are live; has anything
-    /// changed?
-    pub fn meet(&mut self, terms: &mut Terms, other: &State) -> bool {
-        let mut meeting = Meeting::new(terms);
-        meeting.only_fewer = self.meetings == MAX_MEETINGS;
-        self.meetings = MAX_MEETINGS.min(self.meetings + 1);
-        meeting.keep_common_names(self, other);
-        for side in Side::BOTH {
-            let both = self.values[side as usize]
-                .iter_mut()
-                .zip(&other.values[side as usize]);
-            for ((value, mine), (other_value, theirs)) in both {
-                debug_assert_eq!(value, other_value);
-                *mine = meeting.meet(*mine, *theirs);
-            }
-        }
-        meeting.memory(&mut self.memory, &other.memory);
-        meeting.assumed(&mut self.assumed, &other.assumed);
-        meeting.changed
     }
 }
 

@@ -4,7 +4,7 @@
 //! same in both functions. The result may have more of them.
 
 use super::opcodes::{Kind, kind};
-use super::terms::SlotSet;
+use super::slot_set::SlotSet;
 use super::verdict::Reason;
 use cranelift_codegen::entity::EntitySet;
 use cranelift_codegen::ir::{DebugTag, Function, InstructionData, StackSlot};

@@ -1,6 +1,6 @@
 //! What a check comes to.
 
-use super::memory::Side;
+use super::side::Side;
 use cranelift_codegen::ir::{Block, Inst, SourceLoc};
 
 use std::fmt;

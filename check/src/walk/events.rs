@@ -1,11 +1,14 @@
 //! What both sides do, and who may see it.
 
-use super::{Next, Path, Step, Walk, no_load_ahead, no_store_ahead};
+use super::product::{Next, Path, Step};
+use super::walker::Walk;
 use crate::calls::{Classes, Effect, copies_arguments};
-use crate::memory::{Memory, Side};
+use crate::memory::Memory;
 use crate::opcodes::{self, Bytes, Kind, Touched, kind};
 use crate::place::Place;
-use crate::terms::{SlotSet, Term};
+use crate::side::Side;
+use crate::slot_set::SlotSet;
+use crate::terms::Term;
 use crate::verdict::Reason;
 use cranelift_codegen::ir::{
     ExceptionTableItem, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Value,
@@ -177,10 +180,10 @@ impl Walk<'_> {
     ) -> Step<()> {
         let (effect, mapped) = self.enter_callee(path, x, y)?;
         self.same_handlers(x, y)?;
-        for way in (0..self.ways(Side::Original, x)).rev() {
+        for edge in (0..self.successors(Side::Original, x)).rev() {
             let mut fork = path.clone();
-            // The normal way is the last one of the table.
-            let normal = way + 1 == self.ways(Side::Original, x);
+            // The edge of the normal return is the last one of the table.
+            let normal = edge + 1 == self.successors(Side::Original, x);
             let changed = if normal {
                 &effect.writes
             } else {
@@ -188,7 +191,7 @@ impl Walk<'_> {
             };
             let memory = &mut fork.memory;
             memory.forget_changed(&self.terms, changed, mapped);
-            fork.next = [Next::Way(x, way), Next::Way(y, way)];
+            fork.next = [Next::Edge(x, edge), Next::Edge(y, edge)];
             paths.push(fork);
         }
         Ok(())
@@ -279,7 +282,13 @@ impl Walk<'_> {
         if !memory.differences.iter().all(in_frame) {
             return Err(Reason::MemoryAtEnd.into());
         }
-        if memory.ledger.lost[1] || !memory.ledger.ahead.iter().all(|(place, _)| in_frame(place)) {
+        if memory.balance.lost[1]
+            || !memory
+                .balance
+                .ahead
+                .iter()
+                .all(|(place, _)| in_frame(place))
+        {
             return Err(Reason::InventedStore.into());
         }
         Ok(())
@@ -341,20 +350,22 @@ impl Walk<'_> {
         }
     }
 
-    /// The same exceptions go to the same ways.
+    /// The same exceptions go to the same edges.
     pub(super) fn same_handlers(&mut self, x: Inst, y: Inst) -> Step<()> {
         let mine = self.handlers(Side::Original, x);
         let theirs = self.handlers(Side::Result, y);
-        let target = |side: Side, inst: Inst, way: usize| {
+        let target = |side: Side, inst: Inst, edge: usize| {
             let dfg = &self.func(side).dfg;
             let data = &dfg.insts[inst];
             let calls = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables);
-            calls[way].block(&dfg.value_lists)
+            calls[edge].block(&dfg.value_lists)
         };
         // Whoever takes the address of a handler's block means that block.
         let same_blocks = !self.names_handler
-            || (0..self.ways(Side::Original, x).min(self.ways(Side::Result, y)))
-                .all(|way| target(Side::Original, x, way) == target(Side::Result, y, way));
+            || (0..self
+                .successors(Side::Original, x)
+                .min(self.successors(Side::Result, y)))
+                .all(|edge| target(Side::Original, x, edge) == target(Side::Result, y, edge));
         if mine.is_some() && mine == theirs && same_blocks {
             Ok(())
         } else {
@@ -403,4 +414,23 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// The original has made each load that the result has made by now.
+///
+/// That has to be so where a run may end, and where memory may change.
+fn no_load_ahead(path: &Path) -> Step<()> {
+    if path.memory.balance.has_load_ahead() {
+        return Err(Reason::InventedLoad.into());
+    }
+    Ok(())
+}
+
+/// The original has made each store that the result has made by now, although nobody
+/// here sees a difference: the original may not come to it.
+fn no_store_ahead(path: &Path) -> Step<()> {
+    if path.memory.balance.has_store_ahead() {
+        return Err(Reason::InventedStore.into());
+    }
+    Ok(())
 }

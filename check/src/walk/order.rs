@@ -1,27 +1,30 @@
-//! Who goes on, where both sides have stopped.
+//! Which side goes on, where both have stopped.
 
-use super::{Decision, Path, Step, Stop, Stops, Walk, What};
+use super::product::{Decision, Path, Step, Stop, Stops, What};
+use super::walker::Walk;
 use crate::body::Body;
-use crate::memory::Side;
 use crate::opcodes::{self, Kind, kind};
+use crate::side::Side;
 use crate::verdict::Reason;
 use cranelift_codegen::ir::{Block, Inst, Opcode};
+
+/// Joins that one side passes by itself without a point, on all paths from
+/// one node together.
+const MAX_PASSED: u32 = 24;
 
 impl Walk<'_> {
     pub(super) fn decide(&mut self, path: &Path, stops: Stops) -> Step<Decision> {
         match stops {
-            [Stop::Meeting(x), Stop::Meeting(y)] => {
-                Ok(Decision::Pass(self.pass_meetings(path, x, y)))
-            }
-            [Stop::Meeting(x), Stop::At(inst)] => {
+            [Stop::Join(x), Stop::Join(y)] => Ok(Decision::Pass(self.pass_joins(path, x, y))),
+            [Stop::Join(x), Stop::At(inst)] => {
                 if self.goes_before(path, Side::Result, inst, x)? {
-                    return Ok(Decision::Alone(Side::Result));
+                    return Ok(Decision::OneSided(Side::Result));
                 }
                 Ok(Decision::Pass([true, false]))
             }
-            [Stop::At(inst), Stop::Meeting(y)] => {
+            [Stop::At(inst), Stop::Join(y)] => {
                 if self.goes_before(path, Side::Original, inst, y)? {
-                    return Ok(Decision::Alone(Side::Original));
+                    return Ok(Decision::OneSided(Side::Original));
                 }
                 Ok(Decision::Pass([false, true]))
             }
@@ -29,8 +32,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Which of two meetings is left.
-    pub(super) fn pass_meetings(&self, path: &Path, x: Block, y: Block) -> [bool; 2] {
+    /// The side that leaves the join at which it stands; both stand at one.
+    pub(super) fn pass_joins(&self, path: &Path, x: Block, y: Block) -> [bool; 2] {
         let [original, result] = self.bodies;
         if x == y {
             return [true, true];
@@ -57,8 +60,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Which of two meetings is left that are none in the other function: if one
-    /// function has both blocks, that side goes first which comes to the later one.
+    /// As [`Self::pass_joins`], for two blocks each of which is no join of the other
+    /// function: if one function has both, the side in front of the earlier one goes first.
     fn first_of_two_copies(&self, path: &Path, x: Block, y: Block) -> [bool; 2] {
         let [original, result] = self.bodies;
         let is_ahead = |body: &Body<'_>, block: Block, other: Block| {
@@ -73,43 +76,43 @@ impl Walk<'_> {
         }
     }
 
-    /// Does an access of `side` come before the other side leaves the meeting at
+    /// Does an access of `side` come before the other side leaves the join at
     /// which it stands? Only an access that nobody sees can.
     ///
     /// It does, unless the other side is about to make it (or what it is a copy
-    /// of) in that very block, and this side has no such meeting in front of it;
-    /// or both have the block of the access, and the other side is on its way to
-    /// it, past a meeting that this side has not.
+    /// of) in that very block, and this side has no such join in front of it;
+    /// or both have the block of the access, and the other side is about to come to
+    /// it, past a join that this side does not have.
     pub(super) fn goes_before(
         &mut self,
         path: &Path,
         side: Side,
         inst: Inst,
-        meeting: Block,
+        join: Block,
     ) -> Step<bool> {
         let (body, other) = (
             self.bodies[side as usize],
             self.bodies[side.other() as usize],
         );
         let is_there = match other.block_of(inst) {
-            Some(block) => block == meeting,
+            Some(block) => block == join,
             // What only the result has may be a copy of what is there.
             None => side == Side::Result,
         };
-        let has_meeting = body.func.dfg.block_is_valid(meeting) && body.is_merge(meeting);
-        let comes_there = has_meeting
+        let has_join = body.func.dfg.block_is_valid(join) && body.is_merge(join);
+        let comes_there = has_join
             && body.block_of(inst).is_some_and(|block| {
-                let ways = body.destinations(block).iter();
-                let mut ways = ways.map(|way| way.block(&body.func.dfg.value_lists));
-                let is_before = body.rank(block) < body.rank(meeting);
-                // Forward edges from behind the meeting do not lead to it.
-                ways.any(|way| way == meeting || (is_before && body.rank(way) < body.rank(meeting)))
+                let successors = body.destinations(block).iter();
+                let mut successors = successors.map(|edge| edge.block(&body.func.dfg.value_lists));
+                let is_before = body.rank(block) < body.rank(join);
+                // Forward edges from behind the join do not lead to it.
+                successors
+                    .any(|edge| edge == join || (is_before && body.rank(edge) < body.rank(join)))
             });
         let is_behind = body.block_of(inst).is_some_and(|block| {
-            other.block_of(inst) == Some(block) && other.rank(meeting) < other.rank(block)
+            other.block_of(inst) == Some(block) && other.rank(join) < other.rank(block)
         });
-        if is_behind && (!has_meeting || (!comes_there && self.may_go_through(path, side.other())))
-        {
+        if is_behind && (!has_join || (!comes_there && self.may_go_through(path, side.other()))) {
             return Ok(false);
         }
         if is_there && !comes_there {
@@ -154,11 +157,11 @@ impl Walk<'_> {
                     }
                     (None, None) if same && !self.is_another(x, y) => Ok(Decision::Both),
                     _ if x == y => Ok(Decision::Both),
-                    _ => Ok(Decision::Alone(self.first_of(x, y))),
+                    _ => Ok(Decision::OneSided(self.first_of(x, y))),
                 }
             }
-            (What::Access(..), _) => Ok(Decision::Alone(Side::Original)),
-            (_, What::Access(..)) => Ok(Decision::Alone(Side::Result)),
+            (What::Access(..), _) => Ok(Decision::OneSided(Side::Original)),
+            (_, What::Access(..)) => Ok(Decision::OneSided(Side::Result)),
             (What::Branch, What::Branch) => self.decide_branches(x, y),
             (What::Branch, What::Event) => Ok(Decision::Fork(Side::Original)),
             (What::Event, What::Branch) => Ok(Decision::Fork(Side::Result)),
@@ -197,7 +200,7 @@ impl Walk<'_> {
         let theirs = self.args(Side::Result, y)[0];
         let opcode = |side: Side, inst: Inst| self.func(side).dfg.insts[inst].opcode();
         let same_kind = opcode(Side::Original, x) == opcode(Side::Result, y)
-            && self.ways(Side::Original, x) == self.ways(Side::Result, y);
+            && self.successors(Side::Original, x) == self.successors(Side::Result, y);
         if same_kind {
             if opcode(Side::Original, x) == Opcode::BrTable {
                 if mine == theirs {
@@ -221,5 +224,11 @@ impl Walk<'_> {
             return Ok(Decision::Fork(Side::Original));
         }
         Err(Reason::Condition.into())
+    }
+
+    /// May a side leave a join without a node?
+    pub(super) fn may_go_through(&self, path: &Path, side: Side) -> bool {
+        let side = side as usize;
+        path.forward[side] && !path.forked[side] && self.passed < MAX_PASSED
     }
 }

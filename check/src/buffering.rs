@@ -1,72 +1,21 @@
-//! Stores that only one run has made so far, in their order.
-//!
-//! *Invariant.* There are two memories, the *bases*, that are equal outside of
-//! [`Pending::apart`], and the memory of each run is what its base becomes by
-//! its [`Pending::stores`], applied in order.
-//!
-//! Two stores that may be to one place keep their order, and everything else may
-//! change places. A store that both runs have, and that may come first in both,
-//! is applied to the bases. So stores that may overlap can be moved together,
-//! also out of loops, into several ways, and in front of the joins of ways.
+//! How stores enter the buffers of both runs, and leave them.
 
-use super::memory::{Memory, Side};
-use super::place::{Access, Place};
-use super::terms::{Term, Terms};
-use cranelift_codegen::ir::Endianness;
+use super::memory::Memory;
+use super::place::Place;
+use super::side::Side;
+use super::store_buffer::{Store, StoreBuffers};
+use super::terms::Terms;
 
 /// Stores of each run that are kept in their order. Beyond it the oldest is a
 /// place in which the bases differ.
 const MAX_STORES: usize = 16;
-
-/// A store that one run has made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Store {
-    /// Where.
-    pub place: Place,
-    /// What.
-    pub value: Term,
-    /// In which order of bytes.
-    pub order: Endianness,
-}
-
-impl Store {
-    /// Of `value`, as `access` says.
-    pub fn new(access: &Access, value: Term) -> Self {
-        Self {
-            place: access.place,
-            value,
-            order: access.order,
-        }
-    }
-}
-
-/// What makes the memories of both runs out of bases that are nearly equal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pending {
-    /// Where the bases may differ.
-    pub apart: Vec<Place>,
-    /// The stores of each run, the oldest first.
-    pub stores: [Vec<Store>; 2],
-}
-
-impl Pending {
-    /// All stores.
-    fn all(&self) -> impl Iterator<Item = &Store> {
-        self.stores.iter().flatten()
-    }
-
-    /// How much room it takes.
-    pub fn size(&self) -> usize {
-        self.apart.len() + self.all().count()
-    }
-}
 
 impl Memory {
     /// These sides have made a store that changes their memory, and the
     /// differences tell so.
     pub fn append(&mut self, terms: &mut Terms, sides: &[Side], store: Store) {
         if self.are_equal() {
-            self.pending = Pending::default();
+            self.buffers = StoreBuffers::default();
             return;
         }
         for side in sides {
@@ -77,44 +26,44 @@ impl Memory {
     }
 
     fn append_one(&mut self, terms: &Terms, side: Side, store: Store) {
-        let mut pending = std::mem::take(&mut self.pending);
+        let mut buffers = std::mem::take(&mut self.buffers);
         let covers =
             |outer: &Store, inner: &Place| self.position_in(terms, &outer.place, inner).is_some();
-        let mine = &mut pending.stores[side as usize];
+        let mine = &mut buffers.stores[side as usize];
         mine.retain(|old| !covers(&store, &old.place));
         mine.push(store);
         let oldest = (mine.len() > MAX_STORES).then(|| mine.remove(0));
         // What both write all over may as well be equal before.
-        let theirs = &pending.stores[side.other() as usize];
-        pending.apart.retain(|place| {
+        let theirs = &buffers.stores[side.other() as usize];
+        buffers.apart.retain(|place| {
             !(covers(&store, place) && theirs.iter().any(|other| covers(other, place)))
         });
         if let Some(oldest) = oldest {
-            self.add_place(terms, &mut pending.apart, oldest.place);
+            self.add_place(terms, &mut buffers.apart, oldest.place);
         }
-        self.pending = pending;
+        self.buffers = buffers;
     }
 
     /// Applies stores to the bases that both runs have, and that may come first.
     fn apply_to_both(&mut self, terms: &mut Terms) {
-        let mut pending = std::mem::take(&mut self.pending);
+        let mut buffers = std::mem::take(&mut self.buffers);
         let mut narrower = false;
-        while let Some([x, y]) = self.first_of_both(terms, &pending) {
-            let [mine, theirs] = &mut pending.stores;
+        while let Some([x, y]) = self.first_of_both(terms, &buffers) {
+            let [mine, theirs] = &mut buffers.stores;
             let store = mine.remove(x);
             theirs.remove(y);
             self.escape(terms.taint(store.value));
-            pending.apart = self.without(terms, &pending.apart, &store.place);
+            buffers.apart = self.without(terms, &buffers.apart, &store.place);
             narrower = true;
         }
-        self.pending = pending;
+        self.buffers = buffers;
         if narrower {
             self.narrow_differences(terms);
         }
     }
 
-    fn first_of_both(&self, terms: &Terms, pending: &Pending) -> Option<[usize; 2]> {
-        let [mine, theirs] = &pending.stores;
+    fn first_of_both(&self, terms: &Terms, buffers: &StoreBuffers) -> Option<[usize; 2]> {
+        let [mine, theirs] = &buffers.stores;
         (0..mine.len()).find_map(|x| {
             let y = theirs.iter().position(|store| *store == mine[x])?;
             let first =
@@ -165,24 +114,24 @@ impl Memory {
         self.may_overlap(terms, &a.place, &b.place)
     }
 
-    /// Where the bases are equal, the memories differ in what is pending only.
+    /// Where the bases are equal, the memories differ only where a buffered store or [`StoreBuffers::apart`] says so.
     fn narrow_differences(&mut self, terms: &mut Terms) {
-        let stored = self.pending.all().map(|store| store.place);
-        let pending: Vec<Place> = self.pending.apart.iter().copied().chain(stored).collect();
+        let stored = self.buffers.all().map(|store| store.place);
+        let buffers: Vec<Place> = self.buffers.apart.iter().copied().chain(stored).collect();
         let overlaps = |place: &Place| {
-            let mut pending = pending.iter();
-            pending.any(|other| self.may_overlap(terms, other, place))
+            let mut buffers = buffers.iter();
+            buffers.any(|other| self.may_overlap(terms, other, place))
         };
         let mut in_private = self.in_private.clone();
         in_private.retain(|(_, place)| overlaps(place));
         self.in_private = in_private;
         for difference in std::mem::take(&mut self.differences) {
             let covers = |place: &&Place| self.has_all(terms, place, &difference);
-            if pending.iter().any(|place| covers(&place)) {
+            if buffers.iter().any(|place| covers(&place)) {
                 self.open(terms, difference);
                 continue;
             }
-            for place in &pending {
+            for place in &buffers {
                 if self.may_overlap(terms, place, &difference) {
                     // What differs is in both, and so of the class of either.
                     let class = place.class.or(difference.class);
@@ -199,18 +148,18 @@ impl Memory {
         }
     }
 
-    /// Forgets what is pending where the memories are equal all the same, and
-    /// nothing else that is pending could be.
+    /// Drops each buffered store at whose place the memories are equal, if no other
+    /// buffered store, and no place in which the bases differ, may overlap it.
     fn forget_settled(&mut self, terms: &Terms) {
         if self.are_equal() {
-            self.pending = Pending::default();
+            self.buffers = StoreBuffers::default();
             return;
         }
         for side in Side::BOTH {
             let mut at = 0;
-            while at < self.pending.stores[side as usize].len() {
+            while at < self.buffers.stores[side as usize].len() {
                 if self.is_settled(terms, side, at) {
-                    self.pending.stores[side as usize].remove(at);
+                    self.buffers.stores[side as usize].remove(at);
                 } else {
                     at += 1;
                 }
@@ -219,7 +168,7 @@ impl Memory {
     }
 
     fn is_settled(&self, terms: &Terms, side: Side, at: usize) -> bool {
-        let Pending { apart, stores } = &self.pending;
+        let StoreBuffers { apart, stores } = &self.buffers;
         let store = &stores[side as usize][at];
         let mut other_stores = Side::BOTH.into_iter().flat_map(|other| {
             let stores = stores[other as usize].iter().enumerate();
@@ -231,11 +180,11 @@ impl Memory {
             && !other_stores.any(|(_, other)| self.keep_order(terms, other, store))
     }
 
-    /// The outside may have written over what is pending: nothing is left of
-    /// the order.
+    /// The outside may have written over a buffered store: the memories as they are now
+    /// become the bases, which differ wherever the memories do.
     pub fn forget_order(&mut self) {
         let in_private = self.in_private.iter().map(|(_, place)| place);
-        self.pending = Pending {
+        self.buffers = StoreBuffers {
             apart: self.differences.iter().chain(in_private).copied().collect(),
             stores: Default::default(),
         };

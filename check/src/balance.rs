@@ -5,13 +5,11 @@
 //! does not, and loads nothing that the original does not load, each as often
 //! at most.
 
-use super::calls::Classes;
-use super::memory::{Memory, Side};
 use super::place::Place;
-use super::terms::{Term, Terms};
+use super::terms::Term;
 
 /// Accesses of the original that the result may make later: the latest ones.
-const MAX_SPARE: usize = 64;
+const MAX_CREDIT: usize = 64;
 
 /// Accesses of the original that are the same, and that the result may make
 /// later. It may make no more of them.
@@ -26,37 +24,37 @@ pub type Entry = (Place, Option<Term>);
 
 /// Accesses that only one run has made so far.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
+pub struct AccessBalance {
     /// Those of the result that the original has yet to make.
     pub ahead: Vec<Entry>,
     /// Those of the original that the result may make later.
-    pub spare: Vec<Entry>,
+    pub credit: Vec<Entry>,
     /// Has the result made a load, or a store, that has no name any more? The
     /// original will not be seen to make it.
     pub lost: [bool; 2],
 }
 
-impl Ledger {
+impl AccessBalance {
     /// How much room it takes.
     pub fn size(&self) -> usize {
-        self.ahead.len() + self.spare.len()
+        self.ahead.len() + self.credit.len()
     }
 
-    fn original(&mut self, entry: Entry) {
+    pub fn original(&mut self, entry: Entry) {
         if let Some(at) = self.ahead.iter().position(|ahead| *ahead == entry) {
             self.ahead.remove(at);
-        } else if self.spare.iter().filter(|old| **old == entry).count() < MAX_REPEATED {
-            if self.spare.len() == MAX_SPARE {
-                self.spare.remove(0);
+        } else if self.credit.iter().filter(|old| **old == entry).count() < MAX_REPEATED {
+            if self.credit.len() == MAX_CREDIT {
+                self.credit.remove(0);
             }
-            self.spare.push(entry);
+            self.credit.push(entry);
         }
     }
 
-    fn result(&mut self, entry: Entry) {
-        match self.spare.iter().position(|spare| *spare == entry) {
+    pub fn result(&mut self, entry: Entry) {
+        match self.credit.iter().position(|credit| *credit == entry) {
             Some(at) => {
-                self.spare.remove(at);
+                self.credit.remove(at);
             }
             None => self.ahead.push(entry),
         }
@@ -70,27 +68,5 @@ impl Ledger {
     /// Has the result made a store that the original has not?
     pub fn has_store_ahead(&self) -> bool {
         self.lost[1] || self.ahead.iter().any(|(_, stored)| stored.is_some())
-    }
-}
-
-impl Memory {
-    /// Keeps count of an access that one run makes by itself.
-    pub fn account(&mut self, terms: &Terms, side: Side, place: Place, stored: Option<Term>) {
-        if self.is_private(terms, &place) {
-            return;
-        }
-        match side {
-            Side::Original => self.ledger.original((place, stored)),
-            Side::Result => self.ledger.result((place, stored)),
-        }
-    }
-
-    /// The outside may change memory of `changed`: no load of it passes that.
-    pub fn forget_loads(&mut self, terms: &Terms, changed: &Classes) {
-        let mut spare = std::mem::take(&mut self.ledger.spare);
-        spare.retain(|(place, stored)| {
-            stored.is_some() || self.is_private(terms, place) || !changed.has(place.class)
-        });
-        self.ledger.spare = spare;
     }
 }

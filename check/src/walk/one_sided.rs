@@ -1,65 +1,43 @@
-//! What one side does by itself.
+//! The steps of one side by itself, and what an instruction gives to its results.
 
-use super::{Next, Path, Step, Stop, Stopped, Walk};
-use crate::memory::{Memory, Side};
+use super::product::{Next, Path, Step, Stop, Stopped};
+use super::walker::Walk;
+use crate::memory::Memory;
 use crate::opcodes::{self, Kind, Reading, kind};
 use crate::place::{Access, Place};
-use crate::terms::skeleton;
-use crate::terms::{SlotSet, Term};
+use crate::side::Side;
+use crate::terms::{Node, Term, sign_extend, skeleton};
 use crate::verdict::{Limit, Reason};
 use cranelift_codegen::ir::{
     BlockArg, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value,
 };
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
-use smallvec::SmallVec;
-
 impl Walk<'_> {
-    pub(super) fn set(&mut self, side: Side, value: Value, term: Term) {
-        self.env[side as usize][value] = Some(term);
-    }
-
-    /// The term of a value. In a verified function every value has one where
-    /// it is used.
-    pub(super) fn term(&mut self, side: Side, value: Value) -> Term {
-        let func = self.func(side);
-        let value = func.dfg.resolve_aliases(value);
-        if let Some(term) = self.env[side as usize][value] {
-            return term;
-        }
-        let ty = func.dfg.value_type(value);
-        self.terms.leaf(ty, SlotSet::ALL, None)
-    }
-
-    pub(super) fn args(&mut self, side: Side, inst: Inst) -> SmallVec<[Term; 3]> {
-        let func = self.func(side);
-        let args = func.dfg.inst_args(inst);
-        args.iter().map(|arg| self.term(side, *arg)).collect()
-    }
-
-    /// Follows the branches that the path has yet to take.
-    pub(super) fn take_ways(&mut self, path: &mut Path) {
+    /// Follows the edges that the path has yet to take.
+    pub(super) fn take_edges(&mut self, path: &mut Path) {
         let mut special: BTreeMap<BlockArg, Term> = BTreeMap::new();
         for side in Side::BOTH {
-            if let Next::Way(branch, way) = path.next[side as usize] {
+            if let Next::Edge(branch, edge) = path.next[side as usize] {
                 path.next[side as usize] =
-                    Next::From(self.take_way(path, side, branch, way, &mut special));
+                    Next::From(self.take_edge(path, side, branch, edge, &mut special));
                 path.moved[side as usize] = true;
             }
         }
     }
 
-    pub(super) fn take_way(
+    pub(super) fn take_edge(
         &mut self,
         path: &mut Path,
         side: Side,
         branch: Inst,
-        way: usize,
+        edge: usize,
         special: &mut BTreeMap<BlockArg, Term>,
     ) -> Stop {
         let dfg = &self.func(side).dfg;
         let data = &dfg.insts[branch];
-        let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[way];
+        let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[edge];
         let block = call.block(&dfg.value_lists);
         let escaped = path.memory.escaped;
         let params = dfg.block_params(block);
@@ -84,15 +62,15 @@ impl Walk<'_> {
         let here = self.func(side).layout.inst_block(branch);
         path.forward[side as usize] = here.is_some_and(|here| body.rank(here) < body.rank(block));
         if body.is_merge(block) {
-            path.arrived[side as usize] = passed;
-            return Stop::Meeting(block);
+            path.join_args[side as usize] = passed;
+            return Stop::Join(block);
         }
         for (param, term) in passed {
             self.set(side, param, term);
         }
         match self.func(side).layout.first_inst(block) {
             Some(first) => Stop::At(first),
-            None => Stop::Meeting(block),
+            None => Stop::Join(block),
         }
     }
 
@@ -101,7 +79,7 @@ impl Walk<'_> {
         while let Stop::At(inst) = stop {
             let func = self.func(side);
             let data = func.dfg.insts[inst];
-            let way = match kind(data.opcode()) {
+            let edge = match kind(data.opcode()) {
                 Kind::Pure => {
                     self.pure(side, inst)?;
                     None
@@ -117,7 +95,7 @@ impl Walk<'_> {
                 }
                 Kind::Jump => Some(0),
                 Kind::Branch | Kind::Switch => match self.decided(side, inst, path) {
-                    Some(way) => Some(way),
+                    Some(edge) => Some(edge),
                     None => return Ok(stop),
                 },
                 Kind::PureOrTrap
@@ -131,8 +109,8 @@ impl Walk<'_> {
                 | Kind::Trap => return Ok(stop),
             };
             path.moved[side as usize] = true;
-            stop = match way {
-                Some(way) => self.take_way(path, side, inst, way, &mut BTreeMap::new()),
+            stop = match edge {
+                Some(edge) => self.take_edge(path, side, inst, edge, &mut BTreeMap::new()),
                 None => {
                     let next = func.layout.next_inst(inst);
                     Stop::At(next.ok_or(Reason::Shape("a block without end"))?)
@@ -186,7 +164,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The way that a branch takes, if that is known.
+    /// The edge that a branch takes, if that is known.
     pub(super) fn decided(&mut self, side: Side, inst: Inst, path: &Path) -> Option<usize> {
         let func = self.func(side);
         let argument = self.args(side, inst)[0];
@@ -218,8 +196,8 @@ impl Walk<'_> {
         Some(known.1 != turned)
     }
 
-    /// Remembers what a way of a branch tells.
-    pub(super) fn assume(&mut self, path: &mut Path, side: Side, inst: Inst, way: usize) {
+    /// Remembers what an edge of a branch says about its condition.
+    pub(super) fn assume(&mut self, path: &mut Path, side: Side, inst: Inst, edge: usize) {
         if !matches!(
             self.func(side).dfg.insts[inst],
             InstructionData::Brif { .. }
@@ -228,14 +206,7 @@ impl Walk<'_> {
         }
         let argument = self.args(side, inst)[0];
         let (condition, turned) = self.terms.condition(argument);
-        path.learn(condition, (way == 0) != turned);
-    }
-
-    pub(super) fn ways(&self, side: Side, inst: Inst) -> usize {
-        let dfg = &self.func(side).dfg;
-        let data = &dfg.insts[inst];
-        data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)
-            .len()
+        path.learn(condition, (edge == 0) != turned);
     }
 
     /// What a load or store says, and what it stores.
@@ -289,14 +260,14 @@ impl Walk<'_> {
             None => self.terms.base(address),
         };
         let address_type = self.terms.ty(root);
-        let start = crate::terms::sign_extend(by.wrapping_add(offset) as u64, address_type);
+        let start = sign_extend(by.wrapping_add(offset) as u64, address_type);
         let range = (!ty.is_dynamic_vector()).then(|| (start, ty.bytes()));
         let place = Place {
             root: Some(root),
             range,
             class: self.regions.class(flags),
         };
-        if matches!(self.terms.node(root), crate::terms::Node::Slot(_))
+        if matches!(self.terms.node(root), Node::Slot(_))
             && !self.slots_are_left
             && !place.is_in_slot(&self.terms)
         {
@@ -341,12 +312,12 @@ impl Walk<'_> {
     }
 
     /// An access that one side makes, and nobody sees.
-    pub(super) fn access_alone(&mut self, path: &mut Path, side: Side, inst: Inst) -> Step<()> {
+    pub(super) fn one_sided_access(&mut self, path: &mut Path, side: Side, inst: Inst) -> Step<()> {
         let (access, value) = self.access(&path.memory, side, inst)?;
         match value {
             Some(value) => {
                 path.memory
-                    .store_alone(&mut self.terms, side, &access, value);
+                    .store_one_sided(&mut self.terms, side, &access, value);
             }
             None => self.load(path, side, inst, &access),
         }

@@ -1,33 +1,27 @@
-//! What a node knows of each way that leads to it.
+//! The states that come to a product program point.
 //!
-//! A node is visited again when its state changes, and then it says something
-//! else to the nodes behind it. What it said before holds no longer: it may be
-//! about the first iteration of a loop alone. To meet it with the new would lose
-//! what relates two values: after `v0 = 0, v1 = 2` has met
+//! A point is visited again when its state changes, and then gives a new state to each of
+//! its successors. The new state replaces the one that the same predecessor gave before:
+//! that one may have described the first iteration of a loop only, and the meet of both
+//! would lose what relates two values. After `v0 = 0, v1 = 2` has met
 //! `v0 = x, v1 = 2 << x`, nobody knows that `v1` is `2 << v0`.
 //!
-//! So a node keeps what each node in front of it has said last, as a [`Part`],
-//! and its state is what those have in common. The proof needs no more: each
-//! node's last visit has led to states that say no more than what is true
-//! there, whatever an earlier visit has found. What comes from nodes before all
-//! loops, which are visited once, is one part, and is met.
+//! So a point keeps the last state of each of its forward predecessors, as a [`Part`], and
+//! its own state is the meet of the parts. That is enough for the proof: at the end, the
+//! state of each point is above all that the last visits of its predecessors gave, and the
+//! last visits are those of the final states. Points in front of all loops are visited
+//! once; what they give is met into one part.
 //!
-//! What comes around a loop is met into the state and not kept apart. It is
-//! dropped when a new state comes from in front of the loop, a few times; the
-//! nodes that it came from are then visited again, and say it anew.
+//! What comes by a back edge is met into the state, and no part keeps it. If a new state
+//! comes from in front of the loop, it is dropped, at most [`MAX_RESETS`] times, and the
+//! points that it came from are visited again.
 
-use super::Walk;
-use crate::memory::Side;
 use crate::state::State;
 use crate::terms::Terms;
 use smallvec::SmallVec;
 
 /// Parts that a node keeps. With more, all that was ever said is met.
 const MAX_PARTS: usize = 4;
-
-/// Entries of all parts together, for each instruction and block. Beyond it all
-/// that is said is met.
-const PARTED_ENTRIES_PER_INST: usize = 64;
 
 /// How often a node forgets what came around a loop. Loops in loops in loops
 /// would be walked more and more often.
@@ -54,19 +48,19 @@ impl Origin {
 }
 
 /// What has come from one place last.
-struct Part {
+pub(super) struct Part {
     origin: Origin,
     /// `None` if it is the only part, and the state of the node itself.
     state: Option<State>,
 }
 
 /// What leads to a node.
-pub(super) struct Arrivals {
+pub(super) struct Incoming {
     /// What came by edges that lead forward. Empty if it is not kept apart.
-    parts: SmallVec<[Part; 1]>,
+    pub(super) parts: SmallVec<[Part; 1]>,
     /// The nodes from which something came around a loop.
-    around: SmallVec<[u32; 1]>,
-    resets: u8,
+    pub(super) around: SmallVec<[u32; 1]>,
+    pub(super) resets: u8,
 }
 
 /// What an arrival has done to a node.
@@ -77,12 +71,12 @@ pub(super) struct Change {
     /// These nodes have to say again what they say.
     pub(super) again: SmallVec<[u32; 1]>,
     /// Entries that are kept in addition.
-    parted: usize,
+    pub(super) parted: usize,
 }
 
 impl Change {
     /// The state may have changed, and nothing else has.
-    fn of_state(changed: bool) -> Self {
+    pub(super) fn of_state(changed: bool) -> Self {
         Self {
             changed,
             ..Self::default()
@@ -90,45 +84,7 @@ impl Change {
     }
 }
 
-impl Walk<'_> {
-    /// What this visit of a node, or the beginning, counts as.
-    pub(super) fn origin(&self, from: Option<u32>) -> Origin {
-        let is_before_loops = |from: u32| {
-            let stops = self.nodes[from as usize].stops;
-            Side::BOTH.into_iter().all(|side| {
-                let block = self.block_at(side, stops);
-                block.is_some_and(|block| self.bodies[side as usize].is_before_loops(block))
-            })
-        };
-        match from {
-            Some(from) if !is_before_loops(from) => Origin::Node(from, self.visits),
-            Some(_) | None => Origin::Once,
-        }
-    }
-
-    /// Meets `state`, which comes from the node `from`, into the state of a node.
-    pub(super) fn meet_into(&mut self, node: u32, state: State, from: Option<u32>) -> Change {
-        let origin = self.origin(from);
-        let comes_around = from.filter(|from| self.key(*from) >= self.key(node));
-        let room = PARTED_ENTRIES_PER_INST * (self.instructions() + 64);
-        let meeting = &mut self.nodes[node as usize];
-        let (old, arrivals) = (&mut meeting.state, &mut meeting.arrivals);
-        if self.parted_entries > room {
-            arrivals.parts.clear();
-        }
-        if let Some(from) = comes_around {
-            if !arrivals.around.contains(&from) {
-                arrivals.around.push(from);
-            }
-            return Change::of_state(old.meet(&mut self.terms, &state));
-        }
-        let change = arrivals.forward(&mut self.terms, old, state, origin);
-        self.parted_entries += change.parted;
-        change
-    }
-}
-
-impl Arrivals {
+impl Incoming {
     /// The first one.
     pub(super) fn new(origin: Origin) -> Self {
         let mut parts = SmallVec::new();
@@ -144,7 +100,7 @@ impl Arrivals {
     }
 
     /// Something comes by an edge that leads forward.
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         terms: &mut Terms,
         old: &mut State,
@@ -157,7 +113,7 @@ impl Arrivals {
             None if self.parts.is_empty() => Change::of_state(old.meet(terms, &state)),
             None => self.add(terms, old, state, origin),
             Some(at) if self.parts[at].origin == origin => {
-                // By another way in one visit, or from a node that has no other:
+                // By another path in one visit, or by the only path of its predecessor:
                 // both are true.
                 if let Some(part) = &mut self.parts[at].state {
                     part.meet(terms, &state);

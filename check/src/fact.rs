@@ -1,0 +1,197 @@
+//! What is known about some bytes of memory.
+
+use super::calls::Class;
+use super::place::{Access, Place, distance};
+use super::side::Side;
+use super::terms::{Term, Terms};
+use cranelift_codegen::ir::{Endianness, Type};
+use smallvec::SmallVec;
+
+/// Facts that are kept at one point. The oldest is dropped beyond it, which
+/// can only make the checker refuse more; it says then that it hit a limit.
+pub const MAX_FACTS: usize = 256;
+
+/// Accesses of the original that have come through, so that others will not trap.
+///
+/// What only the result has accessed shows nothing: if it must not access the
+/// place, it had to trap there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Passed {
+    /// None.
+    Nothing,
+    /// A load.
+    Load,
+    /// A store.
+    Store,
+}
+
+impl Passed {
+    /// An access by `side`.
+    pub fn by(side: Side, store: bool) -> Self {
+        match (side, store) {
+            (Side::Original, false) => Self::Load,
+            (Side::Original, true) => Self::Store,
+            (Side::Result, _) => Self::Nothing,
+        }
+    }
+}
+
+/// The bytes at a place are those of a value.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// Where; with a root and a range.
+    pub place: Place,
+    /// What they are, as a value of their own size, or as a part of a wider one.
+    pub value: Term,
+    /// Of a wider value, how many of its bytes lie in front of the place.
+    pub part: Option<u32>,
+    /// In which order.
+    pub order: Endianness,
+    /// In which memories.
+    pub sides: u8,
+    /// A load that carried `readonly` found it: proves nothing about stores.
+    pub readonly: bool,
+    /// Someone may have written the place since: only for `readonly` loads.
+    pub outlived: bool,
+    /// A store wrote it.
+    pub stored: bool,
+    /// What the original has done to all of these bytes.
+    pub passed: Passed,
+    /// Of a place without a class: someone may have written it since as memory
+    /// of these classes. What is accessed as another one is not what was
+    /// written.
+    pub except: SmallVec<[Class; 2]>,
+}
+
+impl Fact {
+    /// Is it about what an access to `class` finds?
+    pub fn is_for(&self, class: Option<Class>) -> bool {
+        self.except.is_empty() || class.is_some_and(|class| !self.except.contains(&class))
+    }
+
+    /// Is there anything left of it where memory of `class` is written?
+    pub fn is_narrowed(&mut self, class: Option<Class>) -> bool {
+        match (self.place.class, class) {
+            (None, Some(class)) => {
+                if !self.except.contains(&class) {
+                    self.except.push(class);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What somebody wants to know of the memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// What would a load find?
+    Load,
+    /// Does a store change anything?
+    Store,
+}
+
+/// What `access` makes of the bytes of a fact that begin `position` bytes into
+/// them.
+pub fn seen_through(
+    terms: &mut Terms,
+    fact: &Fact,
+    position: u32,
+    access: &Access,
+) -> Option<Term> {
+    let (_, want) = access.place.range?;
+    let stored = terms.ty(fact.value);
+    let have = stored.bytes();
+    if want > 1 && have > 1 && fact.order != access.order {
+        return None;
+    }
+    if stored == access.ty && have == want {
+        return Some(fact.value);
+    }
+    let position = position + fact.part.unwrap_or(0);
+    let low = match fact.order {
+        Endianness::Little => position,
+        Endianness::Big => have - position - want,
+    };
+    let from = integer_like(stored)?;
+    integer_like(access.ty)?;
+    let integer = terms.cast(fact.value, from);
+    let part = terms.bits(integer, 8 * low, Type::int(8 * want as u16)?);
+    Some(terms.cast(part, access.ty))
+}
+
+/// What `fact` says about fewer bytes, read as `ty`.
+pub fn narrowed(
+    terms: &mut Terms,
+    fact: &Fact,
+    range: (i64, u32),
+    ty: Type,
+    order: Endianness,
+) -> Option<Fact> {
+    let (start, size) = fact.place.range?;
+    let position = distance(terms, fact.place.root?, start, range.0);
+    if position < 0 || position + i64::from(range.1) > i64::from(size) {
+        return None;
+    }
+    let place = Place {
+        range: Some(range),
+        ..fact.place
+    };
+    let access = Access::plain(place, ty, order);
+    let value = seen_through(terms, fact, position as u32, &access)?;
+    Some(Fact {
+        place,
+        value,
+        order,
+        part: None,
+        ..fact.clone()
+    })
+}
+
+/// Keeps the bytes of a fact from one position to another as a part of its value,
+/// if several integers would be left of them. What is read across two of those is
+/// known by that.
+pub fn keep_part(terms: &Terms, fact: &Fact, from: u32, to: u32, kept: &mut Vec<Fact>) {
+    let Some((at, _)) = fact.place.range else {
+        return;
+    };
+    let bytes = to.saturating_sub(from);
+    let is_one = bytes.is_power_of_two() && bytes <= 8;
+    if bytes < 2 || is_one || integer_like(terms.ty(fact.value)).is_none() {
+        return;
+    }
+    let mut rest = fact.clone();
+    rest.place.range = Some((at.wrapping_add(from.into()), bytes));
+    rest.part = Some(fact.part.unwrap_or(0) + from);
+    kept.push(rest);
+}
+
+/// Keeps the bytes of a fact from one position to another, as integers.
+pub fn keep_bytes(terms: &mut Terms, fact: &Fact, mut from: u32, to: u32, kept: &mut Vec<Fact>) {
+    let Some((at, _)) = fact.place.range else {
+        return;
+    };
+    while from < to {
+        let left = to - from;
+        let bytes = 1 << left.ilog2().min(3);
+        let range = (at.wrapping_add(from.into()), bytes);
+        let Some(ty) = Type::int(8 * bytes as u16) else {
+            return;
+        };
+        let Some(rest) = narrowed(terms, fact, range, ty, fact.order) else {
+            return;
+        };
+        kept.push(rest);
+        from += bytes;
+    }
+}
+
+/// The type of integers as wide as a scalar type.
+fn integer_like(ty: Type) -> Option<Type> {
+    if ty.is_int() || ty.is_float() {
+        Type::int(ty.bits() as u16)
+    } else {
+        None
+    }
+}

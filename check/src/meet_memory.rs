@@ -1,0 +1,245 @@
+//! The meet of two memories, but for the facts.
+
+use super::balance::{Entry, MAX_AHEAD};
+use super::fact::Fact;
+use super::meet::{Meet, first_pair};
+use super::memory::Memory;
+use super::place::Place;
+use super::side::Side;
+use super::store_buffer::Store;
+use super::terms::Term;
+
+impl Meet<'_> {
+    /// Meets what is known about memory, once the live values have met.
+    pub fn memory(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let flags = |memory: &Memory| {
+            (
+                memory.escaped,
+                memory.hidden,
+                memory.forgot,
+                memory.not_leaked,
+            )
+        };
+        let before = flags(mine);
+        let differences = self.between_private(mine, theirs);
+        mine.escaped = mine.escaped.and(theirs.escaped);
+        for side in Side::BOTH {
+            let hidden = theirs.hidden[side as usize];
+            mine.hidden[side as usize] = mine.hidden[side as usize].and(hidden);
+        }
+        mine.forgot |= theirs.forgot;
+        mine.not_leaked = mine.not_leaked.common(theirs.not_leaked);
+        self.changed |= before != flags(mine);
+        self.facts(mine, theirs);
+        self.differences(mine, &differences);
+        self.buffers(mine, theirs);
+        self.balance(mine, theirs);
+    }
+
+    /// Keeps the buffered stores that are the last on both paths. The bases are then the
+    /// memories before those, and differ wherever either path has another buffered store.
+    /// If no store is kept, the memories themselves become the bases.
+    fn buffers(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let before = mine.buffers.clone();
+        let changed = self.changed;
+        self.last_buffered(mine, theirs);
+        if mine.buffers.stores.iter().all(Vec::is_empty) {
+            mine.forget_order();
+            self.changed = changed || mine.buffers != before;
+        }
+    }
+
+    fn last_buffered(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let mut apart = std::mem::take(&mut mine.buffers.apart);
+        let mut more = theirs.buffers.apart.clone();
+        for side in Side::BOTH {
+            let stores = std::mem::take(&mut mine.buffers.stores[side as usize]);
+            let others = &theirs.buffers.stores[side as usize];
+            let (kept, left, others) = self.last_stores(mine, &stores, others);
+            self.changed |= kept != stores;
+            for store in left {
+                mine.add_place(self.terms, &mut apart, store.place);
+            }
+            more.extend(others.iter().map(|store| store.place));
+            mine.buffers.stores[side as usize] = kept;
+        }
+        for place in more {
+            let place = self.import_place(place);
+            self.changed |= mine.add_place(self.terms, &mut apart, place);
+        }
+        mine.buffers.apart = apart;
+    }
+
+    /// The stores that both have and that may come last, in their order; and
+    /// what either has besides.
+    fn last_stores(
+        &self,
+        memory: &Memory,
+        mine: &[Store],
+        theirs: &[Store],
+    ) -> (Vec<Store>, Vec<Store>, Vec<Store>) {
+        let mut kept: Vec<Option<Store>> = vec![None; mine.len()];
+        let (mut left, mut others) = (mine.to_vec(), theirs.to_vec());
+        let same = |x: &Store, y: &Store| self.same_store(x, y).is_some();
+        while let Some([x, y]) = memory.last_of_both(self.terms, [&left, &others], same) {
+            let (store, other) = (left.remove(x), others.remove(y));
+            // No two are equal: the later one would have taken the place of the other.
+            let at = mine.iter().position(|old| *old == store);
+            if let Some(at) = at {
+                kept[at] = self.same_store(&store, &other);
+            }
+        }
+        (kept.into_iter().flatten().collect(), left, others)
+    }
+
+    /// Keeps what the result may do on both paths, and what it has done on one.
+    fn balance(&mut self, mine: &mut Memory, theirs: &Memory) {
+        let facts = &mine.facts;
+        let (mine, theirs) = (&mut mine.balance, &theirs.balance);
+        let credit = std::mem::take(&mut mine.credit);
+        let mut others = theirs.credit.clone();
+        for entry in &credit {
+            let same = first_pair(entry, &others, |x, y| self.same_entry(x, y));
+            if let Some((at, same)) = same {
+                // Made once on either path, it may be made once later.
+                others.swap_remove(at);
+                mine.credit.push(same);
+            }
+        }
+        self.changed |= mine.credit != credit;
+        let lost = mine.lost;
+        mine.lost = [lost[0] | theirs.lost[0], lost[1] | theirs.lost[1]];
+        let mut others = theirs.ahead.clone();
+        for entry in &mut mine.ahead {
+            let pair = first_pair(entry, &others, |x, y| self.same_entry(x, y));
+            if let Some((at, same)) = pair {
+                others.swap_remove(at);
+                self.changed |= *entry != same;
+                *entry = same;
+            } else if let (place, Some(value)) = entry {
+                let is_it = |pair: &(Term, Term)| pair.0 == *value;
+                if let Some(name) = self.name_in_memory(facts, place, is_it) {
+                    self.changed |= *value != name;
+                    *value = name;
+                }
+            }
+        }
+        for (place, value) in &others {
+            let is_it = |pair: &(Term, Term)| Some(pair.1) == *value;
+            let entry = self.import_entry(place, *value).map(|(place, value)| {
+                let name = self.name_in_memory(facts, &place, is_it);
+                (place, name.filter(|_| value.is_some()).or(value))
+            });
+            match entry {
+                Some(entry) if mine.ahead.len() < MAX_AHEAD => {
+                    self.changed = true;
+                    mine.ahead.push(entry);
+                }
+                // The original makes it under a name that nobody knows.
+                Some(_) | None => mine.lost[usize::from(value.is_some())] = true,
+            }
+        }
+        self.changed |= mine.lost != lost;
+    }
+
+    /// What a value that one path has stored there is called, if the other path knows
+    /// another one to be there: by that name the original stores it behind the
+    /// join.
+    ///
+    /// A value may have several names, one for each value of the other path that it
+    /// has met. All of them are right.
+    fn name_in_memory(
+        &self,
+        facts: &[Fact],
+        place: &Place,
+        is_it: impl Fn(&(Term, Term)) -> bool,
+    ) -> Option<Term> {
+        let at_place = |fact: &&Fact| fact.place == *place && fact.sides & Side::Result.bit() != 0;
+        let is_name = |name: Term| self.is_name_of(name, &is_it);
+        let mut names = facts.iter().filter(at_place).map(|fact| fact.value);
+        names.find(|name| is_name(*name))
+    }
+
+    fn import_entry(&mut self, place: &Place, value: Option<Term>) -> Option<Entry> {
+        let mut terms = place.root.iter().chain(&value);
+        if !terms.all(|term| self.has_name(*term)) {
+            return None;
+        }
+        let root = place.root.map(|root| self.import(root));
+        Some((
+            Place { root, ..*place },
+            value.map(|value| self.import(value)),
+        ))
+    }
+
+    fn same_entry(&self, (place, value): &Entry, (other, stored): &Entry) -> Option<Entry> {
+        let place = self.same_place(place, other)?;
+        let value = match (value, stored) {
+            (Some(x), Some(y)) => Some(self.same_term(*x, *y)?),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        Some((place, value))
+    }
+
+    /// Are two places one, under the name that the first one has?
+    fn same_place(&self, mine: &Place, theirs: &Place) -> Option<Place> {
+        if mine.range != theirs.range || mine.class != theirs.class {
+            return None;
+        }
+        let root = match (mine.root, theirs.root) {
+            (Some(x), Some(y)) => Some(self.same_term(x, y)?),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        Some(Place { root, ..*mine })
+    }
+
+    fn same_store(&self, mine: &Store, theirs: &Store) -> Option<Store> {
+        let place = self.same_place(&mine.place, &theirs.place)?;
+        let value = self.same_term(mine.value, theirs.value)?;
+        (mine.order == theirs.order).then_some(Store {
+            place,
+            value,
+            ..*mine
+        })
+    }
+
+    fn import_place(&mut self, place: Place) -> Place {
+        let Some(root) = place.root else {
+            return place;
+        };
+        // Nobody can name an address that has no name any more: it is anywhere.
+        let has_name = self.has_name(root) || self.terms.within(root).is_some();
+        Place {
+            root: has_name.then(|| self.import(root)),
+            range: place.range.filter(|_| has_name),
+            ..place
+        }
+    }
+
+    /// What differs on either path in slots that are private there, and have escaped
+    /// on the other one; returns the other differences of the other path.
+    fn between_private(&mut self, mine: &mut Memory, theirs: &Memory) -> Vec<Place> {
+        let (differences, in_private) = mine.between_private(self.terms, theirs.escaped);
+        let (others, more) = theirs.between_private(self.terms, mine.escaped);
+        self.changed |= mine.in_private.len() != in_private.len();
+        mine.differences = differences;
+        mine.in_private = in_private;
+        for entry in more {
+            if !mine.in_private.contains(&entry) {
+                self.changed = true;
+                mine.in_private.push(entry);
+            }
+        }
+        others
+    }
+
+    /// Adds the differences of the other path.
+    fn differences(&mut self, mine: &mut Memory, theirs: &[Place]) {
+        for place in theirs {
+            let place = self.import_place(*place);
+            self.changed |= mine.open(self.terms, place);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What accesses, and the outside, do to both memories.
+
+use super::calls::Classes;
+use super::fact::{Passed, Purpose};
+use super::memory::Memory;
+use super::place::{Access, Place};
+use super::side::Side;
+use super::slot_set::SlotSet;
+use super::store_buffer::Store;
+use super::terms::{Term, Terms};
+
+impl Memory {
+    /// A plain load of one run; returns the value of the bytes.
+    pub fn load(&mut self, terms: &mut Terms, side: Side, access: &Access) -> Term {
+        let known = self.known(terms, side, access, Purpose::Load);
+        let differs = self.differs_at(terms, &access.place);
+        let sides = if differs {
+            side.bit()
+        } else {
+            Side::Original.bit() | Side::Result.bit()
+        };
+        let passed = Passed::by(side, false);
+        if let Some(value) = known.first() {
+            if access.readonly {
+                self.revive(terms, side, access, *value);
+            }
+            self.pass(terms, access, *value, sides, passed);
+            return *value;
+        }
+        let leaked = self.escaped.without(self.not_leaked);
+        let taint = if access.foreign {
+            SlotSet::default()
+        } else if differs {
+            leaked.and(self.hidden[side as usize])
+        } else {
+            leaked
+        };
+        let value = terms.leaf(access.ty, taint, None);
+        self.learn(access, value, sides, false, passed);
+        value
+    }
+
+    /// The same store of `value` by both runs.
+    pub fn store_both(&mut self, terms: &mut Terms, access: &Access, value: Term) {
+        self.escape(terms.taint(value));
+        let mut sides = Side::BOTH.into_iter();
+        if sides.all(|side| self.holds(terms, side, access, value)) {
+            self.close(terms, &access.place);
+            let sides = Side::Original.bit() | Side::Result.bit();
+            self.pass(terms, access, value, sides, Passed::Store);
+            self.append(terms, &[], Store::new(access, value));
+            return;
+        }
+        self.forget_overwritten_in_both(terms, &access.place);
+        self.close(terms, &access.place);
+        let sides = Side::Original.bit() | Side::Result.bit();
+        self.learn(access, value, sides, true, Passed::Store);
+        self.append(terms, &Side::BOTH, Store::new(access, value));
+    }
+
+    /// A store of one run, a one-sided step; the other run may make it later.
+    pub fn store_one_sided(&mut self, terms: &mut Terms, side: Side, access: &Access, value: Term) {
+        let before = self.holds(terms, side, access, value);
+        let other = self.holds(terms, side.other(), access, value);
+        self.account(terms, side, access.place, Some(value));
+        if before {
+            // Memory stays as it is.
+            self.pass(terms, access, value, side.bit(), Passed::by(side, true));
+            return;
+        }
+        self.forget_overwritten(terms, side, &access.place);
+        // What is known of one memory because both were equal has to be said
+        // of the other one before they differ.
+        let passed = Passed::by(side, true);
+        self.learn(access, value, side.bit(), true, passed);
+        if other {
+            self.escape(terms.taint(value));
+            self.close(terms, &access.place);
+        } else {
+            let hidden = &mut self.hidden[side as usize];
+            *hidden = hidden.and(terms.taint(value));
+            self.open(terms, access.place);
+        }
+        self.close_equal(terms, access.order);
+        self.append(terms, &[side], Store::new(access, value));
+    }
+
+    /// Keeps count of an access that one run makes by itself.
+    pub fn account(&mut self, terms: &Terms, side: Side, place: Place, stored: Option<Term>) {
+        if self.is_private(terms, &place) {
+            return;
+        }
+        match side {
+            Side::Original => self.balance.original((place, stored)),
+            Side::Result => self.balance.result((place, stored)),
+        }
+    }
+
+    /// The outside has run. Forgets what it may change: all memory of `changed`,
+    /// and what is in `slots`.
+    pub fn forget_changed(&mut self, terms: &Terms, changed: &Classes, slots: SlotSet) {
+        self.not_leaked = SlotSet::default();
+        let is_mapped = |place: &Place| {
+            let taint = place.root.map_or(SlotSet::ALL, |root| terms.taint(root));
+            slots.may_share(taint)
+        };
+        let mut buffers = self.buffers.stores.iter().flatten();
+        let is_written = |store: &Store| {
+            is_mapped(&store.place)
+                || (!self.is_private(terms, &store.place) && changed.has(store.place.class))
+        };
+        if buffers.any(is_written) {
+            self.forget_order();
+        }
+        self.forget_loads(terms, changed);
+        let mut facts = std::mem::take(&mut self.facts);
+        facts.retain_mut(|fact| {
+            let mapped = is_mapped(&fact.place);
+            let written = !self.is_private(terms, &fact.place) && changed.has(fact.place.class);
+            if mapped {
+                return false;
+            }
+            if written && fact.readonly {
+                fact.outlived = true;
+                return true;
+            }
+            match changed {
+                _ if !written => true,
+                Classes::All => false,
+                Classes::These(classes) => {
+                    let mut classes = classes.iter();
+                    classes.all(|class| fact.is_narrowed(Some(*class)))
+                }
+            }
+        });
+        self.facts = facts;
+    }
+
+    /// The outside may change memory of `changed`: no load of it passes that.
+    pub fn forget_loads(&mut self, terms: &Terms, changed: &Classes) {
+        let mut credit = std::mem::take(&mut self.balance.credit);
+        credit.retain(|(place, stored)| {
+            stored.is_some() || self.is_private(terms, place) || !changed.has(place.class)
+        });
+        self.balance.credit = credit;
+    }
+}
