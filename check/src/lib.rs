@@ -34,6 +34,8 @@ mod fact;
 mod known;
 mod meet;
 mod meet_facts;
+#[cfg(test)]
+mod meet_laws;
 mod meet_memory;
 mod meet_state;
 mod memory;
