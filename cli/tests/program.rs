@@ -294,9 +294,27 @@ fn wasmtimes_policy_as_text_is_understood() {
     let (current_thread, public_global, may_leave) = (67_109_000, 402_653_184, 738_197_536);
     assert!(!policy.survives_trap(current_thread));
     assert!(policy.survives_trap(public_global));
+    for context_slot in [67_108_992, 67_108_996] {
+        assert!(policy.survives_trap(context_slot));
+    }
     assert_eq!(policy.representative(may_leave), public_global);
     assert!(policy.is_shared_pointer(8, 8));
     assert!(policy.is_asynchronous(26 << 26));
+}
+
+#[test]
+fn a_component_that_is_too_large_for_the_policy_is_refused() {
+    let bench = Bench::new();
+    bench.write("small.policy", "component-limits 3 3");
+    let file = repository("examples/trivial.wat");
+    let large = repository("wasmtime/adapters/chain.wat");
+    let stats = ["--emit", "stats", "--policy", "small.policy"];
+    let arguments = [&["opt", &file][..], &stats].concat();
+    bench.memopt(&arguments).ends_with(0);
+    let arguments = [&["opt", &large][..], &stats].concat();
+    bench.memopt(&arguments).ends_with(2).complains(
+        "the policy holds for components of at most 3 modules and 3 instances, and this one has",
+    );
 }
 
 #[test]

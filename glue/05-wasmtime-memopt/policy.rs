@@ -10,22 +10,21 @@ use super::{AliasRegionKey, VmType};
 use cranelift_codegen::ir;
 use cranelift_codegen::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use cranelift_codegen::memopt::call::from_body::Summaries;
-use wasmtime_environ::{
-    BuiltinFunctionIndex, FuncKey, KnownTrampoline, NUM_COMPONENT_CONTEXT_SLOTS, PtrSize, Tunables,
-};
+use wasmtime_environ::{BuiltinFunctionIndex, FuncKey, KnownTrampoline, PtrSize, Tunables};
 
 /// What is known while one function is compiled.
 #[derive(Debug)]
 pub(crate) struct MemoryPolicy {
-    /// Does each entry into guest code set up the state of its thread anew?
-    threads_start_anew: bool,
+    /// Is `VMStoreContext::current_thread` reset before anybody reads it after a
+    /// trap?
+    trap_resets_thread: bool,
     /// Offset of `VMStoreContext::current_thread`.
     current_thread: u32,
-    /// Offsets of the slots of `VMStoreContext::component_context`.
-    context_slots: [u32; NUM_COMPONENT_CONTEXT_SLOTS],
     /// Region and offset of `VMContext::store_context`.
     store_context: (u32, i64),
-    /// What trampolines into the host write on their way.
+    /// May a call hook of the embedder run around calls of the host?
+    call_hooks: bool,
+    /// What trampolines into the host write before they call it.
     exit_record: RegionSet,
     /// What the bodies of direct callees have told.
     callees: Summaries,
@@ -43,19 +42,18 @@ impl MemoryPolicy {
         callees: Summaries,
     ) -> Self {
         let store = ptr.vm_store_context();
-        let slot = |index: usize| store.component_context_slot(u8::try_from(index).unwrap());
         let offset = u32::from(ptr.vmctx_store_context());
         let exit_record = [
             store.last_wasm_exit_trampoline_fp(),
             store.last_wasm_exit_pc(),
         ];
         Self {
-            threads_start_anew: tunables.concurrency_support
+            trap_resets_thread: tunables.concurrency_support
                 && !tunables.debug_guest
                 && distinct_regions,
             current_thread: store.current_thread().into(),
-            context_slots: std::array::from_fn(|index| slot(index).into()),
             store_context: (field(VmType::VMContext, offset), offset.into()),
+            call_hooks: tunables.call_hooks,
             exit_record: RegionSet::of(
                 exit_record.map(|offset| field(VmType::VMStoreContext, offset.into())),
             ),
@@ -76,7 +74,15 @@ impl MemoryPolicy {
         }
     }
 
+    /// What a builtin does.
+    ///
+    /// `HostResult::maybe_catch_unwind` runs the call hook around those that return
+    /// a `Result`, with the store: the hook may look at everything, and enter other
+    /// instances. So they are opaque if there are hooks.
     fn builtin(&self, builtin: BuiltinFunctionIndex) -> Option<Summary> {
+        if self.call_hooks && builtin.trap_sentinel().is_some() {
+            return None;
+        }
         let none = RegionSet::none();
         match builtin.name() {
             // Rust functions of their arguments, see `vm::libcalls`.
@@ -118,6 +124,10 @@ impl Policy for MemoryPolicy {
     }
 
     fn indirect_callee(&self, origin: &Origin) -> Option<Summary> {
+        // Both return a `Result`, see `builtin`.
+        if self.call_hooks {
+            return None;
+        }
         let (region, _) = origin.loads.first()?;
         let known = KnownTrampoline::ALL
             .into_iter()
@@ -125,22 +135,25 @@ impl Policy for MemoryPolicy {
         Some(self.known_trampoline(known))
     }
 
-    /// After a trap the frames of the activation are gone, the array-to-wasm
-    /// trampoline that was entered by has reset the current thread, and its
-    /// context slots are never loaded again: each thread loads its own when it
-    /// is switched to. With guest debugging on, the debugger runs before that.
+    /// A trap resumes at the innermost array-to-wasm trampoline (in a
+    /// continuation, its own), which resets the current thread before anything
+    /// else runs. The records of deferred threads are in frames that are gone
+    /// then. With guest debugging on, the debugger runs before that.
+    ///
+    /// The context slots survive. A destructor, an epoch callback or a call hook
+    /// may enter another instance and drop its trap: nothing restores the thread
+    /// on that path (`Func::call_raw`, `ResourceAny::resource_drop_impl`,
+    /// `LowerContext::realloc`), and the guest below goes on with what is in them.
     ///
     /// An exception is another matter: guest code that catches it goes on. But
     /// whatever may unwind is an opaque call, and so has seen all memory.
     fn survives_trap(&self, region: u32) -> bool {
-        if !self.threads_start_anew {
+        if !self.trap_resets_thread {
             return true;
         }
         match field_of(region) {
             Some((VmType::VMDeferredThread, _)) => false,
-            Some((VmType::VMStoreContext, offset)) => {
-                offset != self.current_thread && !self.context_slots.contains(&offset)
-            }
+            Some((VmType::VMStoreContext, offset)) => offset != self.current_thread,
             _ => true,
         }
     }
@@ -194,14 +207,41 @@ fn field_of(region: u32) -> Option<(VmType, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasmtime_environ::NUM_COMPONENT_CONTEXT_SLOTS;
 
-    fn policy(concurrency_support: bool, debug_guest: bool) -> MemoryPolicy {
-        let tunables = Tunables {
-            concurrency_support,
-            debug_guest,
-            ..Tunables::default_u64()
-        };
+    fn policy(tunables: Tunables) -> MemoryPolicy {
         MemoryPolicy::new(8, &tunables, true, Summaries::default())
+    }
+
+    /// With concurrency support, without hooks and a debugger.
+    fn tunables() -> Tunables {
+        Tunables {
+            concurrency_support: true,
+            call_hooks: false,
+            debug_guest: false,
+            ..Tunables::default_u64()
+        }
+    }
+
+    fn with_debugger() -> Tunables {
+        Tunables {
+            debug_guest: true,
+            ..tunables()
+        }
+    }
+
+    fn with_hooks() -> Tunables {
+        Tunables {
+            call_hooks: true,
+            ..tunables()
+        }
+    }
+
+    fn without_concurrency() -> Tunables {
+        Tunables {
+            concurrency_support: false,
+            ..tunables()
+        }
     }
 
     #[test]
@@ -210,14 +250,18 @@ mod tests {
             VmType::VMStoreContext,
             8u8.vm_store_context().current_thread().into(),
         );
-        assert!(!policy(true, false).survives_trap(current_thread));
-        assert!(policy(true, true).survives_trap(current_thread));
-        assert!(policy(false, false).survives_trap(current_thread));
+        assert!(!policy(tunables()).survives_trap(current_thread));
+        assert!(policy(with_debugger()).survives_trap(current_thread));
+        assert!(policy(without_concurrency()).survives_trap(current_thread));
     }
 
     #[test]
-    fn a_trap_loses_no_flag_and_no_fuel() {
-        let policy = policy(true, false);
+    fn a_trap_loses_no_context_slot_no_flag_and_no_fuel() {
+        let policy = policy(tunables());
+        for slot in 0..u8::try_from(NUM_COMPONENT_CONTEXT_SLOTS).unwrap() {
+            let offset = 8u8.vm_store_context().component_context_slot(slot);
+            assert!(policy.survives_trap(field(VmType::VMStoreContext, offset.into())));
+        }
         assert!(policy.survives_trap(AliasRegionKey::PublicGlobal.into_raw()));
         assert!(policy.survives_trap(field(VmType::VMComponentContext, 32)));
         let fuel = 8u8.vm_store_context().fuel_consumed();
@@ -226,20 +270,31 @@ mod tests {
 
     #[test]
     fn the_epoch_counter_is_read_as_often_as_it_says() {
-        let policy = policy(true, false);
+        let policy = policy(tunables());
         assert!(policy.is_asynchronous(field(VmType::EpochCounter, 0)));
         assert!(!policy.is_asynchronous(field(VmType::VMContext, 0)));
     }
 
     #[test]
+    fn what_a_call_hook_runs_around_is_opaque() {
+        let all = || (0..BuiltinFunctionIndex::len()).map(BuiltinFunctionIndex::from_u32);
+        let (with, without) = (policy(with_hooks()), policy(tunables()));
+        let mut known = all().filter(|it| with.builtin(*it).is_some());
+        assert!(known.all(|it| it.trap_sentinel().is_none()));
+        let mut known = all().filter(|it| without.builtin(*it).is_some());
+        assert!(known.any(|it| it.name() == "trap"));
+    }
+
+    #[test]
     fn an_unknown_trampoline_is_opaque() {
-        let policy = policy(true, false);
+        let (policy, policy_with_hooks) = (policy(tunables()), policy(with_hooks()));
         let from = |region| Origin {
             loads: vec![(region, 0)],
             function: None,
         };
         let trap = AliasRegionKey::KnownTrampoline(KnownTrampoline::Trap).into_raw();
         assert!(policy.indirect_callee(&from(trap)).unwrap().may_trap());
+        assert_eq!(policy_with_hooks.indirect_callee(&from(trap)), None);
         let import = field(VmType::VMFunctionImport, 8);
         assert_eq!(policy.indirect_callee(&from(import)), None);
     }

@@ -8,6 +8,7 @@
 //! | `join R R…` | the regions are one memory; [`Policy::representative`] is the first |
 //! | `shared-pointer R OFFSET` | [`Policy::is_shared_pointer`] |
 //! | `callee NAME EFFECT…` | [`Policy::callee`], `NAME` as in CLIF: `%f` or `u0:1` |
+//! | `component-limits M N` | nothing to the passes: it holds for components of at most `M` modules and `N` instances, see [`DeclaredPolicy::component_limits`] |
 //! | `loaded-callee R OFFSET EFFECT…` | [`Policy::indirect_callee`] for a pointer loaded there |
 //!
 //! A region `R` is its user id. Without an effect a callee is pure; effects
@@ -28,6 +29,23 @@ pub struct DeclaredPolicy {
     shared_pointers: Vec<(u32, i64)>,
     callees: Vec<(CalleeName, Summary)>,
     loaded_callees: Vec<((u32, i64), Summary)>,
+    component_limits: Option<ComponentLimits>,
+}
+
+/// How large a component may be for a policy to hold, both bounds included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComponentLimits {
+    /// Core modules, adapters among them.
+    pub modules: u32,
+    /// Component instances that it makes, nested ones among them.
+    pub instances: u32,
+}
+
+impl fmt::Display for ComponentLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { modules, instances } = self;
+        write!(f, "{modules} modules and {instances} instances")
+    }
 }
 
 /// Why a clause was refused.
@@ -66,6 +84,10 @@ impl DeclaredPolicy {
                 let name = callee_name(name)?;
                 self.callees.push((name, effects(words)?));
             }
+            "component-limits" => {
+                let limits = limits(keyword, &mut words)?;
+                self.component_limits = Some(limits);
+            }
             "loaded-callee" => {
                 let place = place(keyword, &mut words)?;
                 self.loaded_callees.push((place, effects(words)?));
@@ -100,6 +122,12 @@ impl DeclaredPolicy {
     /// The functions that clauses name.
     pub fn callees(&self) -> impl Iterator<Item = &CalleeName> {
         self.callees.iter().map(|entry| &entry.0)
+    }
+
+    /// The size of components up to which the policy holds, if it says one. Who
+    /// hands components to the passes has to check it: the passes see functions.
+    pub fn component_limits(&self) -> Option<ComponentLimits> {
+        self.component_limits
     }
 
     /// The regions that are joined with `region`, itself among them if any.
@@ -216,6 +244,14 @@ fn place(keyword: &str, words: &mut SplitWhitespace<'_>) -> Result<(u32, i64), P
         .parse()
         .map_err(|_| PolicyError(format!("`{offset}` is not an offset")))?;
     Ok((region(id)?, offset))
+}
+
+fn limits(keyword: &str, words: &mut SplitWhitespace<'_>) -> Result<ComponentLimits, PolicyError> {
+    let mut number = || words.next().and_then(|word| word.parse().ok());
+    match (number(), number()) {
+        (Some(modules), Some(instances)) => Ok(ComponentLimits { modules, instances }),
+        _ => Err(PolicyError(format!("`{keyword}` needs two numbers"))),
+    }
 }
 
 fn callee_name(word: &str) -> Result<CalleeName, PolicyError> {

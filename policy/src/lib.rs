@@ -31,4 +31,4 @@ mod tests;
 // gets the same file, and finds them in `cranelift_codegen` there.
 use cranelift_memopt::{CalleeName, Origin, Policy, RegionSet, Summary};
 
-pub use declared::{DeclaredPolicy, PolicyError};
+pub use declared::{ComponentLimits, DeclaredPolicy, PolicyError};

@@ -41,6 +41,8 @@ impl Variant {
         config
             .concurrency_support(self != Self::Off)
             .wasm_component_model_async(self != Self::Off)
+            // As in builds without Wasmtime's feature `call-hook`, the default.
+            .call_hooks(false)
             .compiler_inlining(Inlining::Yes)
             .cranelift_opt_level(OptLevel::Speed);
         set_passes(&mut config, self == Self::Memopt);

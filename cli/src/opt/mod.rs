@@ -11,6 +11,7 @@ pub mod clif;
 pub mod command;
 pub mod engine;
 pub mod input;
+pub mod limits;
 pub mod measure;
 pub mod names;
 pub mod origin;

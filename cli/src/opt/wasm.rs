@@ -10,6 +10,7 @@ use crate::complaint::Complaint;
 use crate::functions;
 use crate::opt::batch::{Batch, Stock, Subject, parse_one};
 use crate::opt::command::Choices;
+use crate::opt::limits;
 use crate::opt::origin::Names;
 use crate::opt::progress::Progress;
 use crate::opt::{engine, names};
@@ -56,8 +57,8 @@ fn position(message: &str) -> Option<(usize, usize)> {
 ///
 /// # Errors
 ///
-/// WebAssembly that does not validate, an unknown target, and CLIF that cannot
-/// be read back.
+/// WebAssembly that does not validate, a component that is too large for the
+/// policy, an unknown target, and CLIF that cannot be read back.
 pub fn batch(
     name: &str,
     mut wasm: Vec<u8>,
@@ -66,6 +67,9 @@ pub fn batch(
 ) -> Result<Batch> {
     progress.start("compiling", None);
     let written = tempfile::tempdir().context("no place for the CLIF")?;
+    if is_component(&wasm) {
+        limits::check(&wasm, &choices.policy)?;
+    }
     names::hide_slashes(&mut wasm);
     let isa = compile(&wasm, written.path(), choices)?;
     let (mut contexts, files, mut subjects) = read_all(&written, choices, progress)?;
