@@ -1,4 +1,6 @@
-//! Compiles the ISLE rules in `isle/` to Rust, as `$ISLE_DIR/isle_memopt.rs`.
+//! Compiles the ISLE rules in `isle/` to Rust, as `$ISLE_DIR/isle_memopt.rs`, and turns
+//! the feature `paths` into the configuration `memopt_paths`, by which `src/memopt/` has its
+//! wing. Inside of cranelift-codegen the directory of the wing is what decides.
 
 use cranelift_isle::codegen::CodegenOptions;
 use std::path::PathBuf;
@@ -32,4 +34,8 @@ fn main() {
         }
     }
     println!("cargo:rustc-env=ISLE_DIR={}", out_dir.display());
+    println!("cargo:rustc-check-cfg=cfg(memopt_paths)");
+    if std::env::var_os("CARGO_FEATURE_PATHS").is_some() {
+        println!("cargo:rustc-cfg=memopt_paths");
+    }
 }

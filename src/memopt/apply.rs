@@ -1,79 +1,16 @@
-//! Edits, and the one place that makes them.
-//!
-//! The edits of one pass are all proven against the same function, and may be
-//! applied together: none of them cites another as its reason unless their
-//! pass says why it may.
+//! The one place that makes [edits](super::edit), and counts them.
 
 use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value};
+use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, Value};
 use crate::memopt::Stats;
+use crate::memopt::cfg::edit as cfg_edit;
+use crate::memopt::edit::{
+    Below, Changes, Copied, Edge, Edit, MAX_PASSED, Moved, Place, Sunk, Thread, Upward,
+};
 use crate::memopt::inst::coercion::{self, Recipe};
 use crate::memopt::inst::effect::any_inst;
-use crate::memopt::paths::cfg_edit;
-use crate::memopt::paths::pre::{Moved, Upward};
-use crate::memopt::paths::sink_stores::{Place, Sunk};
-use crate::memopt::paths::sink_values::{Below, MAX_PASSED};
-use crate::memopt::paths::threading::Thread;
 use alloc::vec::Vec;
-
-/// One change.
-#[derive(Clone, Debug)]
-pub enum Edit {
-    /// The load gives a value that is known: this one, converted.
-    ReplaceLoad {
-        /// The load.
-        load: Inst,
-        /// What memory holds is made of this.
-        value: Value,
-        /// How.
-        recipe: Recipe,
-    },
-    /// The load gives a value that every predecessor of `block` knows, each
-    /// under its own name: `block` takes it as a parameter.
-    ReplaceLoadByParam {
-        /// The load, which `block` dominates.
-        load: Inst,
-        /// Where the values meet.
-        block: Block,
-        /// For each predecessor the value there; `None` for the parameter.
-        args: Vec<(Block, Option<Value>)>,
-    },
-    /// The store writes what is there.
-    RemoveNoopStore(Inst),
-    /// Nobody sees what the store writes.
-    RemoveDeadStore(Inst),
-    /// Nobody uses what the load reads.
-    RemoveUnusedLoad(Inst),
-    /// The comparison always gives this.
-    FoldCompare(Inst, bool),
-    /// The branch always takes the destination at this position.
-    FoldBranch(Inst, usize),
-    /// A way goes past the branch that it decides.
-    Thread(Thread),
-    /// Stores go to the ways that need them, all together: each may have been
-    /// moved over the others.
-    Sink(Sunk),
-    /// The load goes to a block behind which all its uses are.
-    SinkLoad(Inst, Below),
-    /// So does the pure instruction, which is no edit of its own.
-    SinkPure(Inst, Below),
-    /// Loads and stores go to the ways into their block that need them.
-    MoveUp(Upward),
-    /// Nothing names the slot.
-    FreeSlot(StackSlot),
-}
-
-/// A value, and a copy of it in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Copied {
-    /// The value.
-    pub value: Value,
-    /// The block of the copy.
-    pub block: Block,
-    /// The copy.
-    pub copy: Value,
-}
 
 /// Makes edits, counts them, and stops at the limit.
 pub struct Applier<'a> {
@@ -85,29 +22,6 @@ pub struct Applier<'a> {
     pub room: &'a mut Option<u32>,
     /// Values that have copies now, whose uses have to be repaired.
     pub copied: &'a mut Vec<Copied>,
-}
-
-/// What else the edits of a pass have changed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Changes {
-    /// Any edit was made.
-    pub any: bool,
-    /// The control-flow graph is another.
-    pub graph: bool,
-    /// A known value took the place of a loaded one in an operation that is
-    /// not a memory access: the mid-end may find something new.
-    pub values: bool,
-}
-
-impl Changes {
-    /// Changes of `self`, and of `other`.
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            any: self.any | other.any,
-            graph: self.graph | other.graph,
-            values: self.values | other.values,
-        }
-    }
 }
 
 impl Applier<'_> {
@@ -273,7 +187,7 @@ impl Applier<'_> {
                 cfg_edit::name_params(func, *copied, *next, &mut names);
             }
         }
-        let way = cfg_edit::Edge {
+        let way = Edge {
             branch,
             destination: thread.taken,
         };

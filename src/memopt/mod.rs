@@ -18,41 +18,42 @@
 //!   an address into a frame that is gone means nothing.
 //! - A *summary* says what a call does, a *policy* what no body can tell.
 //!
-//! # The stages
+//! # The rooms
 //!
-//! | stage | where |
+//! Imports go down this table only, but for the two modules at its head that know all of
+//! it. `paths/` is imported by nothing but them, and the optimizer builds without it
+//! (configuration `memopt_paths`).
+//!
+//! | what | where |
 //! |---|---|
-//! | what an instruction, an address, a call does | [`inst`], [`call`] |
-//! | the graph both ways, dominance, versions of classes | `analysis::{graph, dominance, versions}` |
-//! | where addresses of slots go | `analysis::slots` |
-//! | which write reaches an access, and its value | `analysis::{reaching, values}` |
-//! | what branches say about their conditions | `analysis::conditions` |
-//! | what happens next to a store | `analysis::upcoming` |
-//! | forwarded loads, no-op stores, block parameters at joins | `passes::known_values` |
-//! | comparisons and branches that are decided | `passes::{compares, branches}` |
-//! | unused loads, dead stores, unused slots | `passes::{dead_code, dead_stores, unused_slots}` |
-//! | ways past branches that they decide | `passes::{threading, repair}` |
-//! | stores and what feeds them, moved to the ways that need them | `passes::{sinking, sink_values}` |
-//! | accesses that some ways into a block make needless | `passes::partly_redundant` |
-//! | parameters and blocks that are left over | `passes::{unused_params, empty_blocks}` |
-//! | edits | `passes::{apply, rewire}` |
-//! | upstream's egraph pass, where regions would mislead it | [`workarounds::one_region`] |
-//! | the first pass that finds something | `search` |
-//! | rounds | [`run()`] |
-//! | who is shown what a run does | [`Observer`] |
-//! | what a function does, for its callers | [`call::from_body`] |
-//!
-//! Passes use analyses, analyses use facts, and never the other way round.
+//! | rounds of passes; the first pass that finds something | `run`, `search` |
+//! | whether a function is looked at | `gate` |
+//! | the wing: jump threading, SSA repair, PRE, sinking, their clean-up | `paths::*` |
+//! | the core: load and store elimination, folds, dead stores, dead code, slots | `passes::*` |
+//! | the one place that makes edits | `apply` |
+//! | memory instructions, slot escape, memory SSA, clobber walker, next access, values | `memory::*` |
+//! | the graph both ways, dominance, edits of edges | `cfg::*` |
+//! | what a change is | `edit` |
+//! | what a call does: the embedder's word, and what bodies tell | [`call`] |
+//! | what one instruction and address is | [`inst`] |
+//! | guards against defects of Cranelift | [`workarounds`] |
+
+#![cfg_attr(
+    not(memopt_paths),
+    allow(dead_code, reason = "the wing alone asks for some of the analyses")
+)]
 
 mod apply;
 pub mod call;
 mod cfg;
+mod edit;
 mod gate;
 pub mod inst;
 mod memory;
 mod observer;
 mod options;
 mod passes;
+#[cfg(memopt_paths)]
 mod paths;
 mod run;
 mod search;

@@ -5,10 +5,9 @@ use crate::flowgraph::ControlFlowGraph;
 use crate::ir::types::INVALID;
 use crate::ir::{Function, Opcode, Value};
 use crate::isa::TargetIsa;
-use crate::memopt::apply::{Applier, Changes, Copied, Edit};
+use crate::memopt::apply::Applier;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::cfg::dominance::Dominance;
-use crate::memopt::cfg::graph::{Graph, Order};
+use crate::memopt::edit::{Changes, Copied, Edit};
 use crate::memopt::gate;
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::memory::insts::TargetFacts;
@@ -16,14 +15,15 @@ use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
 use crate::memopt::passes::uses::Uses;
 use crate::memopt::passes::{branches, constant_params, dead_code};
-use crate::memopt::paths::ssa_repair::{self, Broken};
-use crate::memopt::paths::{empty_blocks, threading, unused_params};
 use crate::memopt::search::{Search, Stage};
 use crate::memopt::stats::Stats;
 use crate::memopt::workarounds::egraph;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
+
+#[cfg(memopt_paths)]
+mod on_paths;
 
 /// Rounds of all passes.
 ///
@@ -38,6 +38,17 @@ const MAX_ROUNDS: u32 = 12;
 /// each round of a very large function could find a little more, at full price.
 /// What is given up is that little; the limits that were hit tell.
 const MAX_LIMITED_ROUNDS: u32 = 3;
+
+/// Instructions that jump threading may copy in one run, and one more for each
+/// [`INSTS_PER_COPY`] of the function.
+///
+/// An adapter around two others copies forty on its hot path. Functions in which
+/// paths determine branches everywhere would grow for little; what is given up is the
+/// rest of those, and the run counts one hit.
+const COPIES_PER_RUN: usize = 48;
+
+/// See [`COPIES_PER_RUN`].
+const INSTS_PER_COPY: usize = 256;
 
 /// Runs the passes on `ctx.func` until nothing changes, within a limit.
 ///
@@ -92,7 +103,7 @@ pub fn run_observed<'a>(
         names_handler: false,
         has_sunk: false,
         copied: Vec::new(),
-        copies: threading::COPIES_PER_RUN + insts / threading::INSTS_PER_COPY,
+        copies: COPIES_PER_RUN + insts / INSTS_PER_COPY,
         observer,
     };
     run.all()?;
@@ -265,17 +276,8 @@ impl Run<'_> {
                 self.without_dead_code(changes)
             }
             Stage::Slots => self.apply(edits),
-            Stage::Joins => {
-                let changes = self.joins(edits)?;
-                self.after_ways(changes)?
-            }
-            Stage::Sinking => {
-                let changes = self.sink(edits)?;
-                self.after_ways(changes)?
-            }
-            Stage::SinkingValues => {
-                let changes = self.apply(edits);
-                self.after_ways(changes)?
+            Stage::Joins | Stage::Sinking | Stage::SinkingValues => {
+                self.make_on_paths(stage, edits)?
             }
         })
     }
@@ -285,94 +287,6 @@ impl Run<'_> {
             true => changes.and(self.dead_code()),
             false => changes,
         }
-    }
-
-    /// Removes what a pass that concerns some ways has left behind.
-    fn after_ways(&mut self, mut changes: Changes) -> CodegenResult<Changes> {
-        self.step(changes);
-        if changes.any {
-            changes = changes.and(self.unused_values());
-            if self.bypass_empty_blocks()? {
-                changes = changes.and(self.unused_values());
-            }
-        }
-        Ok(self.step(changes))
-    }
-
-    /// Removes what nobody uses, parameters included.
-    fn unused_values(&mut self) -> Changes {
-        let (mut changes, mut uses) = self.unused_code();
-        while self.remove_unused_params(&uses) {
-            let more;
-            (more, uses) = self.unused_code();
-            changes = changes.and(more);
-        }
-        changes
-    }
-
-    fn bypass_empty_blocks(&mut self) -> CodegenResult<bool> {
-        let Context {
-            func, cfg, domtree, ..
-        } = &mut *self.ctx;
-        let bypassed = self.room != Some(0) && empty_blocks::bypass(func, cfg, domtree);
-        if bypassed {
-            self.ctx.flowgraph();
-            self.tidy()?;
-        }
-        Ok(bypassed)
-    }
-
-    /// Lets ways go past branches, or accesses go to the ways that need them.
-    fn joins(&mut self, edits: &[Edit]) -> CodegenResult<Changes> {
-        let changes = self.apply(edits);
-        if changes.graph {
-            self.ctx.flowgraph();
-            self.repair();
-            self.tidy()?;
-        }
-        Ok(changes)
-    }
-
-    /// Gives the uses of values that were copied the definitions that reach
-    /// them.
-    fn repair(&mut self) {
-        let mut copied = core::mem::take(&mut self.copied);
-        copied.sort_unstable();
-        let mut broken: Vec<Broken> = Vec::new();
-        for Copied { value, block, copy } in copied {
-            match broken.last_mut() {
-                Some(broken) if broken.value == value => broken.copies.push((block, copy)),
-                Some(_) | None => broken.extend(Broken::new(&self.ctx.func, value, block, copy)),
-            }
-        }
-        let order = Order::new(&self.ctx.domtree);
-        let graph = Graph::forward(&order, &self.ctx.cfg);
-        let dominance = Dominance::without_limit(&graph);
-        ssa_repair::repair(&mut self.ctx.func, &order, &graph, &dominance, broken);
-    }
-
-    /// Moves stores to the ways that need them, and what feeds those.
-    fn sink(&mut self, edits: &[Edit]) -> CodegenResult<Changes> {
-        let changes = self.apply(edits);
-        if !changes.graph {
-            return Ok(changes);
-        }
-        self.has_sunk = true;
-        self.ctx.flowgraph();
-        self.tidy()?;
-        let follows = self.search(Stage::SinkingValues, true);
-        let follows = follows.map_or_else(Vec::new, |(_, edits)| edits);
-        Ok(changes.and(self.apply(&follows)))
-    }
-
-    /// `uses` are those of the function as it is.
-    fn remove_unused_params(&mut self, uses: &Uses) -> bool {
-        if self.room == Some(0) {
-            return false;
-        }
-        let params = unused_params::find(&self.ctx.func, uses);
-        unused_params::remove(&mut self.ctx.func, &params);
-        !params.is_empty()
     }
 
     fn branches(&mut self) -> CodegenResult<Changes> {
@@ -432,6 +346,14 @@ impl Run<'_> {
             copied: &mut self.copied,
         };
         applier.apply(edits)
+    }
+}
+
+#[cfg(not(memopt_paths))]
+impl Run<'_> {
+    /// Without the wing there are no such edits.
+    fn make_on_paths(&mut self, _: Stage, _: &[Edit]) -> CodegenResult<Changes> {
+        Ok(Changes::default())
     }
 }
 

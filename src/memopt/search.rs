@@ -6,13 +6,13 @@
 
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
-use crate::ir::{Block, Function};
+use crate::ir::Function;
 use crate::loop_analysis::LoopAnalysis;
 use crate::memopt::TargetFacts;
-use crate::memopt::apply::Edit;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
+use crate::memopt::edit::Edit;
 use crate::memopt::memory::clobber::Reaching;
 use crate::memopt::memory::insts::Memory;
 use crate::memopt::memory::next_access::Upcoming;
@@ -20,11 +20,12 @@ use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
 use crate::memopt::passes::{branches, compares, dead_slots, dead_stores, load_store_elim};
-use crate::memopt::paths::sink_stores::Sinking;
-use crate::memopt::paths::{pre, sink_values, threading};
 use crate::memopt::stats::Stats;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
+
+#[cfg(memopt_paths)]
+mod on_paths;
 
 /// The passes that ask the analyses, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -213,9 +214,9 @@ impl Looking<'_, '_, '_> {
             Stage::Branches => return self.search.branches(stage),
             Stage::DeadStores => self.dead_stores(),
             Stage::Slots => return self.search.slots(Some(self.memory)),
-            Stage::Joins if ways => self.joins(),
-            Stage::Sinking if ways && self.search.options.sink_stores => self.sinking(),
-            Stage::SinkingValues if ways && self.search.has_sunk => self.sinking_values(),
+            Stage::Joins | Stage::Sinking | Stage::SinkingValues if ways => {
+                self.find_on_paths(stage)
+            }
             Stage::Joins | Stage::Sinking | Stage::SinkingValues => Vec::new(),
         };
         (!edits.is_empty()).then_some((stage, edits))
@@ -254,105 +255,13 @@ impl Looking<'_, '_, '_> {
             self.search.stats,
         )
     }
-
-    fn joins(&mut self) -> Vec<Edit> {
-        let options = self.search.options;
-        if !options.thread_branches && !options.partly_redundant {
-            return Vec::new();
-        }
-        let reaching = &mut self.reaching;
-        let values = self.values.get_or_insert_with(|| {
-            Values::of_loads(
-                self.memory,
-                self.order,
-                self.graph,
-                self.dominance,
-                reaching,
-            )
-        });
-        if options.thread_branches {
-            let (threads, refused) = threading::edits(
-                values,
-                self.graph,
-                reaching,
-                options.effort,
-                self.search.copies,
-            );
-            self.search.stats.limits_hit += refused;
-            if !threads.is_empty() {
-                return threads;
-            }
-        }
-        if !options.partly_redundant {
-            return Vec::new();
-        }
-        let depth = depth(&self.loops, self.search);
-        pre::edits(values, self.graph, reaching, &depth, options)
-    }
-
-    fn sinking(&mut self) -> Vec<Edit> {
-        let (reaching, options) = (&self.reaching, self.search.options);
-        let depth = depth(&self.loops, self.search);
-        let sinking = Sinking::new(
-            self.memory,
-            self.order,
-            self.graph,
-            &depth,
-            options.dead_stores,
-            |event| reaching.slot_is_private(event),
-        );
-        let Some(mut sinking) = sinking else {
-            return Vec::new();
-        };
-        let questions = sinking.questions();
-        if questions.is_empty() {
-            return Vec::new();
-        }
-        let reversed = Graph::reversed(self.graph);
-        let repeating = self.graph.repeating_nodes();
-        let upcoming = Upcoming::with_questions_at_starts(
-            self.memory,
-            self.order,
-            &reversed,
-            &repeating,
-            &questions,
-        );
-        let (edit, hits) = match upcoming {
-            Some(mut upcoming) => {
-                let edit = sinking.edit(&mut upcoming);
-                (edit, upcoming.limits_hit + sinking.limits_hit)
-            }
-            None => (None, 1),
-        };
-        self.search.stats.limits_hit += hits;
-        edit.into_iter().collect()
-    }
-
-    fn sinking_values(&mut self) -> Vec<Edit> {
-        let reaching = &self.reaching;
-        sink_values::edits(
-            self.memory,
-            self.order,
-            self.graph,
-            self.dominance,
-            |event| reaching.slot_is_private(event),
-        )
-    }
 }
 
-/// How many loops are around a block; they are looked for when first asked.
-fn depth<'l>(
-    loops: &'l OnceCell<LoopAnalysis>,
-    search: &Search<'l>,
-) -> impl Fn(Block) -> usize + use<'l> {
-    let (func, cfg, domtree) = (search.func, search.cfg, search.domtree);
-    move |block| {
-        let loops = loops.get_or_init(|| {
-            let mut loops = LoopAnalysis::new();
-            loops.compute(func, cfg, domtree);
-            loops
-        });
-        loops.loop_level(block).level()
+#[cfg(not(memopt_paths))]
+impl Looking<'_, '_, '_> {
+    /// Without the wing there are none.
+    fn find_on_paths(&mut self, _: Stage) -> Vec<Edit> {
+        Vec::new()
     }
 }
 

@@ -1,4 +1,5 @@
 //! The control-flow graph as dense numbers, in both directions, and dominance.
 
 pub mod dominance;
+pub mod edit;
 pub mod graph;

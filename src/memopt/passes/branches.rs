@@ -5,7 +5,7 @@
 //! mid-end folds branches too, but runs before our passes and only once.
 
 use crate::ir::{Function, Inst, InstructionData, Value};
-use crate::memopt::apply::Edit;
+use crate::memopt::edit::Edit;
 use alloc::vec::Vec;
 
 /// Finds the branches that always go one way. Cost: O(blocks).

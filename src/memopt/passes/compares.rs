@@ -13,7 +13,7 @@
 use crate::FxHashMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Inst, InstructionData, StackSlot, Value};
-use crate::memopt::apply::Edit;
+use crate::memopt::edit::Edit;
 use crate::memopt::inst::isle::{self, SlotFacts};
 use crate::memopt::inst::location::Root;
 use crate::memopt::memory::clobber::Reaching;

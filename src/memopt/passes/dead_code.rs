@@ -9,8 +9,8 @@
 
 use crate::entity::EntitySet;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
-use crate::memopt::apply::Edit;
 use crate::memopt::call::effects::{Policy, is_asynchronous};
+use crate::memopt::edit::Edit;
 use crate::memopt::inst::effect::{self, Effect};
 use crate::memopt::passes::uses::Uses;
 use alloc::vec::Vec;

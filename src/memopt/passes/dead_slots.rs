@@ -6,7 +6,7 @@
 
 use crate::entity::EntitySet;
 use crate::ir::{DebugTag, Function, InstructionData, StackSlot};
-use crate::memopt::apply::Edit;
+use crate::memopt::edit::Edit;
 use alloc::vec::Vec;
 
 /// Finds the slots that take space for nothing.

@@ -24,8 +24,8 @@
 
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
-use crate::memopt::apply::Edit;
 use crate::memopt::cfg::graph::Graph;
+use crate::memopt::edit::Edit;
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
 use crate::memopt::memory::slot_escape::Privacy;

@@ -42,8 +42,8 @@
 
 use crate::ir::{Block, Inst, Value};
 use crate::memopt::Options;
-use crate::memopt::apply::Edit;
 use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::edit::Edit;
 use crate::memopt::inst::coercion::Recipe;
 use crate::memopt::memory::clobber::{Reaching, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, defining_node};

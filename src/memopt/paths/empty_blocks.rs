@@ -15,7 +15,8 @@
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, Opcode};
-use crate::memopt::paths::cfg_edit;
+use crate::memopt::cfg::edit as cfg_edit;
+use crate::memopt::edit::Edge;
 use alloc::vec::Vec;
 
 /// Lets the ways into empty blocks of `func` go on; did any? The graph and the
@@ -49,7 +50,7 @@ fn is_bypassable(
     }
     let target = cfg_edit::target(
         func,
-        cfg_edit::Edge {
+        Edge {
             branch: jump,
             destination: 0,
         },
@@ -85,7 +86,7 @@ fn lead_on(func: &mut Function, branch: Inst, block: Block) -> bool {
     let Some(jump) = func.layout.first_inst(block) else {
         return false;
     };
-    let onward = cfg_edit::Edge {
+    let onward = Edge {
         branch: jump,
         destination: 0,
     };
@@ -97,7 +98,7 @@ fn lead_on(func: &mut Function, branch: Inst, block: Block) -> bool {
     for destination in &edges {
         let passed = cfg_edit::arguments(
             func,
-            cfg_edit::Edge {
+            Edge {
                 branch,
                 destination: *destination,
             },

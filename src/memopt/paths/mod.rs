@@ -1,7 +1,6 @@
 //! The wing: optimizations that tell the paths through a function apart. The
 //! core does without it.
 
-pub mod cfg_edit;
 pub mod conditions;
 pub mod empty_blocks;
 pub mod pre;

@@ -39,13 +39,14 @@
 use crate::FxHashSet;
 use crate::ir::{Block, Function, Inst, Value, ValueDef};
 use crate::memopt::Options;
-use crate::memopt::apply::Edit;
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::edit::Edit;
+use crate::memopt::edit::{Moved, Upward};
 use crate::memopt::memory::clobber::{Reaching, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, defining_node};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::memory::values::Values;
-use crate::memopt::paths::cfg_edit::{self, Edge};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -57,26 +58,6 @@ const MAX_LEADING: usize = 32;
 
 /// Predecessors of a join; it is not looked at if it has more.
 const MAX_WAYS: usize = 16;
-
-/// Accesses that move from the start of a block to some of the ways into it.
-#[derive(Clone, Debug)]
-pub struct Upward {
-    /// The block.
-    pub join: Block,
-    /// The ways that need the accesses.
-    pub edges: Vec<Edge>,
-    /// What moves, in its order.
-    pub moved: Vec<Moved>,
-}
-
-/// One access that moves.
-#[derive(Clone, Debug)]
-pub enum Moved {
-    /// A load, and its value on the ways that do not need it.
-    Load(Inst, Vec<(Block, Value)>),
-    /// A store.
-    Store(Inst),
-}
 
 /// Finds what moves, and stores that are there on all ways. `reaching` serves
 /// for the function as it is, `values` knows what all loads find, and `depth`

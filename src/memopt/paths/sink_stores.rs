@@ -39,9 +39,9 @@
 //! could go to, see [`Upcoming::is_observed_from`].
 
 use crate::FxHashMap;
-use crate::ir::{Block, Inst, Opcode, StackSlot};
-use crate::memopt::apply::Edit;
+use crate::ir::{Block, Opcode, StackSlot};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::edit::{Edit, Place, Sunk};
 use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
@@ -73,24 +73,6 @@ const MAX_PASSED: usize = 64;
 /// for each link of such a chain. Beyond it no store of the function moves, and
 /// the run counts one hit.
 const MAX_SETTLING: u32 = 8;
-
-/// Where a store goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// To the start of a block.
-    Start(Block),
-    /// Onto all edges from one block to another.
-    Edge(Block, Block),
-}
-
-/// Stores that move together.
-#[derive(Clone, Debug, Default)]
-pub struct Sunk {
-    /// The stores, which leave their places.
-    pub stores: Vec<Inst>,
-    /// Where they go, in this order at each place.
-    pub places: Vec<(Place, Vec<Inst>)>,
-}
 
 /// A store that may move, by its position in the list of all.
 type StoreIndex = usize;

@@ -15,10 +15,10 @@
 //! it passes, up to [`MAX_BLOCKS`].
 
 use crate::FxHashMap;
-use crate::ir::{Block, Inst, InstructionData, Value};
-use crate::memopt::apply::Edit;
+use crate::ir::{Inst, InstructionData, Value};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::edit::{Below, Edit, MAX_PASSED};
 use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::passes::dead_code::{Removable, removable};
@@ -33,11 +33,6 @@ const MAX_USES: usize = 32;
 
 /// Blocks that one value may pass, as for stores.
 const MAX_BLOCKS: u32 = 48;
-
-/// Instructions that a value may pass in one block.
-///
-/// Closer to its use it needs a register for less time; farther is no gain.
-pub const MAX_PASSED: usize = 64;
 
 /// Finds what moves, the last instructions first; each goes in front of its
 /// first use in its block, or what it cannot pass there.
@@ -62,15 +57,6 @@ pub fn edits(
         pass.block(node);
     }
     pass.edits
-}
-
-/// Where an instruction goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Below {
-    /// The block.
-    pub block: Block,
-    /// What it must not pass there.
-    pub end: Option<Inst>,
 }
 
 struct Pass<'p, 'a, F> {

@@ -9,9 +9,9 @@
 use crate::entity::SecondaryMap;
 use crate::ir::{Block, Function, Inst, Value, ValueDef};
 use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::passes::uses::for_each_use;
-use crate::memopt::paths::cfg_edit;
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 

@@ -37,15 +37,16 @@ use crate::FxHashSet;
 use crate::entity::SecondaryMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
-use crate::memopt::apply::Edit;
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::edit::Edit;
+use crate::memopt::edit::{Edge, Thread};
 use crate::memopt::inst::effect::{Effect, effect};
 use crate::memopt::memory::clobber::{Reaching, Source};
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Effort;
 use crate::memopt::passes::uses::for_each_use;
-use crate::memopt::paths::cfg_edit::{self, Edge};
 use crate::memopt::paths::conditions::{Condition, Conditions};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -56,17 +57,6 @@ use smallvec::SmallVec;
 /// join and the check in real adapters stays below ten. What is given up is a
 /// longer block's branch, which is tested again.
 const MAX_COPIED: usize = 24;
-
-/// Instructions that all ways of one run may copy, and one more for each
-/// [`INSTS_PER_COPY`] of the function.
-///
-/// An adapter around two others copies forty on its hot path. Functions in which
-/// ways are decided everywhere would grow for little; what is given up is the
-/// rest of those, and the run counts one hit.
-pub const COPIES_PER_RUN: usize = 48;
-
-/// See [`COPIES_PER_RUN`].
-pub const INSTS_PER_COPY: usize = 256;
 
 /// Ways to one branch that are looked at.
 const MAX_WAYS: usize = 24;
@@ -87,17 +77,6 @@ const MAX_DEPTH: u32 = 8;
 /// them are used at its end would take quadratic time. What is given up is a
 /// way past a branch, and the run counts one hit.
 const LIVE_BLOCKS_PER_BLOCK: usize = 64;
-
-/// A way that goes past a branch.
-#[derive(Clone, Debug)]
-pub struct Thread {
-    /// The way into the first block.
-    pub edge: Edge,
-    /// The blocks that are copied, each of which leads only to the next.
-    pub chain: Vec<Block>,
-    /// The destination of the branch that ends the last of them.
-    pub taken: usize,
-}
 
 /// Finds ways past branches, and branches that are decided on all ways.
 ///
@@ -145,7 +124,7 @@ struct Pass<'p, 'a, 'r> {
     /// What is left of [`LIVE_BLOCKS_PER_BLOCK`].
     live_room: usize,
     limits_hit: u32,
-    /// What is left of [`COPIES_PER_RUN`].
+    /// What is left of the run's room for copies.
     copies: &'p mut usize,
     /// Blocks that an edit concerns.
     taken: FxHashSet<Block>,

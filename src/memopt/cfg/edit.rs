@@ -8,16 +8,8 @@ use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{
     Block, BlockArg, BlockCall, DataFlowGraph, Function, Inst, InstBuilder, Opcode, Value,
 };
+use crate::memopt::edit::Edge;
 use alloc::vec::Vec;
-
-/// A way out of a block: a branch, and the position of one destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// The branch that ends the block.
-    pub branch: Inst,
-    /// Which of its destinations.
-    pub destination: usize,
-}
 
 /// The destinations of a branch.
 pub fn destinations(func: &Function, branch: Inst) -> &[BlockCall] {
