@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use memopt_trace::campaign::{Campaign, Tally};
 use memopt_trace::compare::host_isa;
+use memopt_trace::generate::Family;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ pub struct Arguments {
     /// Threads; by default as many as there are processors
     #[arg(long)]
     jobs: Option<usize>,
+    /// What the modules are: `regions`, `locals` or `mixed`
+    #[arg(long, default_value = "mixed", value_parser = family)]
+    family: Family,
     /// Failures that are made small and printed
     #[arg(long, default_value_t = 3)]
     reports: u64,
@@ -43,6 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         count,
         seed,
         jobs,
+        family,
         reports,
     } = *arguments;
     ensure!(
@@ -69,6 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         deadline.is_none_or(|deadline| Instant::now() < deadline)
     };
     let campaign = Campaign {
+        family,
         first: seed,
         count: count.unwrap_or(u64::MAX - seed),
         jobs,
@@ -82,6 +88,11 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         tally.with_rate(start.elapsed())
     );
     Ok(tally.wrong.is_empty())
+}
+
+/// The family of this name.
+fn family(name: &str) -> Result<Family, String> {
+    Family::by_name(name).ok_or_else(|| format!("`{name}` is no family of modules"))
 }
 
 /// The progress line, on standard error if that is a terminal.

@@ -49,6 +49,16 @@ pub fn binary(opcode: Opcode, bits: u32, x: u128, y: u128) -> Option<Result<u128
     Some(Ok(mask(value, bits)))
 }
 
+/// The result of an operation that is done on each lane of `lane` bits of a value of
+/// `bits` bits by itself; `None` if this is not known here, or may trap.
+pub fn lanes(opcode: Opcode, lane: u32, bits: u32, x: u128, y: u128) -> Option<u128> {
+    (0..bits / lane).try_fold(0, |all, at| {
+        let by = at * lane;
+        let one = binary(opcode, lane, mask(x >> by, lane), mask(y >> by, lane))?;
+        Some(all | one.ok()? << by)
+    })
+}
+
 fn rotate_left(x: u128, by: u32, bits: u32) -> u128 {
     if by == 0 {
         x

@@ -1,10 +1,9 @@
 //! Many modules in a row, counted.
 
 use crate::compare::{Failure, Kind, Mode, Setting, Verdict, compare, optimize};
-use crate::generate::{self, Module};
-use crate::machine::Inputs;
+use crate::generate::{Family, Module};
+use crate::inputs::Inputs;
 use crate::shrink::shrink;
-use cranelift_codegen::ir::Opcode;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_memopt::{Effort, Options};
 use fastrand::Rng;
@@ -91,6 +90,8 @@ const CHUNK: u64 = 64;
 
 /// A range of seeds, in which somebody may take an interest on the way.
 pub struct Campaign<'a> {
+    /// What the modules are.
+    pub family: Family,
     /// The first seed.
     pub first: u64,
     /// How many.
@@ -117,7 +118,9 @@ impl Campaign<'_> {
                 let mut tally = Tally::default();
                 let end = self.count.min(start + CHUNK);
                 let seeds = (start..end).map(|offset| self.first + offset);
-                let reports: Vec<String> = seeds.filter_map(|seed| tally.test(seed, isa)).collect();
+                let reports: Vec<String> = seeds
+                    .filter_map(|seed| tally.test(self.family, seed, isa))
+                    .collect();
                 if !(self.watch)(&tally, &reports) {
                     next.store(self.count, Ordering::Relaxed);
                 }
@@ -139,12 +142,7 @@ impl Campaign<'_> {
 }
 
 /// The settings for the module of this seed, always the same.
-///
-/// To upstream, memory that the world accesses at any time is memory like any
-/// other, so that it does not see modules that have some. Nor does it see those
-/// with several atomic loads or stores in a function, of which it may remove one
-/// (see docs/upstream-findings.md).
-pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
+pub fn settings(seed: u64) -> Vec<Setting> {
     let mut rng = Rng::with_seed(seed ^ 0x0b71_0115);
     let native = seed % NATIVE_EVERY < 2;
     let mut all = vec![Setting {
@@ -153,8 +151,7 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
         checking: Checking::Restore,
         native,
     }];
-    let is_safe = !module.has_asynchronous_memory() && !repeats_atomic_accesses(module);
-    if seed.is_multiple_of(MID_END_EVERY) && is_safe {
+    if seed.is_multiple_of(MID_END_EVERY) {
         all.push(Setting {
             options: Options::full(),
             mode: Mode::BehindMidEnd,
@@ -163,19 +160,6 @@ pub fn settings(module: &Module, seed: u64) -> Vec<Setting> {
         });
     }
     all
-}
-
-/// Has a function several atomic loads or stores?
-fn repeats_atomic_accesses(module: &Module) -> bool {
-    module.functions.iter().any(|func| {
-        let insts = func.layout.blocks();
-        let insts = insts.flat_map(|block| func.layout.block_insts(block));
-        let opcodes = insts.map(|inst| func.dfg.insts[inst].opcode());
-        opcodes
-            .filter(|opcode| matches!(opcode, Opcode::AtomicLoad | Opcode::AtomicStore))
-            .count()
-            > 1
-    })
 }
 
 /// Mostly all passes; sometimes some of them are off.
@@ -195,9 +179,9 @@ fn options(rng: &mut Rng) -> Options {
 impl Tally {
     /// Generates the module of `seed` and compares it under its settings;
     /// returns a report if the passes are wrong about it.
-    pub fn test(&mut self, seed: u64, isa: &dyn TargetIsa) -> Option<String> {
-        let module = generate::module(seed);
-        let inputs = generate::inputs(seed, INPUTS);
+    pub fn test(&mut self, family: Family, seed: u64, isa: &dyn TargetIsa) -> Option<String> {
+        let module = family.module(seed);
+        let inputs = family.inputs(seed, INPUTS);
         self.modules += 1;
         let mut is_edited = vec![false; module.functions.len()];
         let report = self.test_settings(seed, &module, &inputs, isa, &mut is_edited);
@@ -214,7 +198,7 @@ impl Tally {
         isa: &dyn TargetIsa,
         is_edited: &mut [bool],
     ) -> Option<String> {
-        for setting in settings(module, seed) {
+        for setting in settings(seed) {
             match compare(module, inputs, isa, &setting) {
                 Verdict::Equal {
                     stats,

@@ -2,8 +2,8 @@
 
 use crate::generate::Module;
 use crate::heap::{Heap, Object};
+use crate::inputs::Inputs;
 use crate::layout;
-use crate::machine::Inputs;
 use crate::mutate::mutate;
 use crate::noise::mix;
 use cranelift_codegen::ir::{Function, types};

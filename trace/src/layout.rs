@@ -73,7 +73,7 @@ const OBJECTS: u64 = 64;
 /// A slot has the low bits of an address for its bytes.
 const BYTE_BITS: u32 = 12;
 /// Slots of one frame.
-const SLOTS: u64 = 16;
+const SLOTS: u64 = 64;
 /// Frames of one run.
 const FRAMES: u64 = 1 << 14;
 /// All slots lie from this address on, where a process has nothing else, and below
@@ -124,6 +124,13 @@ pub fn slot_address(frame: u32, slot: u32) -> u64 {
     let number = u64::from(frame) * SLOTS + u64::from(slot) + 1;
     let scattered = (number ^ SALT).wrapping_mul(SCATTER) % (1 << SLOT_BITS);
     SLOTS_FROM | scattered << BYTE_BITS
+}
+
+/// Are there addresses for slots of these sizes in this frame? One more slot is left
+/// for what is passed by value.
+pub fn has_room(frame: u32, sizes: &[u32]) -> bool {
+    let fits = |size: &u32| *size < 1 << BYTE_BITS;
+    u64::from(frame) < FRAMES && (sizes.len() as u64) < SLOTS && sizes.iter().all(fits)
 }
 
 /// A place in memory.

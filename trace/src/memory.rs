@@ -3,7 +3,8 @@
 use crate::heap::Heap;
 use crate::layout::{self, FUNCTION_CELL, HOME_BYTES, HOMES, Place, VMCTX};
 use crate::noise::mix;
-use cranelift_codegen::ir::{Endianness, Function};
+use crate::trace::Site;
+use cranelift_codegen::ir::{DynamicStackSlot, Endianness, Function};
 
 /// The slots of one frame.
 pub struct Frame {
@@ -15,10 +16,32 @@ pub struct Frame {
     pub slots: Vec<Vec<u8>>,
     /// The region that each byte of each slot has been accessed under, or 0.
     pub regions: Vec<Vec<u32>>,
-    /// Slots that the outside can name: those with a key, and those that a
-    /// debug tag names for the time of the tagged instruction.
+    /// Slots that the outside can name: those with a key, dynamic ones, and those
+    /// that a debug tag names for the time of the tagged instruction.
     pub named: Vec<u32>,
+    /// The instruction that the frame waits at, if it has a location or tags.
+    pub site: Option<Site>,
 }
+
+impl Frame {
+    /// Adds a slot that no instruction names, for a record that is passed by
+    /// value; its address.
+    pub fn add_slot(&mut self, bytes: Vec<u8>) -> u64 {
+        let slot = self.slots.len() as u32;
+        self.regions.push(vec![0; bytes.len()]);
+        self.slots.push(bytes);
+        layout::slot_address(self.ordinal, slot)
+    }
+}
+
+/// The number of a dynamic slot among the slots of a frame of `func`: they follow
+/// the sized ones.
+pub fn dynamic_slot(func: &Function, slot: DynamicStackSlot) -> u32 {
+    func.sized_stack_slots.len() as u32 + slot.as_u32()
+}
+
+/// How many times as large as its base type a dynamic type is.
+const DYNAMIC_SCALE: u32 = 1;
 
 /// Memory, as far as it exists.
 pub struct Memory {
@@ -26,7 +49,8 @@ pub struct Memory {
     pub homes: [[u8; HOME_BYTES]; HOMES],
     /// The objects of the heap.
     pub heap: Heap,
-    read_only: [u8; HOME_BYTES],
+    /// The memory that the world does not write.
+    pub read_only: [u8; HOME_BYTES],
     /// The frames of functions that have not returned, the outermost first.
     pub frames: Vec<Frame>,
     next_frame: u32,
@@ -63,25 +87,40 @@ impl Memory {
         }
     }
 
-    /// Makes room for the slots of a function that begins.
-    pub fn push_frame(&mut self, function: usize, func: &Function) {
+    /// Makes room for the slots of a function that begins; `false` if the layout has
+    /// no addresses for so many, or for such large ones.
+    pub fn push_frame(&mut self, function: usize, func: &Function) -> bool {
         let ordinal = self.next_frame;
         self.next_frame += 1;
-        let slots = func.sized_stack_slots.iter().map(|(slot, data)| {
-            let address = layout::slot_address(ordinal, slot.as_u32());
+        let sized = func.sized_stack_slots.values().map(|data| data.size);
+        let dynamic = func.dynamic_stack_slots.values().map(|data| {
+            let base = func.dfg.dynamic_types[data.dyn_ty].base_vector_ty;
+            base.bytes() * DYNAMIC_SCALE
+        });
+        let sizes: Vec<u32> = sized.chain(dynamic).collect();
+        if !layout::has_room(ordinal, &sizes) {
+            return false;
+        }
+        let slots = sizes.iter().zip(0..).map(|(size, slot)| {
+            let address = layout::slot_address(ordinal, slot);
             let noise = |byte| mix(address, byte) as u8;
-            (0..u64::from(data.size)).map(noise).collect()
+            (0..u64::from(*size)).map(noise).collect()
         });
         let slots: Vec<Vec<u8>> = slots.collect();
         let keyed = func.sized_stack_slots.iter();
         let keyed = keyed.filter(|(_, data)| data.key.is_some());
+        let keyed = keyed.map(|(slot, _)| slot.as_u32());
+        let dynamic = func.dynamic_stack_slots.keys();
+        let dynamic = dynamic.map(|slot| dynamic_slot(func, slot));
         self.frames.push(Frame {
             ordinal,
             function,
             regions: slots.iter().map(|slot| vec![0; slot.len()]).collect(),
             slots,
-            named: keyed.map(|(slot, _)| slot.as_u32()).collect(),
+            named: keyed.chain(dynamic).collect(),
+            site: None,
         });
+        true
     }
 
     /// Notes that bytes are accessed under a region; `false` if one of them has

@@ -90,7 +90,7 @@ fn generated(seed: u64) -> bool {
     let isa = host_isa();
     let module = generate::module(seed);
     let inputs = generate::inputs(seed, INPUTS);
-    settings(&module, seed).into_iter().any(|setting| {
+    settings(seed).into_iter().any(|setting| {
         let setting = Setting {
             checking: Checking::Off,
             native: false,
@@ -123,7 +123,7 @@ fn refused(seed: u64) -> bool {
     let Ok(policy) = module.policy() else {
         return false;
     };
-    settings(&module, seed).iter().any(|setting| {
+    settings(seed).iter().any(|setting| {
         match optimize(&module.functions, &*isa, &policy, setting) {
             Ok((_, stats)) => stats.iter().any(|stats| stats.refused > 0),
             // What else may go wrong is for the other nets.

@@ -1,15 +1,32 @@
 //! Observation traces: what the outside can see of a run.
 
 use crate::layout::{HOME_BYTES, HOMES};
-use cranelift_codegen::ir::TrapCode;
+use cranelift_codegen::ir::{DebugTag, TrapCode};
 use cranelift_memopt::CalleeName;
 use std::fmt;
+
+/// Where a frame waits for a call to come back, or for a point to pass. Who walks
+/// the stack sees it: backtraces and debuggers are made of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Site {
+    /// The source location of the instruction.
+    pub loc: u32,
+    /// Its debug tags.
+    pub tags: Vec<DebugTag>,
+}
+
+/// A debug tag is a number, so that equality is total; it only does not say so.
+impl Eq for Site {}
 
 /// The memory that somebody sees at some moment. What is hidden from them is 0.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The homes; `None` for those that the observer does not look at.
     pub homes: [Option<[u8; HOME_BYTES]>; HOMES],
+    /// The read-only memory, unless the observer does not look at it.
+    pub read_only: Option<[u8; HOME_BYTES]>,
+    /// Where each frame is, the outermost first; `None` if it says nothing.
+    pub stack: Vec<Option<Site>>,
     /// Stack slots, by address.
     pub slots: Vec<(u64, Vec<u8>)>,
     /// The objects of the heap, by address.
@@ -28,10 +45,12 @@ pub enum Event {
         /// What it may look at.
         memory: Snapshot,
     },
-    /// A fence, an atomic access, a debug or sequence point.
+    /// A fence, an atomic access, a debug or sequence point, a switch of stacks.
     Point {
         /// The name of the opcode.
         what: &'static str,
+        /// Its operands.
+        args: Vec<u128>,
         /// All memory.
         memory: Snapshot,
     },
@@ -67,6 +86,8 @@ pub enum End {
     Trap(TrapCode, Box<Snapshot>),
     /// An exception that nobody catches: its tag and payload.
     Exception(u32, u64, Box<Snapshot>),
+    /// Nobody has come back from a switch of stacks, the last event.
+    Gone,
     /// The run was cut: out of fuel, too deep, or at a point behind which
     /// memory holds anything.
     Cut,
@@ -126,6 +147,15 @@ impl fmt::Debug for Snapshot {
                     words(f, bytes)?;
                 }
                 None => write!(f, " {home}:hidden")?,
+            }
+        }
+        if let Some(bytes) = &self.read_only {
+            f.write_str(" read-only:")?;
+            words(f, bytes)?;
+        }
+        for (at, site) in self.stack.iter().enumerate() {
+            if let Some(site) = site {
+                write!(f, " frame {at} at {:x} {:?}", site.loc, site.tags)?;
             }
         }
         for (address, bytes) in &self.slots {

@@ -2,6 +2,7 @@
 
 use memopt_trace::campaign::Tally;
 use memopt_trace::compare::host_isa;
+use memopt_trace::generate::Family;
 use memopt_trace::native;
 
 /// Modules of the test; a few seconds without optimization.
@@ -12,7 +13,7 @@ fn optimized_modules_have_the_traces_they_had() {
     let isa = host_isa();
     let mut tally = Tally::default();
     for seed in 0..MODULES {
-        if let Some(report) = tally.test(seed, &*isa) {
+        if let Some(report) = tally.test(Family::Mixed, seed, &*isa) {
             panic!("{report}");
         }
     }

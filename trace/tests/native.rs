@@ -2,7 +2,8 @@
 
 use cranelift_codegen::ir::Function;
 use memopt_trace::generate::{self, Module};
-use memopt_trace::machine::{self, Inputs, Program};
+use memopt_trace::inputs::Inputs;
+use memopt_trace::machine::{self, Program};
 use memopt_trace::native::{self, Native};
 use memopt_trace::trace::{End, Trace};
 use memopt_trace::world::{Temper, slot_regions};

@@ -21,8 +21,9 @@ use cranelift_memopt::CalleeName;
 use cranelift_reader::{Details, TestFile};
 use memopt_policy::DeclaredPolicy;
 use memopt_trace::heap::Heap;
+use memopt_trace::inputs::Inputs;
 use memopt_trace::layout;
-use memopt_trace::machine::{self, Counts, Inputs, Program, Run};
+use memopt_trace::machine::{self, Counts, Program, Run};
 use memopt_trace::trace::End;
 use memopt_trace::world::{Temper, slot_regions};
 
@@ -201,7 +202,7 @@ fn meaningless(run: &Run) -> Option<String> {
         End::Undefined(why) => Some(format!("undefined: {why}")),
         End::Unsupported(what) => Some(format!("cannot run {what}")),
         End::Cut => Some("does not end".to_string()),
-        End::Return(..) | End::Trap(..) | End::Exception(..) => None,
+        End::Return(..) | End::Trap(..) | End::Exception(..) | End::Gone => None,
     }
 }
 

@@ -1,25 +1,29 @@
 //! Compares random modules with their optimized selves.
 //!
-//! `differential [--seed S] [--count N] [--jobs J] [--reports R]` goes through
+//! `differential [--family F] [--seed S] [--count N] [--jobs J] [--reports R]` goes through
 //! `N` seeds from `S` on, in `J` threads, and prints the first `R` failures,
 //! made small. `memopt fuzz` does the same with a progress bar and a time limit;
 //! this one builds in a tenth of the time.
 
 use memopt_trace::campaign::{Campaign, Tally};
 use memopt_trace::compare::host_isa;
+use memopt_trace::generate::Family;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (Some(first), Some(count), Some(jobs), Some(reports)) = (
+    let (Some(family), Some(first), Some(count), Some(jobs), Some(reports)) = (
+        family(&args),
         number(&args, "--seed", 0),
         number(&args, "--count", 10_000),
         number(&args, "--jobs", 1),
         number(&args, "--reports", 3),
     ) else {
-        eprintln!("usage: differential [--seed S] [--count N] [--jobs J] [--reports R]");
+        eprintln!(
+            "usage: differential [--family regions|locals|mixed] [--seed S] [--count N] [--jobs J] [--reports R]"
+        );
         return ExitCode::FAILURE;
     };
     let left = AtomicU64::new(reports);
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         true
     };
     let campaign = Campaign {
+        family,
         first,
         count,
         jobs: jobs as usize,
@@ -46,6 +51,14 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// The family behind `--family`, or the default; `None` if there is no such.
+fn family(args: &[String]) -> Option<Family> {
+    match args.iter().position(|arg| arg == "--family") {
+        Some(at) => Family::by_name(args.get(at + 1)?),
+        None => Some(Family::default()),
     }
 }
 

@@ -1,255 +1,85 @@
 //! Random modules.
 //!
 //! Everything that a module does is defined: an access that cannot trap stays
-//! inside its object, each region is accessed through its own pointers, and the
-//! policy is true of the host. What looks like waste is there on purpose.
+//! inside its object, each region is accessed through its own pointers, what is read
+//! has been written, and the policy is true of the host. What looks like waste is
+//! there on purpose.
 
-mod body;
-mod graph;
+pub mod locals;
+mod module;
+mod regions;
 
-use crate::layout::{self, HOMES, VMCTX};
-use crate::machine::Inputs;
-use cranelift_codegen::ir::Function;
-use cranelift_memopt::Policy;
-use fastrand::Rng;
-use memopt_policy::{DeclaredPolicy, PolicyError};
+pub use module::Module;
 
-/// Functions that call each other, and what holds for the world around them.
-#[derive(Clone)]
-pub struct Module {
-    /// The functions; the first one is run.
-    pub functions: Vec<Function>,
-    /// The clauses of the policy.
-    pub clauses: Vec<String>,
+use crate::inputs::Inputs;
+
+/// A kind of modules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Functions with regions and a policy.
+    Regions,
+    /// Functions that keep locals in stack slots, see [`locals`].
+    Locals,
+    /// Of 64 seeds in a row 48 are [`Self::Regions`], 16 are [`Self::Locals`].
+    #[default]
+    Mixed,
 }
 
-impl Module {
-    /// The policy that the clauses declare.
-    ///
-    /// # Errors
-    ///
-    /// The first clause that is none.
-    pub fn policy(&self) -> Result<DeclaredPolicy, PolicyError> {
-        self.clauses.join("\n").parse()
-    }
+/// The seeds of one family that follow each other, so that it meets all settings.
+const IN_A_ROW: u64 = 16;
+/// Of so many rows one has functions with locals.
+const LOCALS_EVERY: u64 = 4;
 
-    /// Is there memory that the world accesses at any time?
-    pub fn has_asynchronous_memory(&self) -> bool {
-        let policy = self.policy();
-        policy.is_ok_and(|policy| policy.has_asynchronous_memory())
-    }
-}
+impl Family {
+    /// All families.
+    pub const ALL: [Self; 3] = [Self::Regions, Self::Locals, Self::Mixed];
 
-/// What all functions of a module agree on.
-pub(crate) struct Plan {
-    /// The number of functions.
-    pub functions: usize,
-    /// The homes of the pointers that each function takes.
-    pub pointers: Vec<[usize; 2]>,
-    /// What each function may do.
-    pub styles: Vec<Style>,
-    /// The home that the stack limit of each function is loaded from.
-    pub limits: Vec<Option<usize>>,
-    /// Are there more calls of earlier functions?
-    pub recursive: bool,
-    /// Does the first function write what it loads as `readonly`?
-    pub sealed: bool,
-    /// Is there memory that the world accesses at any time?
-    pub asynchronous: bool,
-    /// Does region 1 have a second tag?
-    pub joined: bool,
-    /// The homes in which the world forgets the addresses that it finds.
-    pub forgotten: Vec<usize>,
-    /// Are addresses of slots put nowhere else?
-    pub discreet: bool,
-    /// What is declared about the host, the regions, and shared pointers.
-    pub clauses: Vec<String>,
-}
-
-/// What a function may do besides computing, and accessing memory of its own
-/// and of its pointers. The less it may, the more is known about calling it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Style {
-    /// It may call.
-    pub calls: bool,
-    /// It may trap by itself.
-    pub traps: bool,
-    /// It may execute atomics, fences and the like.
-    pub barriers: bool,
-    /// Everything that it accesses outside of its frame has a region.
-    pub tagged: bool,
-    /// It does nothing but to change memory for a while, and to put back what it
-    /// has found.
-    pub lends: bool,
-}
-
-impl Style {
-    fn new(rng: &mut Rng, function: usize) -> Self {
-        if function == 0 || rng.u8(..5) < 2 {
-            return Self {
-                calls: true,
-                traps: true,
-                barriers: true,
-                tagged: false,
-                lends: false,
-            };
+    /// The name of the family.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regions => "regions",
+            Self::Locals => "locals",
+            Self::Mixed => "mixed",
         }
-        Self {
-            lends: rng.u8(..4) == 0,
-            calls: rng.bool(),
-            traps: rng.u8(..3) == 0,
-            barriers: false,
-            tagged: true,
+    }
+
+    /// The family of this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+
+    /// The module of a seed.
+    pub fn module(self, seed: u64) -> Module {
+        match self.has_locals(seed) {
+            true => locals::of_seed(seed),
+            false => regions::module(seed),
+        }
+    }
+
+    /// A few inputs for the module of a seed. In some of them pointers are equal, in
+    /// others they overlap or lie apart.
+    pub fn inputs(self, seed: u64, count: usize) -> Vec<Inputs> {
+        match self.has_locals(seed) {
+            true => locals::inputs(seed, count),
+            false => regions::inputs(seed, count),
+        }
+    }
+
+    fn has_locals(self, seed: u64) -> bool {
+        match self {
+            Self::Regions => false,
+            Self::Locals => true,
+            Self::Mixed => seed / IN_A_ROW % LOCALS_EVERY == LOCALS_EVERY - 1,
         }
     }
 }
 
-/// The bytes of a home that a pointer parameter may point to begin at most so
-/// far from the home's first byte.
-pub(crate) const MAX_START: u64 = 32;
-/// How far behind a pointer parameter its memory certainly reaches.
-pub(crate) const REACH: i64 = 48;
-
-impl Plan {
-    fn new(rng: &mut Rng) -> Self {
-        let functions = rng.usize(1..5);
-        let mut styles: Vec<Style> = (0..functions).map(|at| Style::new(rng, at)).collect();
-        // The other functions of a module would have to forget as well.
-        let forgets = functions == 1 && rng.u8(..4) != 0;
-        let discreet = forgets && rng.u8(..4) != 0;
-        styles[0].tagged = discreet;
-        let pointers = styles.iter().map(|style| {
-            let first = usize::from(style.tagged);
-            [rng.usize(first..HOMES), rng.usize(first..HOMES)]
-        });
-        let pointers = pointers.collect();
-        let limits = (0..functions).map(|_| (rng.u8(..5) == 0).then(|| rng.usize(..HOMES)));
-        let limits = limits.collect();
-        let mut plan = Self {
-            functions,
-            pointers,
-            styles,
-            limits,
-            recursive: rng.u8(..4) == 0,
-            sealed: rng.u8(..6) == 0,
-            asynchronous: rng.u8(..4) == 0,
-            joined: rng.u8(..4) == 0,
-            forgotten: Vec::new(),
-            discreet,
-            clauses: Vec::new(),
-        };
-        if plan.asynchronous {
-            plan.clause(format!("asynchronous {}", layout::ASYNCHRONOUS));
-        }
-        if plan.joined {
-            plan.clause(format!("join 1 {}", layout::JOINED));
-        }
-        if forgets {
-            plan.forget(rng);
-        }
-        if plan.joined && rng.u8(..3) == 0 {
-            // What holds for one tag of a memory holds for the memory.
-            let tag = [1, layout::JOINED][rng.usize(..2)];
-            plan.clause(format!("lost-at-trap {tag}"));
-        }
-        for region in [2, 3] {
-            if rng.u8(..5) == 0 {
-                plan.clause(format!("lost-at-trap {region}"));
-            }
-        }
-        if rng.u8(..4) == 0 {
-            let (offset, _) = layout::POINTER_CELLS[rng.usize(..2)];
-            plan.clause(format!("shared-pointer {} {offset}", layout::READ_ONLY));
-        }
-        for host in 2..4 {
-            if rng.u8(..3) != 0 {
-                let effects = effects(rng);
-                plan.clause(format!("callee u{}:{host}{effects}", layout::HOST));
-            }
-        }
-        if rng.bool() {
-            let effects = effects(rng);
-            let (region, offset) = (layout::READ_ONLY, layout::FUNCTION_CELL);
-            plan.clause(format!("loaded-callee {region} {offset}{effects}"));
-        }
-        plan
-    }
-
-    /// Declares that the world forgets the addresses in some homes. It mostly does
-    /// not look there after a trap either: else a trap sees all slots.
-    fn forget(&mut self, rng: &mut Rng) {
-        for region in 1..4 {
-            if rng.u8(..4) != 0 {
-                self.forgotten.push(region);
-                if rng.u8(..4) != 0 {
-                    self.clause(format!("lost-at-trap {region}"));
-                }
-            }
-        }
-    }
-
-    fn clause(&mut self, clause: String) {
-        self.clauses.push(clause);
-    }
-}
-
-/// Random effects of a callee.
-fn effects(rng: &mut Rng) -> String {
-    let mut text = String::new();
-    for set in ["reads", "writes", "touches"] {
-        if rng.bool() {
-            text.push_str(&format!(" {set}"));
-            if rng.u8(..12) == 0 {
-                text.push_str(" all");
-            } else {
-                for _ in 0..rng.usize(1..3) {
-                    text.push_str(&format!(" {}", rng.u32(1..4)));
-                }
-            }
-        }
-    }
-    for word in [" traps", " unwinds"] {
-        if rng.u8(..3) == 0 {
-            text.push_str(word);
-        }
-    }
-    text
-}
-
-/// The module of this seed.
+/// The module of this seed, of mixed family.
 pub fn module(seed: u64) -> Module {
-    let mut rng = Rng::with_seed(seed);
-    let plan = Plan::new(&mut rng);
-    let functions = (0..plan.functions).map(|index| body::function(&mut rng, &plan, index));
-    Module {
-        functions: functions.collect(),
-        clauses: plan.clauses.clone(),
-    }
+    Family::Mixed.module(seed)
 }
 
-/// A few inputs for the module of this seed. In some of them pointers of one
-/// home are equal, in others they overlap or lie apart.
+/// A few inputs for the module of this seed.
 pub fn inputs(seed: u64, count: usize) -> Vec<Inputs> {
-    let plan = Plan::new(&mut Rng::with_seed(seed));
-    let mut rng = Rng::with_seed(seed ^ 0x1234_5678);
-    let one = |_| {
-        let common = 8 * rng.u64(..=MAX_START / 8);
-        let mut pointer = |home: usize| {
-            let start = match rng.u8(..5) {
-                0 | 1 => common,
-                2 => common / 2,
-                3 => rng.u64(..=MAX_START),
-                _ => 8 * rng.u64(..=MAX_START / 8),
-            };
-            u128::from(VMCTX + layout::home(home) + start)
-        };
-        let [p, q] = plan.pointers[0].map(&mut pointer);
-        Inputs {
-            seed: rng.u64(..),
-            args: vec![VMCTX.into(), p, q, rng.u64(..6).into()],
-            fuel: 1500,
-            ..Inputs::default()
-        }
-    };
-    (0..count).map(one).collect()
+    Family::Mixed.inputs(seed, count)
 }

@@ -252,15 +252,11 @@ impl Lowering<'_, '_> {
         match opcode {
             Opcode::Nop => return Ok(()),
             Opcode::Fence => {
-                self.point(inst, "fence");
+                self.point(inst, "fence", &[]);
                 return Ok(());
             }
-            Opcode::Debugtrap => self.point(inst, "debugtrap"),
-            Opcode::SequencePoint => {
-                let named = self.name_tagged(inst);
-                self.point(inst, "sequence_point");
-                self.forget_tagged(named, inst);
-            }
+            Opcode::Debugtrap => self.point(inst, "debugtrap", &[]),
+            Opcode::SequencePoint => self.point(inst, "sequence_point", &[]),
             other => return Err(other.to_string()),
         }
         // The machine would stop at a debug trap.

@@ -10,15 +10,15 @@ mod lower;
 mod outside;
 mod pages;
 
+use crate::inputs::Inputs;
 use crate::layout;
-use crate::machine::Inputs;
 use crate::trace::Trace;
 use crate::world::SlotRegions;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{
-    AbiParam, ExternalName, Function, InstBuilder, Signature, UserExternalName, UserFuncName,
-    Value, types,
+    AbiParam, ExternalName, Function, InstBuilder, SigRef, Signature, Type, UserExternalName,
+    UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -95,6 +95,7 @@ impl<'a> Native<'a> {
             let func = match crate::machine::position(functions, name) {
                 Some(index) => {
                     check_signatures(&functions[index], &first.signature)?;
+                    check_types(&functions[index])?;
                     lower::lower(&functions[index], index, &mut surroundings)?
                 }
                 None => {
@@ -184,17 +185,35 @@ fn names(functions: &[Function]) -> Vec<CalleeName> {
 }
 
 /// A function and all that it calls have the signature of the first one, which is
-/// one of a few words.
+/// one of a few words. Cranelift's own functions have theirs.
 fn check_signatures(func: &Function, first: &Signature) -> Result<(), String> {
     let is_word = |param: &AbiParam| param.value_type == types::I64;
     let is_simple = first.params.iter().all(is_word)
         && first.params.len() == lower::HOST_ARGUMENTS
         && first.returns.iter().all(is_word)
         && first.returns.len() == 1;
-    let mut all = func.dfg.signatures.values().chain([&func.signature]);
+    let libcalls = func.dfg.ext_funcs.values();
+    let libcalls = libcalls.filter(|data| matches!(data.name, ExternalName::LibCall(_)));
+    let libcalls: Vec<SigRef> = libcalls.map(|data| data.signature).collect();
+    let others = func.dfg.signatures.iter();
+    let others = others.filter(|(sig, _)| !libcalls.contains(sig));
+    let mut all = others
+        .map(|(_, signature)| signature)
+        .chain([&func.signature]);
     match is_simple && all.all(|signature| signature == first) {
         true => Ok(()),
         false => Err("a signature of another kind".into()),
+    }
+}
+
+/// The back end panics over some operations on types that it hardly knows.
+fn check_types(func: &Function) -> Result<(), String> {
+    let mut values = func.dfg.values();
+    let is_odd =
+        |ty: Type| matches!(ty, types::F16 | types::F128) || ty.is_vector() && ty.bits() < 128;
+    match values.any(|value| is_odd(func.dfg.value_type(value))) {
+        true => Err("a type that the machine hardly knows".into()),
+        false => Ok(()),
     }
 }
 
@@ -207,6 +226,9 @@ fn define(
 ) -> Result<(), String> {
     let refs: Vec<_> = func.dfg.ext_funcs.keys().collect();
     for callee in refs {
+        if let ExternalName::LibCall(_) = func.dfg.ext_funcs[callee].name {
+            continue;
+        }
         let name = CalleeName::of_ref(&func, callee);
         let id = name.and_then(|name| ids.get(&name));
         let id = id.ok_or("a callee without a name")?;

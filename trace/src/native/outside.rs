@@ -6,10 +6,10 @@
 //! the program looks whether something is [`Header::pending`], and leaves as well.
 
 use super::pages::{self, Pages};
+use crate::inputs::Inputs;
 use crate::layout;
-use crate::machine::Inputs;
 use crate::memory::{Memory, Reach};
-use crate::trace::{End, Trace};
+use crate::trace::{self, End, Trace};
 use crate::world::{Reply, SlotRegions, Temper, World};
 use cranelift_codegen::ir::{Function, TrapCode};
 use cranelift_memopt::CalleeName;
@@ -42,6 +42,10 @@ pub const ENDED: u64 = 2;
 pub struct Site {
     /// The name of its opcode, if it is a point.
     pub what: &'static str,
+    /// How many operands a point has.
+    pub operands: usize,
+    /// Where it is, for whoever walks the stack.
+    pub here: Option<trace::Site>,
     /// Slots that its debug tags name.
     pub named: Vec<u32>,
     /// Slot, offset and size of the cells that its stack map names.
@@ -191,15 +195,26 @@ impl<'a> Outside<'a> {
     }
 
     fn name(&mut self, site: usize) {
+        let site = &self.sites[site];
         if let Some(frame) = self.memory.frames.last_mut() {
-            frame.named.extend(&self.sites[site].named);
+            frame.named.extend(&site.named);
+            frame.site.clone_from(&site.here);
         }
+    }
+
+    /// The same, and no longer than the world takes to do something.
+    fn point(&mut self, site: usize, args: &[u128]) {
+        self.name(site);
+        let Site { what, operands, .. } = self.sites[site];
+        self.show(|world, memory| world.point(memory, what, &args[..operands]));
+        self.forget(site);
     }
 
     fn forget(&mut self, site: usize) {
         let count = self.sites[site].named.len();
         if let Some(frame) = self.memory.frames.last_mut() {
             frame.named.truncate(frame.named.len() - count);
+            frame.site = None;
         }
     }
 
@@ -236,13 +251,13 @@ pub enum Call {
     Leave,
     /// A host function: number and four arguments.
     Host,
-    /// The world may do anything: site.
+    /// The world may do anything: site, and three operands.
     Point,
     /// The collector comes by: site.
     Collect,
-    /// Debug tags name slots, for some time: site.
+    /// The frame waits at a site, where debug tags name slots.
     Name,
-    /// The time is over: site.
+    /// It waits no longer: site.
     Forget,
     /// The machine code of the function at an address.
     Resolve,
@@ -313,9 +328,8 @@ calls! {
     fn host(here, number, a, b, c, d) {
         here.host(number as usize, &[a, b, c, d].map(u128::from))
     }
-    fn point(here, site) {
-        let what = here.sites[site as usize].what;
-        here.show(|world, memory| world.point(memory, what));
+    fn point(here, site, a, b, c) {
+        here.point(site as usize, &[a, b, c].map(u128::from));
         0
     }
     fn collect(here, site) { here.collect(site as usize); 0 }

@@ -100,11 +100,13 @@ pub fn put_frame(frame: &Frame) {
     }
 }
 
-/// Copies the homes and slots of `memory` from where they lie.
+/// Copies the homes, the read-only memory and the slots of `memory` from where they lie.
 pub fn take_all(memory: &mut Memory) {
     for home in 0..HOMES {
         take(VMCTX + layout::home(home), &mut memory.homes[home]);
     }
+    // What is written there is written to the first of the copies.
+    take(VMCTX + READ_ONLY_OFFSETS[0], &mut memory.read_only);
     for frame in &mut memory.frames {
         for (slot, bytes) in (0..).zip(&mut frame.slots) {
             take(layout::slot_address(frame.ordinal, slot), bytes);

@@ -4,7 +4,7 @@ use super::super::outside::{Call, Header, Site};
 use super::edit::{Lowering, Place};
 use core::mem::offset_of;
 use cranelift_codegen::ir::{
-    Endianness, Inst, InstBuilder, InstructionData, MemFlagsData, Opcode, Value,
+    Endianness, Inst, InstBuilder, InstructionData, MemFlagsData, Opcode, Value, types,
 };
 
 impl Lowering<'_, '_> {
@@ -115,20 +115,41 @@ impl Lowering<'_, '_> {
         if flags.endianness(Endianness::Little) == Endianness::Big {
             return Err("an atomic access in the other byte order".into());
         }
-        self.point(inst, what);
+        if ty.bits() > 64 {
+            return Err("an atomic access of more than a word".into());
+        }
+        let tag = flags.alias_region();
+        let tag = tag.map(|region| dfg.alias_regions[region].user_id);
+        if tag.is_some_and(self.surroundings.is_asynchronous) {
+            return Err("an atomic access of memory that is no memory".into());
+        }
+        let args = args.to_vec();
+        self.point(inst, what, &args);
         let bytes = self.number(Place::Before(inst), ty.bytes().into());
         self.check_reach(inst, flags, address, bytes);
         Ok(())
     }
 
-    /// The world may do anything just before `inst`.
-    pub(super) fn point(&mut self, inst: Inst, what: &'static str) {
+    /// The world may do anything just before `inst`, which has these operands.
+    pub(super) fn point(&mut self, inst: Inst, what: &'static str, operands: &[Value]) {
         let site = Site {
             what,
-            ..Site::default()
+            operands: operands.len(),
+            ..self.site_of(inst)
         };
-        let site = self.site(inst, site);
-        self.call_out(Place::Before(inst), Call::Point, &[site]);
+        let place = Place::Before(inst);
+        let mut args = vec![self.site(inst, site)];
+        for operand in operands {
+            let word = match self.func.dfg.value_type(*operand) {
+                types::I64 => *operand,
+                _ => self.at(place).ins().uextend(types::I64, *operand),
+            };
+            args.push(word);
+        }
+        while args.len() < 4 {
+            args.push(self.number(place, 0));
+        }
+        self.call_out(place, Call::Point, &args);
     }
 
     pub(super) fn site(&mut self, inst: Inst, site: Site) -> Value {

@@ -2,6 +2,7 @@
 
 use super::super::outside::{Call, Header, Site, THROWN};
 use super::edit::{Lowering, Place};
+use crate::trace;
 use core::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -10,27 +11,36 @@ use cranelift_codegen::ir::{
 };
 
 impl Lowering<'_, '_> {
-    /// Makes the slots that debug tags name visible; the site, if there are any.
-    pub(super) fn name_tagged(&mut self, inst: Inst) -> Option<Value> {
-        let tags = self.func.debug_tags.get(inst).iter();
-        let named = tags.filter_map(|tag| match tag {
-            DebugTag::StackSlot(slot) => Some(slot.as_u32()),
-            DebugTag::User(_) => None,
-        });
-        let named: Vec<u32> = named.collect();
-        if named.is_empty() {
-            return None;
-        }
-        let site = Site {
-            named,
-            ..Site::default()
-        };
+    /// The frame waits at `inst`, where its debug tags make slots visible; the site,
+    /// if there is anything to see.
+    pub(super) fn stop_at(&mut self, inst: Inst) -> Option<Value> {
+        let site = self.site_of(inst);
+        site.here.as_ref()?;
         let site = self.site(inst, site);
         self.call_out(Place::Before(inst), Call::Name, &[site]);
         Some(site)
     }
 
-    pub(super) fn forget_tagged(&mut self, site: Option<Value>, before: Inst) {
+    /// What can be seen of a frame that waits at `inst`.
+    pub(super) fn site_of(&self, inst: Inst) -> Site {
+        let tags = self.func.debug_tags.get(inst);
+        let named = tags.iter().filter_map(|tag| match tag {
+            DebugTag::StackSlot(slot) => Some(slot.as_u32()),
+            DebugTag::User(_) => None,
+        });
+        let loc = self.func.srcloc(inst);
+        let is_seen = !loc.is_default() || !tags.is_empty();
+        Site {
+            named: named.collect(),
+            here: is_seen.then(|| trace::Site {
+                loc: loc.bits(),
+                tags: tags.to_vec(),
+            }),
+            ..Site::default()
+        }
+    }
+
+    pub(super) fn go_on(&mut self, site: Option<Value>, before: Inst) {
         if let Some(site) = site {
             self.call_out(Place::Before(before), Call::Forget, &[site]);
         }
@@ -62,11 +72,11 @@ impl Lowering<'_, '_> {
 
     pub(super) fn call(&mut self, inst: Inst) {
         self.collect(inst);
-        let named = self.name_tagged(inst);
+        let named = self.stop_at(inst);
         let Some(next) = self.func.layout.next_inst(inst) else {
             return;
         };
-        self.forget_tagged(named, next);
+        self.go_on(named, next);
         let pending = self.header(Place::Before(next), offset_of!(Header, pending));
         let unwind = self.unwind();
         self.leave_if(pending, unwind, next);
@@ -75,7 +85,7 @@ impl Lowering<'_, '_> {
     pub(super) fn try_call(&mut self, inst: Inst) -> Result<(), String> {
         let block = self.func.layout.inst_block(inst).ok_or("no block")?;
         self.collect(inst);
-        let named = self.name_tagged(inst);
+        let named = self.stop_at(inst);
         let args = self.func.dfg.inst_args(inst).to_vec();
         let place = Place::Before(inst);
         let (call, table) = match self.func.dfg.insts[inst] {
@@ -93,7 +103,7 @@ impl Lowering<'_, '_> {
             }
             _ => return Err("no call".into()),
         };
-        self.forget_tagged(named, inst);
+        self.go_on(named, inst);
         let table = self.func.dfg.exception_tables[table].clone();
         let results = self.func.dfg.inst_results(call).to_vec();
         let pending = self.header(place, offset_of!(Header, pending));

@@ -1,8 +1,8 @@
 //! What else a block does.
 
-use super::{Body, Home};
+use super::Body;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{AtomicRmwOp, DebugTag, Inst, InstBuilder, types};
+use cranelift_codegen::ir::{DebugTag, Inst, InstBuilder, types};
 
 impl Body<'_> {
     pub(super) fn statement(&mut self) {
@@ -12,6 +12,9 @@ impl Body<'_> {
         }
         if self.plan.discreet && self.rng.bool() {
             return self.discreet_statement();
+        }
+        if self.rng.u8(..24) == 0 {
+            return self.rare();
         }
         match self.rng.u8(..100) {
             0..22 => self.load(),
@@ -42,6 +45,25 @@ impl Body<'_> {
                 let value = self.ins().ins().select(compared, x, y);
                 self.pool.data.push(value);
             }
+        }
+    }
+
+    /// What few modules do.
+    fn rare(&mut self) {
+        let rare = self.plan.rare;
+        match self.rng.u8(..8) {
+            0 if rare.types => self.with_itself(),
+            1 if rare.outside => {
+                self.outside();
+            }
+            2 if rare.dynamic => {
+                self.dynamic_pointer();
+            }
+            3 if rare.stacks && self.style.barriers => self.switch_stacks(),
+            4 if rare.records && self.style.calls => self.pass_record(),
+            5 | 6 if rare.atomics && self.style.barriers => self.atomic(),
+            7 if self.style.calls => self.safepoint(),
+            _ => self.load(),
         }
     }
 
@@ -83,29 +105,6 @@ impl Body<'_> {
         if !tags.is_empty() {
             self.func.debug_tags.set(inst, tags);
         }
-    }
-
-    pub(super) fn atomic(&mut self) {
-        let pointer = self.pointer();
-        if pointer.low > 0 || pointer.high < 8 || !matches!(pointer.home, Home::Shared(_)) {
-            return;
-        }
-        let flags = self.flags(pointer.home);
-        let (value, other) = (self.data(), self.data());
-        let address = pointer.value;
-        let which = self.rng.u8(..4);
-        let mut cursor = self.ins();
-        let ins = cursor.ins();
-        let result = match which {
-            0 => ins.atomic_load(types::I64, flags, address),
-            1 => {
-                ins.atomic_store(flags, value, address);
-                return;
-            }
-            2 => ins.atomic_rmw(types::I64, flags, AtomicRmwOp::Add, address, value),
-            _ => ins.atomic_cas(flags, address, other, value),
-        };
-        self.pool.data.push(result);
     }
 
     pub(super) fn trap_if(&mut self) {

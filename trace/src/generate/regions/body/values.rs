@@ -107,6 +107,11 @@ impl Body<'_> {
         } else if ty == types::F32 {
             let half = self.ins().ins().ireduce(types::I32, data);
             self.ins().ins().bitcast(ty, MemFlagsData::new(), half)
+        } else if ty == types::F16 {
+            let half = self.ins().ins().ireduce(types::I16, data);
+            self.ins().ins().bitcast(ty, MemFlagsData::new(), half)
+        } else if ty.bits() == 64 {
+            self.ins().ins().bitcast(ty, little, data)
         } else {
             let high = self.data();
             let both = self.ins().ins().iconcat(data, high);

@@ -1,5 +1,6 @@
 //! Loads and stores.
 
+use super::types::ODD;
 use super::{Body, Home, Spot};
 use crate::layout::{self};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
@@ -40,6 +41,9 @@ impl Body<'_> {
     }
 
     pub(super) fn access_type(&mut self) -> Type {
+        if self.plan.rare.types && self.rng.u8(..6) == 0 {
+            return ODD[self.rng.usize(..ODD.len())];
+        }
         match self.rng.u8(..20) {
             0..11 => types::I64,
             11..14 => types::I32,
@@ -74,6 +78,10 @@ impl Body<'_> {
         let mut flags = MemFlagsData::new().with_notrap();
         if self.style.traps && self.rng.u8(..8) == 0 {
             flags = flags.with_trap_code(Some(self.trap_code()));
+        }
+        // Whatever is accessed here is there all the time.
+        if flags.notrap() && self.rng.u8(..16) == 0 {
+            flags.set_can_move();
         }
         match self.rng.u8(..if self.style.lends { 10 } else { 14 }) {
             0 => flags.set_endianness(Endianness::Big),

@@ -122,6 +122,11 @@ impl Body<'_> {
             });
         }
         self.pool.data.push(params[3]);
+        match self.plan.outsider {
+            Some(outsider) if self.index == 0 => self.call_outsider(outsider),
+            Some(outsider) if self.index == outsider => self.write_outside(),
+            _ => {}
+        }
     }
 
     pub(super) fn vmctx(&self) -> Value {

@@ -4,7 +4,7 @@ use super::accesses::fits;
 use super::{Body, Home, Param, Pointer, Spot};
 use crate::layout::{self, HOME_BYTES};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
 
 impl Body<'_> {
     /// Eight bytes somewhere, of which the world has no say.
@@ -170,30 +170,13 @@ impl Body<'_> {
         })
     }
 
-    /// Loads as `readonly` what this function writes as well.
-    pub(super) fn sealed(&mut self) {
-        let cell = layout::SEALED as i32 + 8 * self.rng.i32(0..2);
-        // In one of the copies alone, which would differ afterwards.
-        let base = layout::READ_ONLY_OFFSETS[0] as i64;
-        let pointer = self.past_vmctx(base);
-        let region = self.region(layout::READ_ONLY);
-        let plain = MemFlagsData::trusted().with_alias_region(region);
-        let readonly = plain.with_readonly();
-        let old = self.ins().ins().load(types::I64, readonly, pointer, cell);
-        self.pool.data.push(old);
-        if self.rng.bool() {
-            let new = self.data();
-            self.ins().ins().store(plain, new, pointer, cell);
-        }
-        if self.style.calls && self.rng.u8(..4) == 0 {
-            self.call();
-        }
-        if self.rng.bool() {
-            self.ins().ins().store(plain, old, pointer, cell);
-        }
-        let alias = self.past_vmctx(base);
-        let now = self.ins().ins().load(types::I64, plain, alias, cell);
-        self.pool.data.push(now);
+    /// A call of the function that writes out of its slots, and accesses around it of
+    /// where it may write.
+    pub(super) fn call_outsider(&mut self, outsider: usize) {
+        let spot = self.cell_of(self.plan.pointers[outsider][0]);
+        self.access(spot, self.index % 2 == 1);
+        self.call_of(outsider);
+        self.access(spot, false);
     }
 
     /// A condition on what memory holds.

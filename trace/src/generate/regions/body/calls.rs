@@ -1,15 +1,15 @@
 //! Calls.
 
-use super::{Body, HOST_FUNCTIONS, Home, PARAM_HIGH};
+use super::{Body, HOST_FUNCTIONS, Home, PARAM_HIGH, Spot};
 use crate::layout::{self};
-use cranelift_codegen::ir::{Inst, InstBuilder, StackSlot, UserStackMapEntry, Value, types};
+use cranelift_codegen::ir::{Inst, InstBuilder, Type, UserStackMapEntry, Value, types};
 
 impl Body<'_> {
     /// The position of some callee: mostly the host's, or a later function.
     pub(super) fn callee(&mut self) -> usize {
         let functions = self.plan.functions;
         let later = functions - self.index - 1;
-        match self.rng.u8(..20) {
+        let callee = match self.rng.u8(..20) {
             0..10 if later > 0 => self.index + 1 + self.rng.usize(..later),
             // Nobody calls the first one: its parameters reach further.
             10 if functions > 1 => self.rng.usize(1..functions),
@@ -17,6 +17,11 @@ impl Body<'_> {
             // Those that the policy may know.
             _ if self.style.tagged => functions + self.rng.usize(2..HOST_FUNCTIONS as usize),
             _ => functions + self.rng.usize(..HOST_FUNCTIONS as usize),
+        };
+        match self.plan.outsider == Some(callee) {
+            // It has been called, once and for all.
+            true => functions,
+            false => callee,
         }
     }
 
@@ -79,15 +84,43 @@ impl Body<'_> {
 
     pub(super) fn annotate_call(&mut self, inst: Inst) {
         self.tag(inst);
-        let mapped = self.slots.iter().filter(|slot| slot.mapped);
-        let mapped: Vec<StackSlot> = mapped.map(|slot| slot.slot).collect();
-        for slot in mapped {
-            let entry = UserStackMapEntry {
-                ty: types::I64,
-                slot,
-                offset: 0,
-            };
-            self.func.dfg.append_user_stack_map_entry(inst, entry);
+        for at in 0..self.slots.len() {
+            let slot = self.slots[at].slot;
+            for (offset, ty) in self.slots[at].mapped.clone() {
+                let entry = UserStackMapEntry { ty, slot, offset };
+                self.func.dfg.append_user_stack_map_entry(inst, entry);
+            }
+        }
+    }
+
+    /// References live across a call: they are spilled before it, the collector
+    /// rewrites them, and they are loaded again.
+    pub(super) fn safepoint(&mut self) {
+        let slots = 0..self.slots.len();
+        let mapped: Vec<usize> = slots
+            .filter(|at| !self.slots[*at].mapped.is_empty())
+            .collect();
+        let at = self.rng.usize(..mapped.len().max(1));
+        let Some(at) = mapped.get(at).copied() else {
+            return self.call();
+        };
+        let pointer = self.slot_pointer(at);
+        let words = self.slots[at].mapped.clone();
+        let cell = |(offset, ty): (u32, Type)| Spot {
+            pointer,
+            offset: pointer.low + i64::from(offset),
+            ty,
+        };
+        for word in &words {
+            let value = self.value_of(word.1);
+            self.store_to(cell(*word), value);
+        }
+        self.call();
+        for word in &words {
+            if self.rng.u8(..4) != 0 {
+                let value = self.load_from(cell(*word));
+                self.found(value);
+            }
         }
     }
 }

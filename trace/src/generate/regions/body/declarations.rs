@@ -1,10 +1,11 @@
 //! What a function declares before it has instructions.
 
-use super::{Body, HOST_FUNCTIONS, Home, Param, Slot, signature};
+use super::super::super::module::signature;
+use super::{Body, HOST_FUNCTIONS, Home, Param, Slot};
 use crate::layout::{self, HOMES};
 use cranelift_codegen::ir::{
     AliasRegionData, ExtFuncData, ExternalName, GlobalValueData, MemFlagsData, StackSlotData,
-    StackSlotKey, StackSlotKind, UserExternalName, types,
+    StackSlotKey, StackSlotKind, Type, UserExternalName, types,
 };
 use std::borrow::Cow;
 
@@ -25,6 +26,12 @@ impl Body<'_> {
         }
         for _ in 0..self.rng.usize(..5) {
             self.slot();
+        }
+        if self.plan.rare.dynamic {
+            self.declare_dynamic_slot();
+        }
+        if self.plan.rare.records {
+            self.declare_taker();
         }
         if let Some(home) = self.plan.limits[self.index] {
             self.stack_limit(home);
@@ -71,14 +78,29 @@ impl Body<'_> {
             _ if self.style.tagged => Home::Shared(2),
             _ => Home::Shared(0),
         };
+        let mapped = self.mapped_words(size);
         self.slots.push(Slot {
             slot,
             size: size.into(),
             home,
-            mapped: self.rng.u8(..6) == 0,
+            mapped,
             // What the outside can name has to keep to one region.
             tagged: matches!(home, Home::Shared(_)) && self.rng.u8(..12) == 0,
         });
+    }
+
+    /// The words of a slot that hold references: mostly none.
+    fn mapped_words(&mut self, size: u32) -> Vec<(u32, Type)> {
+        if self.rng.u8(..6) != 0 {
+            return Vec::new();
+        }
+        let words = (0..size / 8).map(|word| 8 * word);
+        let mut words: Vec<u32> = words.filter(|_| self.rng.u8(..3) != 0).collect();
+        if words.is_empty() {
+            words.push(0);
+        }
+        let ty = [types::I64, types::I64, types::I32][self.rng.usize(..3)];
+        words.into_iter().map(|word| (word, ty)).collect()
     }
 
     pub(super) fn stack_limit(&mut self, home: usize) {

@@ -1,23 +1,27 @@
 //! The instructions of one function.
 
 mod accesses;
+mod atomics;
 mod calls;
 mod declarations;
 mod flow;
+mod foreign;
 mod idioms;
 mod lending;
+mod outside;
 mod pointers;
 mod records;
+mod sealed;
 mod statements;
+mod types;
 mod values;
 
+use super::super::module::signature;
 use super::graph::Graph;
 use super::{Plan, Style};
 use cranelift_codegen::ir::{
-    AbiParam, ArgumentPurpose, Block, FuncRef, Function, SigRef, Signature, StackSlot, Type,
-    UserFuncName, Value, types,
+    Block, DynamicStackSlot, FuncRef, Function, SigRef, StackSlot, Type, UserFuncName, Value,
 };
-use cranelift_codegen::isa::CallConv;
 use fastrand::Rng;
 
 /// What memory a pointer points to.
@@ -83,7 +87,8 @@ struct Slot {
     size: i64,
     /// What it counts as, unless it is secret.
     home: Home,
-    mapped: bool,
+    /// The words that the collector finds, and their type: offsets.
+    mapped: Vec<(u32, Type)>,
     tagged: bool,
 }
 
@@ -100,6 +105,10 @@ struct Body<'a> {
     sig: SigRef,
     /// Functions of the module, then those of the host.
     callees: Vec<FuncRef>,
+    /// The slot whose size the target says.
+    dynamic: Option<DynamicStackSlot>,
+    /// The function of the host that is passed a record by value.
+    taker: Option<FuncRef>,
     block: usize,
     pool: Pool,
     /// Stores that put back what was found, to be done before the block ends.
@@ -127,22 +136,18 @@ pub fn function(rng: &mut Rng, plan: &Plan, index: usize) -> Function {
         slots: Vec::new(),
         sig: SigRef::from_u32(0),
         callees: Vec::new(),
+        dynamic: None,
+        taker: None,
         block: 0,
         pool: Pool::default(),
         debts: Vec::new(),
     };
     body.declare();
     body.fill();
+    if plan.rare.located {
+        body.locate();
+    }
     body.func
-}
-
-fn signature() -> Signature {
-    let mut signature = Signature::new(CallConv::Tail);
-    let vmctx = AbiParam::special(types::I64, ArgumentPurpose::VMContext);
-    signature.params = vec![vmctx, AbiParam::new(types::I64), AbiParam::new(types::I64)];
-    signature.params.push(AbiParam::new(types::I64));
-    signature.returns = vec![AbiParam::new(types::I64)];
-    signature
 }
 
 /// The functions of the host that a module may call.

@@ -1,0 +1,127 @@
+//! What a comparison is told, and what comes of it.
+
+use crate::inputs::Inputs;
+use cranelift_memopt::Options;
+use memopt_check::{CheckedStats, Checking};
+use std::fmt;
+
+/// What surrounds the passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The passes alone.
+    Alone,
+    /// Behind upstream's mid-end.
+    BehindMidEnd,
+}
+
+/// One way to optimize a module, and to compare it.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Which passes run.
+    pub options: Options,
+    /// What surrounds them.
+    pub mode: Mode,
+    /// Whether each run is proven right, or else put back.
+    pub checking: Checking,
+    /// Is the module run as machine code too, before and after?
+    pub native: bool,
+}
+
+impl Setting {
+    /// All passes alone, interpreted and not proven.
+    pub fn plain() -> Self {
+        Self {
+            options: Options::full(),
+            mode: Mode::Alone,
+            checking: Checking::Off,
+            native: false,
+        }
+    }
+
+    /// The same, not proven.
+    pub fn unchecked(&self) -> Self {
+        Self {
+            checking: Checking::Off,
+            ..self.clone()
+        }
+    }
+}
+
+/// What came of one module.
+#[derive(Debug)]
+pub enum Verdict {
+    /// No input tells the two apart.
+    Equal {
+        /// What the passes did to each function.
+        stats: Vec<CheckedStats>,
+        /// Inputs whose run meant something.
+        runs: usize,
+        /// Inputs whose run meant nothing, and why.
+        discarded: Vec<String>,
+        /// Runs of machine code.
+        native: usize,
+    },
+    /// They are wrong.
+    Wrong(Box<Failure>),
+}
+
+/// How they are wrong.
+#[derive(Debug)]
+pub struct Failure {
+    /// In which way.
+    pub kind: Kind,
+    /// All there is to know.
+    pub details: String,
+    /// The input that shows it, if one is needed.
+    pub inputs: Option<Inputs>,
+}
+
+/// In which way the passes are wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The policy cannot be read.
+    Policy,
+    /// Something else can be observed than before.
+    Trace,
+    /// Machine code does something else than the interpreter.
+    Native,
+    /// They panic.
+    Panic,
+    /// They report an error; mostly the verifier's.
+    Error,
+    /// A second run finds more.
+    Unsettled,
+}
+
+impl Kind {
+    /// Does the result mean something else, or nothing?
+    pub fn changes_meaning(self) -> bool {
+        match self {
+            Self::Trace | Self::Native | Self::Panic | Self::Error => true,
+            Self::Policy | Self::Unsettled => false,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "policy",
+            Self::Trace => "trace",
+            Self::Native => "native",
+            Self::Panic => "panic",
+            Self::Error => "error",
+            Self::Unsettled => "a second run finds more",
+        })
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(kind: Kind, details: String) -> Box<Self> {
+        Box::new(Self {
+            kind,
+            details,
+            inputs: None,
+        })
+    }
+}
