@@ -56,7 +56,7 @@ fn install_hook() {
     panic::set_hook(Box::new(move |info| {
         let watched = CAUGHT.with_borrow_mut(|watch| match watch {
             Some(watch) => {
-                watch.0 = Some(info.to_string());
+                watch.0 = Some(told(info));
                 true
             }
             None => false,
@@ -73,9 +73,22 @@ fn keep_if_worker(info: &panic::PanicHookInfo<'_>) -> bool {
     let worker = std::thread::current().name().is_none();
     let keep = worker && WATCHING.load(Ordering::Relaxed) > 0;
     if keep && let Ok(mut elsewhere) = ELSEWHERE.lock() {
-        *elsewhere = Some(info.to_string());
+        *elsewhere = Some(told(info));
     }
     keep
+}
+
+/// The message of a panic, and its place without the path of somebody's machine.
+fn told(info: &panic::PanicHookInfo<'_>) -> String {
+    let message = info.payload_as_str().unwrap_or("a panic");
+    let Some(location) = info.location() else {
+        return message.to_owned();
+    };
+    let file = location.file();
+    // The folder of a crate is the one around `src`.
+    let start = file.rfind("/src/").and_then(|at| file[..at].rfind('/'));
+    let file = start.map_or(file, |start| &file[start + 1..]);
+    format!("{message} ({file}:{})", location.line())
 }
 
 fn said_elsewhere() -> Option<String> {
@@ -90,7 +103,8 @@ mod tests {
     fn a_panic_becomes_an_error() {
         let caught: Result<()> = catch(|| panic!("seven is not prime"));
         let message = caught.unwrap_err().to_string();
-        assert!(message.contains("seven is not prime"), "{message}");
+        let start = "internal error: seven is not prime (cli/src/guard.rs:";
+        assert!(message.starts_with(start), "{message}");
     }
 
     #[test]

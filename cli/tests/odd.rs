@@ -102,6 +102,23 @@ fn slots_of_gigabytes() {
     refuses(&function(two, ""), said);
 }
 
+/// Upstream tells some of its own limits by panics.
+#[test]
+fn what_cranelift_gives_up_on_is_told_in_a_line() {
+    let params = "i64, ".repeat(70_000);
+    let values: String = (0..70_001).map(|v| format!("v{v}: i64, ")).collect();
+    let values = values.trim_end_matches(", ");
+    let bench = Bench::new();
+    bench.write("good.clif", GOOD);
+    let text = format!("function %odd({params}i64) {{\nblock0({values}):\n    return\n}}\n");
+    bench.write("odd.clif", text);
+    let outcome = bench.memopt(&["opt", "odd.clif", "good.clif"]);
+    outcome
+        .ends_with(2)
+        .complains("odd.clif: internal error: Too many parameters on block (cranelift-codegen-")
+        .prints("function %good");
+}
+
 /// A number below the bound is fine, and so is a slot.
 #[test]
 fn what_is_large_and_possible_is_done() {
