@@ -7,7 +7,7 @@
 //! ([`one_region`](super::one_region)).
 
 use super::defects;
-use super::one_region::{Tags, Taken};
+use super::one_region::Tags;
 use crate::control::ControlPlane;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
 use crate::isa::TargetIsa;
@@ -31,10 +31,8 @@ pub fn run_again(
     if accesses_asynchronous(&ctx.func, policy) || defects::concern(&ctx.func) {
         return Ok(false);
     }
-    let tags = match Tags::try_take(&mut ctx.func, policy) {
-        Taken::Nothing => None,
-        Taken::Tags(tags) => Some(tags),
-        Taken::Impossible => return Ok(false),
+    let Ok(tags) = Tags::try_take(&mut ctx.func, policy) else {
+        return Ok(false);
     };
     ctx.egraph_pass(isa, &mut ControlPlane::default())?;
     if let Some(tags) = tags {

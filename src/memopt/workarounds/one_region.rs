@@ -65,17 +65,9 @@ pub struct Tags {
     of_globals: Vec<Option<MemFlags>>,
 }
 
-/// What became of the tags of a function.
-#[must_use = "the function may have lost its regions until they are put back"]
-pub enum Taken {
-    /// They do not mislead upstream, and are where they were.
-    Nothing,
-    /// They are set aside.
-    Tags(Tags),
-    /// They would mislead upstream and cannot be set aside: the function has so many
-    /// different flags that there are no numbers for more (65,536 of them).
-    Impossible,
-}
+/// The tags of a function would mislead upstream and cannot be set aside: it has so many
+/// different flags that there are no numbers for more (65,536 of them).
+pub struct TooManyFlags;
 
 /// What tells pure loads apart that cannot be merged.
 type PureLoad = (Type, i32, MemFlags);
@@ -84,26 +76,30 @@ impl Tags {
     /// As [`Self::try_take`], for whoever has to run the pass in any case: where the tags
     /// cannot be set aside, what is given up is the protection.
     pub fn take(func: &mut Function, policy: &dyn Policy) -> Option<Self> {
-        match Self::try_take(func, policy) {
-            Taken::Tags(tags) => Some(tags),
-            Taken::Nothing | Taken::Impossible => None,
-        }
+        Self::try_take(func, policy).ok().flatten()
     }
 
     /// Puts all accesses of `func` into one region, if upstream would be wrong
-    /// about some of them otherwise.
-    pub fn try_take(func: &mut Function, policy: &dyn Policy) -> Taken {
+    /// about some of them otherwise; `None` if it would not.
+    ///
+    /// # Errors
+    ///
+    /// It would be, and there are [`TooManyFlags`] to do so. The function is unchanged.
+    pub fn try_take(
+        func: &mut Function,
+        policy: &dyn Policy,
+    ) -> Result<Option<Self>, TooManyFlags> {
         if !needs_one_region(func, policy) {
-            return Taken::Nothing;
+            return Ok(None);
         }
         let regions = func.dfg.alias_regions.clone();
         let flags = func.dfg.mem_flags.clone();
         let Some(meantime) = Meantime::new(func) else {
             func.dfg.alias_regions = regions;
             func.dfg.mem_flags = flags;
-            return Taken::Impossible;
+            return Err(TooManyFlags);
         };
-        Taken::Tags(meantime.replace(func, regions))
+        Ok(Some(meantime.replace(func, regions)))
     }
 
     /// Gives each access its region back.
