@@ -10,7 +10,9 @@ use super::{AliasRegionKey, VmType};
 use cranelift_codegen::ir;
 use cranelift_codegen::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use cranelift_codegen::memopt::call::from_body::Summaries;
-use wasmtime_environ::{BuiltinFunctionIndex, FuncKey, KnownTrampoline, PtrSize, Tunables};
+use wasmtime_environ::{
+    BuiltinFunctionIndex, FuncKey, KnownTrampoline, NUM_COMPONENT_CONTEXT_SLOTS, PtrSize, Tunables,
+};
 
 /// What is known while one function is compiled.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct MemoryPolicy {
     trap_resets_thread: bool,
     /// Offset of `VMStoreContext::current_thread`.
     current_thread: u32,
+    /// Offsets of the slots of `VMStoreContext::component_context`.
+    context_slots: [u32; NUM_COMPONENT_CONTEXT_SLOTS],
     /// Region and offset of `VMContext::store_context`.
     store_context: (u32, i64),
     /// May a call hook of the embedder run around calls of the host?
@@ -52,6 +56,10 @@ impl MemoryPolicy {
                 && !tunables.debug_guest
                 && distinct_regions,
             current_thread: store.current_thread().into(),
+            context_slots: std::array::from_fn(|index| {
+                let index = u8::try_from(index).expect("there are few slots");
+                store.component_context_slot(index).into()
+            }),
             store_context: (field(VmType::VMContext, offset), offset.into()),
             call_hooks: tunables.call_hooks,
             exit_record: RegionSet::of(
@@ -155,6 +163,18 @@ impl Policy for MemoryPolicy {
             Some((VmType::VMDeferredThread, _)) => false,
             Some((VmType::VMStoreContext, offset)) => offset != self.current_thread,
             _ => true,
+        }
+    }
+
+    /// What adapters publish and put back: the current thread and the records it
+    /// leads to, the context slots, and the flags of components.
+    fn is_transient(&self, region: u32) -> bool {
+        match field_of(region) {
+            Some((VmType::VMDeferredThread, _)) => true,
+            Some((VmType::VMStoreContext, offset)) => {
+                offset == self.current_thread || self.context_slots.contains(&offset)
+            }
+            _ => false,
         }
     }
 
