@@ -8,6 +8,7 @@ use cranelift_memopt::{Options, Policy};
 use memopt_check::{Checking, optimize_module_checked};
 use memopt_policy::DeclaredPolicy;
 use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const GOOD: &str = "\
 function %good(i64) {
@@ -45,9 +46,11 @@ fn unproven() -> String {
         let mut contexts: Vec<_> = functions.clone().map(Context::for_function).collect();
         let policy_of = |_| -> &dyn Policy { &policy };
         let options = Options::full();
-        let outcome =
-            optimize_module_checked(&mut contexts, &*isa, &policy_of, &options, Checking::Fail);
-        outcome.err()?;
+        // Upstream's mid-end panics on some types that the generator knows.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            optimize_module_checked(&mut contexts, &*isa, &policy_of, &options, Checking::Fail)
+        }));
+        outcome.ok()?.err()?;
         let clauses = module
             .clauses
             .iter()
