@@ -166,7 +166,7 @@ fn part_mid_end(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenErr
 
 #[inline(never)]
 fn part_passes(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
-    black_box(memopt::run(ctx, isa, &NoPolicy, &Options::default())?);
+    black_box(memopt::run(ctx, isa, &NoPolicy, &Options::full())?);
     Ok(())
 }
 
