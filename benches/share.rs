@@ -14,8 +14,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
-use cranelift_memopt::pipeline::Compiler;
-use cranelift_memopt::{NoPolicy, Options, memopt};
+use cranelift_memopt::{Compiler, NoPolicy, Options, run};
 use std::error::Error;
 use std::fs;
 use std::hint::black_box;
@@ -166,7 +165,7 @@ fn part_mid_end(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenErr
 
 #[inline(never)]
 fn part_passes(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
-    black_box(memopt::run(ctx, isa, &NoPolicy, &Options::full())?);
+    black_box(run(ctx, isa, &NoPolicy, &Options::full())?);
     Ok(())
 }
 

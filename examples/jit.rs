@@ -15,8 +15,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_memopt::pipeline::{Handover, define_functions};
-use cranelift_memopt::{NoPolicy, Options, Stats};
+use cranelift_memopt::{Handover, NoPolicy, Options, Stats, define_functions};
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 use std::error::Error;
 

@@ -54,7 +54,7 @@ fn run(text: &str) -> Stats {
     let mut functions = cranelift_reader::parse_functions(text).unwrap();
     let mut contexts = [Context::for_function(functions.remove(0))];
     let stats = run_module(&mut contexts, &*isa, &|_| &NoPolicy, &Options::full());
-    let stats = stats.map_err(|(_, error)| error).unwrap();
+    let stats = stats.unwrap();
     stats[0]
 }
 

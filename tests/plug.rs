@@ -5,10 +5,10 @@ use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_memopt::pipeline::{
-    Cause, Compiler, DefineError, Defined, Handover, compile, define_functions, run_module,
+use cranelift_memopt::{
+    Cause, Compiler, DefineError, Defined, FunctionError, Handover, NoPolicy, Options,
+    define_functions, optimize, optimize_module, run_module,
 };
-use cranelift_memopt::{NoPolicy, Options, optimize, optimize_module};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
@@ -103,7 +103,10 @@ fn without_optimization_the_function_is_upstreams() {
 fn without_optimization_the_code_is_upstreams() {
     let isa = isa("x86_64", &[("opt_level", "none")]);
     let (mut ours, mut theirs) = (context(BUSY), context(BUSY));
-    let (code, _) = compile(&mut ours, &*isa, &NoPolicy, &Options::full()).unwrap();
+    let mut compiler = Compiler::new();
+    let (code, _) = compiler
+        .compile(&mut ours, &*isa, &NoPolicy, &Options::full())
+        .unwrap();
     let expected = theirs.compile(&*isa, &mut Default::default()).unwrap();
     assert_eq!(code.code_buffer(), expected.code_buffer());
     assert_eq!(code.buffer.unwind_info, expected.buffer.unwind_info);
@@ -115,7 +118,10 @@ fn a_disassembly_comes_when_asked_for() {
     for wanted in [false, true] {
         let mut ctx = context(BUSY);
         ctx.set_disasm(wanted);
-        let (code, _) = compile(&mut ctx, &*isa, &NoPolicy, &Options::full()).unwrap();
+        let mut compiler = Compiler::new();
+        let (code, _) = compiler
+            .compile(&mut ctx, &*isa, &NoPolicy, &Options::full())
+            .unwrap();
         assert_eq!(code.vcode.is_some(), wanted);
     }
 }
@@ -180,14 +186,15 @@ fn past_the_mid_end_is_the_mid_end_and_the_passes() {
 fn what_does_not_verify_is_an_error() {
     let isa = fast("x86_64");
     let options = Options::full();
-    let error = compile(&mut broken(), &*isa, &NoPolicy, &options)
+    let error = Compiler::new()
+        .compile(&mut broken(), &*isa, &NoPolicy, &options)
         .err()
         .unwrap();
     assert!(matches!(error, CodegenError::Verifier(_)), "{error}");
     let error = Compiler::new().emit(&mut broken(), &*isa).err().unwrap();
     assert!(matches!(error, CodegenError::Verifier(_)), "{error}");
     let mut set = [context(BUSY), broken()];
-    let (index, error) = optimize_module(&mut set, &*isa, &|_| &NoPolicy, &options)
+    let FunctionError { index, error } = optimize_module(&mut set, &*isa, &|_| &NoPolicy, &options)
         .err()
         .unwrap();
     assert_eq!(index, 1);

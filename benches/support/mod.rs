@@ -18,8 +18,7 @@ use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use cranelift_memopt::memopt;
-use cranelift_memopt::{Options, Stats};
+use cranelift_memopt::{Options, Stats, run};
 use memopt_policy::DeclaredPolicy;
 use std::error::Error;
 
@@ -165,7 +164,7 @@ pub fn measured(
     isa: &dyn TargetIsa,
     policy: &DeclaredPolicy,
 ) -> Result<Stats, CodegenError> {
-    memopt::run(ctx, isa, policy, &options())
+    run(ctx, isa, policy, &options())
 }
 
 /// All passes, without upstream's egraph pass behind them.

@@ -16,7 +16,7 @@ use crate::walk::Walk;
 /// number in the tables of `original` has the same one in `result`. `policy`
 /// is the one that the passes were given, with the same summaries.
 ///
-/// The proof is about observation traces, see [`cranelift_memopt::memopt`]. A verdict other than
+/// The proof is about observation traces, see `docs/passes.md`. A verdict other than
 /// [`Verdict::Proven`] does not say that they differ. Upstream's egraph pass
 /// rewrites what is proven to be equal here by other rules than these, and has
 /// to stay outside.

@@ -7,7 +7,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | [`opcodes`] | what an instruction is |
+//! | `opcodes` | what an instruction is |
 //! | `tables`, `claims` | what is not code, and what accesses promise |
 //! | `terms`, `simplify` | values, equal if they are the same term |
 //! | `place`, `fact`, `store_buffer`, `balance` | what is said about memory |
@@ -39,6 +39,7 @@ mod meet_laws;
 mod meet_memory;
 mod meet_state;
 mod memory;
+#[doc(hidden)]
 pub mod opcodes;
 mod place;
 mod regions;
@@ -55,6 +56,8 @@ mod verdict;
 mod walk;
 
 pub use check::check;
-pub use run::{CheckedStats, Checking, optimize_module_checked, run_checked, run_module_checked};
+pub use run::{
+    CheckError, CheckedStats, Checking, optimize_module_checked, run_checked, run_module_checked,
+};
 pub use side::Side;
 pub use verdict::{Limit, Reason, Refusal, Spot, Verdict};

@@ -2,7 +2,7 @@
 //!
 //! This is the checker's own table. It was written from the definitions of the
 //! instructions and not from the optimizer's
-//! [`effect`](cranelift_memopt::memopt::inst::effect), with which a test compares it.
+//! `memopt::inst::effect`, with which a test compares it.
 //! An opcode that is not listed sees and changes all memory, and so does itself what it
 //! lets others do.
 

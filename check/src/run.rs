@@ -4,15 +4,16 @@
 use crate::check::check;
 use crate::verdict::{Refusal, Verdict};
 use cranelift_codegen::ir::Function;
-use cranelift_codegen::ir::entities::AnyEntity;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::verifier::{VerifierError, VerifierErrors};
-use cranelift_codegen::{CodegenError, CodegenResult, Context};
-use cranelift_memopt::memopt;
+use cranelift_codegen::{CodegenError, Context};
+use cranelift_memopt::memopt::run_observed;
 use cranelift_memopt::{
-    Observer, Options, Policy, Stats, TargetFacts, optimize_module_with, run_module_with,
+    FunctionError, Observer, Options, Policy, Stats, TargetFacts, optimize_module_with,
+    run_module_with,
 };
 use std::fmt;
+use std::iter::Sum;
+use std::ops::AddAssign;
 
 /// What becomes of a run that cannot be proven right.
 ///
@@ -33,8 +34,9 @@ pub enum Checking {
     Fail,
 }
 
-/// What a run did, and whether it was proven.
+/// What runs did, and whether they were proven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CheckedStats {
     /// The edits that have been kept.
     pub stats: Stats,
@@ -58,19 +60,7 @@ impl CheckedStats {
             unproven,
         } = *self;
         let own = [("refused", refused), ("unproven", unproven)];
-        stats.counters().into_iter().chain(own)
-    }
-
-    /// Adds the counters of another run.
-    pub fn add(&mut self, other: &Self) {
-        let Self {
-            stats,
-            refused,
-            unproven,
-        } = self;
-        stats.add(&other.stats);
-        *refused += other.refused;
-        *unproven += other.unproven;
+        stats.counters().chain(own)
     }
 
     fn of_verdict(verdict: &Verdict) -> Self {
@@ -78,6 +68,73 @@ impl CheckedStats {
             stats: Stats::default(),
             refused: u32::from(matches!(verdict, Verdict::Refused(_))),
             unproven: u32::from(matches!(verdict, Verdict::Limit(_))),
+        }
+    }
+}
+
+impl AddAssign<&CheckedStats> for CheckedStats {
+    fn add_assign(&mut self, other: &Self) {
+        let Self {
+            stats,
+            refused,
+            unproven,
+        } = self;
+        *stats += &other.stats;
+        *refused += other.refused;
+        *unproven += other.unproven;
+    }
+}
+
+impl AddAssign for CheckedStats {
+    fn add_assign(&mut self, other: Self) {
+        *self += &other;
+    }
+}
+
+impl Sum for CheckedStats {
+    fn sum<I: Iterator<Item = Self>>(runs: I) -> Self {
+        runs.fold(Self::default(), |mut sum, run| {
+            sum += &run;
+            sum
+        })
+    }
+}
+
+/// Why a run that is to be proven has ended with an error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The verifier, or the mid-end.
+    Codegen(CodegenError),
+    /// The checker, with [`Checking::Fail`]: the optimized function is not proven.
+    Refused(Box<Refusal>),
+}
+
+impl From<CodegenError> for CheckError {
+    fn from(error: CodegenError) -> Self {
+        Self::Codegen(error)
+    }
+}
+
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Upstream displays it without its entries.
+            Self::Codegen(CodegenError::Verifier(errors)) => {
+                let errors: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
+                write!(f, "the verifier refuses it: {}", errors.join("; "))
+            }
+            Self::Codegen(error) => error.fmt(f),
+            Self::Refused(refusal) => write!(f, "the optimized function is not proven: {refusal}"),
+        }
+    }
+}
+
+impl std::error::Error for CheckError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Codegen(error) => Some(error),
+            Self::Refused(_) => None,
         }
     }
 }
@@ -97,7 +154,7 @@ impl fmt::Display for CheckedStats {
     }
 }
 
-/// [`memopt::run`], proven as `checking` says.
+/// [`cranelift_memopt::run`], proven as `checking` says.
 ///
 /// A run is proven in one step up to upstream's egraph pass, and in one behind it. If
 /// that is refused, the run is made once more and proven step by step, once for each
@@ -105,16 +162,16 @@ impl fmt::Display for CheckedStats {
 ///
 /// # Errors
 ///
-/// Those of [`memopt::run`]; and what the checker refuses, with [`Checking::Fail`].
+/// Those of [`cranelift_memopt::run`]; and what the checker refuses, with [`Checking::Fail`].
 pub fn run_checked(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     options: &Options,
     checking: Checking,
-) -> CodegenResult<CheckedStats> {
+) -> Result<CheckedStats, CheckError> {
     if checking == Checking::Off {
-        let stats = memopt::run(ctx, isa, policy, options)?;
+        let stats = cranelift_memopt::run(ctx, isa, policy, options)?;
         return Ok(CheckedStats {
             stats,
             ..CheckedStats::default()
@@ -130,7 +187,7 @@ pub fn run_checked(
             before: original.clone(),
             verdict: Verdict::Proven,
         };
-        let stats = memopt::run_observed(ctx, isa, policy, options, Some(&mut proof))?;
+        let stats = run_observed(ctx, isa, policy, options, Some(&mut proof))?;
         if proof.verdict == Verdict::Proven {
             return Ok(CheckedStats {
                 stats,
@@ -143,8 +200,10 @@ pub fn run_checked(
             break;
         }
     }
-    match &verdict {
-        Verdict::Refused(refusal) if checking == Checking::Fail => Err(error(&ctx.func, refusal)),
+    match verdict {
+        Verdict::Refused(refusal) if checking == Checking::Fail => {
+            Err(CheckError::Refused(refusal))
+        }
         Verdict::Proven | Verdict::Refused(_) | Verdict::Limit(_) => {
             Ok(CheckedStats::of_verdict(&verdict))
         }
@@ -163,12 +222,12 @@ pub fn optimize_module_checked<'p>(
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
     checking: Checking,
-) -> Result<Vec<CheckedStats>, (usize, CodegenError)> {
+) -> Result<Vec<CheckedStats>, FunctionError<CheckError>> {
     let mut all = vec![CheckedStats::default(); contexts.len()];
     let stats = optimize_module_with(contexts, isa, policy_of, |index, ctx, policy| {
         let one = run_checked(ctx, isa, policy, options, checking)?;
-        all[index].add(&one);
-        Ok(one.stats)
+        all[index] += &one;
+        Ok::<_, CheckError>(one.stats)
     })?;
     Ok(with_stats(all, stats))
 }
@@ -184,12 +243,12 @@ pub fn run_module_checked<'p>(
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
     checking: Checking,
-) -> Result<Vec<CheckedStats>, (usize, CodegenError)> {
+) -> Result<Vec<CheckedStats>, FunctionError<CheckError>> {
     let mut all = vec![CheckedStats::default(); contexts.len()];
     let stats = run_module_with(contexts, isa, policy_of, |index, ctx, policy| {
         let one = run_checked(ctx, isa, policy, options, checking)?;
-        all[index].add(&one);
-        Ok(one.stats)
+        all[index] += &one;
+        Ok::<_, CheckError>(one.stats)
     })?;
     Ok(with_stats(all, stats))
 }
@@ -255,19 +314,4 @@ fn put_back(ctx: &mut Context, original: &Function) {
     ctx.func = original.clone();
     ctx.func.dfg.resolve_all_aliases();
     ctx.flowgraph();
-}
-
-/// The refusal in upstream's words for "this function is not right".
-fn error(func: &Function, refusal: &Refusal) -> CodegenError {
-    let spot = refusal.original.as_ref();
-    let location = match spot.map(|spot| (spot.block, spot.inst)) {
-        Some((_, Some(inst))) => AnyEntity::Inst(inst),
-        Some((block, None)) => AnyEntity::Block(block),
-        None => AnyEntity::Function,
-    };
-    CodegenError::Verifier(VerifierErrors(vec![VerifierError {
-        location,
-        context: Some(func.name.to_string()),
-        message: format!("the optimized function is not proven: {refusal}"),
-    }]))
 }

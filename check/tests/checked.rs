@@ -2,7 +2,7 @@
 
 use cranelift_codegen::settings::Configurable;
 use cranelift_codegen::{Context, isa, settings};
-use cranelift_memopt::{Options, Policy};
+use cranelift_memopt::{FunctionError, Options, Policy};
 use cranelift_reader::{ParseOptions, parse_test};
 use memopt_check::{Checking, optimize_module_checked, run_module_checked};
 use memopt_policy::DeclaredPolicy;
@@ -71,8 +71,8 @@ fn complaints(path: &Path) -> Vec<String> {
         match run {
             Ok(stats) if stats.iter().all(|stats| stats.unproven == 0) => {}
             Ok(_) => wrong.push(format!("{}: a limit was hit", path.display())),
-            Err((index, error)) => {
-                wrong.push(format!("{}: function {index}: {error:?}", path.display()));
+            Err(FunctionError { index, error }) => {
+                wrong.push(format!("{}: function {index}: {error}", path.display()));
             }
         }
     }

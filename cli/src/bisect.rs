@@ -197,7 +197,7 @@ fn exit_code(check: &str, file: &Path) -> Result<bool> {
 
 /// The counters of edits in which the runs differ.
 fn kinds(before: &Stats, after: &Stats) -> String {
-    let counters = before.counters().into_iter().zip(after.counters());
+    let counters = before.counters().zip(after.counters());
     let more = counters.filter(|((name, before), (_, after))| {
         after > before && !["rounds", "limits_hit"].contains(name)
     });

@@ -5,9 +5,11 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{Function, InstructionData};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
-use cranelift_codegen::{CodegenError, Context, verify_function};
-use cranelift_memopt::{CalleeName, Options, Policy};
-use memopt_check::{CheckedStats, Checking, optimize_module_checked, run_module_checked};
+use cranelift_codegen::{Context, verify_function};
+use cranelift_memopt::{CalleeName, FunctionError, Options, Policy};
+use memopt_check::{
+    CheckError, CheckedStats, Checking, optimize_module_checked, run_module_checked,
+};
 use memopt_policy::DeclaredPolicy;
 
 /// Checks every function with the verifier.
@@ -89,6 +91,11 @@ pub fn optimize_lowered_module(
 }
 
 /// The error in words, with the function that it is about.
-fn of_function(contexts: &[Context], (index, error): (usize, CodegenError)) -> anyhow::Error {
-    anyhow!("{}", pretty_error(&contexts[index].func, error))
+fn of_function(contexts: &[Context], error: FunctionError<CheckError>) -> anyhow::Error {
+    let FunctionError { index, error } = error;
+    let func = &contexts[index].func;
+    match error {
+        CheckError::Codegen(error) => anyhow!("{}", pretty_error(func, error)),
+        error => anyhow!("{}: {error}", func.name),
+    }
 }

@@ -9,7 +9,7 @@ use cranelift_codegen::ir::function::FunctionParameters;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CompiledCode, Context};
-use cranelift_memopt::pipeline::Compiler;
+use cranelift_memopt::Compiler;
 
 /// Lowers CLIF that the mid-end has been over.
 ///

@@ -45,8 +45,11 @@ impl Selection {
 ///
 /// The names that there are.
 pub fn effort(name: &str) -> Result<Effort, String> {
-    let known = Effort::ALL.into_iter().find(|(known, _)| *known == name);
-    let names = || Effort::ALL.map(|(name, _)| name).join(", ");
+    let known = Effort::ALL.iter().find(|(known, _)| *known == name);
+    let names = || {
+        let names: Vec<_> = Effort::ALL.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
+    };
     Ok(known
         .ok_or_else(|| format!("the efforts are {}", names()))?
         .1)
@@ -59,7 +62,7 @@ fn parse(name: &str) -> Result<&'static str, String> {
 /// The names of all passes, as fields of [`Options`] are called.
 pub fn names() -> Vec<&'static str> {
     let mut options = Options::default();
-    options.switches().map(|(name, _)| name).to_vec()
+    options.switches().map(|(name, _)| name).collect()
 }
 
 /// The name of a pass, however the user spelt it: `dead-stores` and

@@ -33,6 +33,7 @@ use cranelift_codegen::ir::entities::AnyEntity;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use cranelift_codegen::memopt::workarounds::one_region::Tags;
+use cranelift_codegen::memopt::call::from_body::Summaries;
 use cranelift_codegen::memopt::{self, Options, Stats, TargetFacts};
 use cranelift_codegen::settings::{Flags, OptLevel};
 use cranelift_codegen::{CodegenResult, verify_function};
@@ -292,12 +293,14 @@ fn run_module(
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
     let mut stats = vec![Stats::default(); contexts.len()];
     let target = TargetFacts::of(isa);
-    let left = graph.bottom_up(contexts, &policy_of, target, |index, turn, ctx, policy| {
+    let mut known = Summaries::default();
+    let visit = |index: usize, turn, ctx: &mut CodegenContext, policy: &dyn Policy| {
         let more = visit(ctx, turn, policy)
             .map_err(|error| crate::pretty_anyhow_error(&ctx.func, error))?;
-        stats[index].add(&more);
+        stats[index] += more;
         anyhow::Ok(())
-    })?;
+    };
+    let left = graph.bottom_up(contexts, &policy_of, target, &mut known, visit)?;
     for index in left {
         stats[index].limits_hit += 1;
     }
@@ -308,7 +311,7 @@ fn run_module(
 fn without(off: &[String]) -> Result<Options> {
     let mut options = Options::full();
     for pass in off {
-        let mut switches = options.switches().into_iter();
+        let mut switches = options.switches();
         match switches.find(|(name, _)| name == pass) {
             Some((_, switch)) => *switch = false,
             None => bail!("unknown pass `{pass}`"),
@@ -360,8 +363,7 @@ fn check_stats(stats: &Stats, details: &Details) -> Result<()> {
             else {
                 bail!("`{word}` is not NAME=COUNT");
             };
-            let counters = stats.counters().into_iter();
-            let mut counters = counters.chain([("edits", stats.edits())]);
+            let mut counters = stats.counters().chain([("edits", stats.edits())]);
             let Some((_, actual)) = counters.find(|(known, _)| *known == name) else {
                 bail!("unknown counter `{name}`");
             };

@@ -26,9 +26,11 @@
 mod declared;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 // `declared.rs` takes these from its parent, because upstream's filetest runner
 // gets the same file, and finds them in `cranelift_codegen` there.
 use cranelift_memopt::{CalleeName, Origin, Policy, RegionSet, Summary};
 
 pub use declared::{ComponentLimits, DeclaredPolicy, PolicyError};
+pub use watched::Watched;

@@ -1,6 +1,6 @@
 //! What is refused, and in which words.
 
-use crate::DeclaredPolicy;
+use crate::{DeclaredPolicy, Watched};
 use cranelift_memopt::{CalleeName, Policy};
 
 /// What is wrong with `clause`; the policy stays as it is.
@@ -52,4 +52,28 @@ fn what_a_policy_is_about_is_known() {
     let name = CalleeName::Named(b"f".as_slice().into());
     assert_eq!(policy.callees().collect::<Vec<_>>(), [&name]);
     assert!(policy.callee(&name).unwrap().reads().contains(9));
+}
+
+#[test]
+fn a_clause_of_each_kind_is_idle_until_it_has_a_say() {
+    let text = "# a comment\nlost-at-trap 1\ntransient 2\nasynchronous 3\njoin 4 5\n\
+                shared-pointer 6 8\ncallee u0:7 reads 1\nloaded-callee 8 16 traps\n\
+                component-limits 1 1\n";
+    let policy: Watched = text.parse().unwrap();
+    let idle = || policy.idle().count();
+    assert_eq!(idle(), 7);
+    policy.callee(&CalleeName::User(0, 8));
+    policy.representative(4);
+    policy.is_shared_pointer(6, 9);
+    assert_eq!(idle(), 7, "nobody was asked for what it says");
+    assert!(!policy.survives_trap(1));
+    assert!(policy.is_transient(2) && policy.is_asynchronous(3));
+    assert_eq!(policy.representative(5), 4);
+    assert_eq!(idle(), 3);
+    assert!(policy.is_shared_pointer(6, 8));
+    assert!(policy.callee(&CalleeName::User(0, 7)).is_some());
+    assert_eq!(
+        policy.idle().collect::<Vec<_>>(),
+        ["loaded-callee 8 16 traps"]
+    );
 }

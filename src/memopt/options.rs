@@ -18,7 +18,8 @@ pub enum Effort {
 
 impl Effort {
     /// Each effort with its name.
-    pub const ALL: [(&'static str, Self); 2] = [("gated", Self::Gated), ("full", Self::Full)];
+    pub const ALL: &'static [(&'static str, Self)] =
+        &[("gated", Self::Gated), ("full", Self::Full)];
 }
 
 /// Which passes run, and for how long.
@@ -82,7 +83,9 @@ impl Options {
     ///
     /// The pattern has no `..`, so that a new pass breaks the build here until
     /// it can be switched off.
-    pub fn switches(&mut self) -> [(&'static str, &mut bool); 10] {
+    ///
+    /// Cost: constant.
+    pub fn switches(&mut self) -> impl Iterator<Item = (&'static str, &mut bool)> {
         let Self {
             effort: _,
             forward_loads,
@@ -109,5 +112,6 @@ impl Options {
             ("unused_slots", unused_slots),
             ("rerun_egraph", rerun_egraph),
         ]
+        .into_iter()
     }
 }

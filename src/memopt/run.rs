@@ -86,18 +86,23 @@ pub fn run_observed<'a>(
     options: &'a Options,
     observer: Option<&'a mut dyn Observer>,
 ) -> CodegenResult<Stats> {
-    if isa.flags().opt_level() == OptLevel::None
-        || !gate::is_open(&ctx.func, policy, options.effort)
-    {
-        return Ok(Stats::default());
+    let mut stats = Stats::default();
+    if isa.flags().opt_level() == OptLevel::None {
+        stats.skipped_by_opt_level = 1;
+        return Ok(stats);
     }
+    if !gate::is_open(&ctx.func, policy, options.effort) {
+        stats.skipped_by_effort = 1;
+        return Ok(stats);
+    }
+    stats.runs = 1;
     let insts = ctx.func.dfg.num_insts();
     let mut run = Run {
         ctx,
         isa,
         policy,
         options,
-        stats: Stats::default(),
+        stats,
         room: options.edit_limit,
         target: TargetFacts::of(isa),
         names_handler: false,

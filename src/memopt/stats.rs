@@ -1,10 +1,28 @@
 //! What a run did.
 
 use core::fmt;
+use core::iter::Sum;
+use core::ops::AddAssign;
 
-/// What a run did: one counter for each kind of edit and each limit.
+/// What runs did: one counter for each kind of edit and each limit, and how many runs
+/// there were.
+///
+/// A run that found nothing differs from one that did not look: [`Self::runs`] counts
+/// the first, [`Self::skipped_by_opt_level`] and [`Self::skipped_by_effort`] the others.
+/// It displays as the counters that are not zero, or as why there are none. The
+/// statistics of several runs add up, with `+=` or [`Iterator::sum`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
+    /// Runs that looked for edits.
+    pub runs: u32,
+    /// Runs that did nothing because the ISA has `opt_level=none`, as flags have by
+    /// default.
+    pub skipped_by_opt_level: u32,
+    /// Runs that did not look at the function: with [`Effort::Gated`](super::Effort) it
+    /// has no stack slot and names no transient region; with full effort it does not
+    /// access memory.
+    pub skipped_by_effort: u32,
     /// Loads replaced by a value that a store left or another load fetched.
     pub forwarded_loads: u32,
     /// Loads replaced by a block parameter, because every predecessor knew the
@@ -39,9 +57,14 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Each counter with its name, in a fixed order.
-    pub fn counters(&self) -> [(&'static str, u32); 15] {
+    /// Each counter of edits and of limits with its name, in a fixed order.
+    ///
+    /// Cost: constant.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u32)> + use<> {
         let Self {
+            runs: _,
+            skipped_by_opt_level: _,
+            skipped_by_effort: _,
             forwarded_loads,
             joined_loads,
             noop_stores,
@@ -75,9 +98,12 @@ impl Stats {
             ("rounds", rounds),
             ("limits_hit", limits_hit),
         ]
+        .into_iter()
     }
 
     /// The number of edits of all kinds.
+    ///
+    /// Cost: constant.
     pub fn edits(&self) -> u32 {
         self.forwarded_loads
             + self.joined_loads
@@ -94,9 +120,29 @@ impl Stats {
             + self.freed_slots
     }
 
-    /// Adds the counters of another run.
-    pub fn add(&mut self, other: &Stats) {
+    /// What is said where no counter has moved.
+    fn nothing(&self) -> &'static str {
+        match self {
+            Self { runs: 1.., .. } => "found nothing",
+            Self {
+                skipped_by_opt_level: 1..,
+                ..
+            } => "did not run: opt_level=none",
+            Self {
+                skipped_by_effort: 1..,
+                ..
+            } => "did not look: no stack slot, and no region worth it at this effort",
+            _ => "did not run",
+        }
+    }
+}
+
+impl AddAssign<&Stats> for Stats {
+    fn add_assign(&mut self, other: &Stats) {
         let Self {
+            runs,
+            skipped_by_opt_level,
+            skipped_by_effort,
             forwarded_loads,
             joined_loads,
             noop_stores,
@@ -113,6 +159,9 @@ impl Stats {
             rounds,
             limits_hit,
         } = self;
+        *runs += other.runs;
+        *skipped_by_opt_level += other.skipped_by_opt_level;
+        *skipped_by_effort += other.skipped_by_effort;
         *forwarded_loads += other.forwarded_loads;
         *joined_loads += other.joined_loads;
         *noop_stores += other.noop_stores;
@@ -131,12 +180,73 @@ impl Stats {
     }
 }
 
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Stats) {
+        *self += &other;
+    }
+}
+
+impl Sum for Stats {
+    fn sum<I: Iterator<Item = Stats>>(runs: I) -> Stats {
+        runs.fold(Stats::default(), |mut sum, run| {
+            sum += &run;
+            sum
+        })
+    }
+}
+
+impl<'a> Sum<&'a Stats> for Stats {
+    fn sum<I: Iterator<Item = &'a Stats>>(runs: I) -> Stats {
+        runs.copied().sum()
+    }
+}
+
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (name, count)) in self.counters().into_iter().enumerate() {
-            let space = if at == 0 { "" } else { " " };
+        let mut space = "";
+        for (name, count) in self.counters().filter(|(_, count)| *count != 0) {
             write!(f, "{space}{name}={count}")?;
+            space = " ";
         }
-        Ok(())
+        match space {
+            "" => f.write_str(self.nothing()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_run_that_did_not_look_differs_from_one_that_found_nothing() {
+        let said = |stats: Stats| stats.to_string();
+        let mut stats = Stats::default();
+        assert_eq!(said(stats), "did not run");
+        stats.skipped_by_effort = 1;
+        assert!(said(stats).starts_with("did not look: "));
+        stats.skipped_by_opt_level = 1;
+        assert_eq!(said(stats), "did not run: opt_level=none");
+        stats.runs = 1;
+        assert_eq!(said(stats), "found nothing");
+        stats.dead_stores = 2;
+        stats.rounds = 1;
+        assert_eq!(said(stats), "dead_stores=2 rounds=1");
+    }
+
+    #[test]
+    fn a_sum_has_every_counter() {
+        let one = Stats {
+            runs: 1,
+            skipped_by_opt_level: 2,
+            skipped_by_effort: 3,
+            limits_hit: 4,
+            ..Stats::default()
+        };
+        let sum: Stats = [one, one].iter().sum();
+        assert_eq!((sum.runs, sum.skipped_by_opt_level), (2, 4));
+        assert_eq!((sum.skipped_by_effort, sum.limits_hit), (6, 8));
     }
 }

@@ -74,7 +74,12 @@ impl CallGraph {
     /// of a cycle are visited again, as `Turn::Again`, while their summaries
     /// get better.
     ///
-    /// Returns the functions whose cycle was left by its limit.
+    /// `summaries` begins with what is known about functions that are not in the graph, and
+    /// ends with what is known about those that are, too. Returns the functions whose cycle
+    /// was left by its limit.
+    ///
+    /// Cost: one summary of each function besides `visit`, and more for those in cycles,
+    /// within the limits above.
     ///
     /// # Errors
     ///
@@ -84,9 +89,9 @@ impl CallGraph {
         contexts: &mut [Context],
         policy_of: &dyn Fn(usize) -> &'p dyn Policy,
         target: TargetFacts,
+        summaries: &mut Summaries,
         mut visit: impl FnMut(usize, Turn, &mut Context, &dyn Policy) -> Result<(), E>,
     ) -> Result<Vec<usize>, E> {
-        let mut summaries = Summaries::default();
         let mut left = Vec::new();
         for (group, recursive) in self.groups.iter().zip(&self.recursive) {
             let mut work = Group {
@@ -94,7 +99,7 @@ impl CallGraph {
                 contexts: &mut *contexts,
                 policy_of,
                 target,
-                summaries: &mut summaries,
+                summaries: &mut *summaries,
             };
             if !recursive {
                 work.visit(group, Turn::First, &mut visit)?;

@@ -3,23 +3,9 @@
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::{self, Options, Stats};
+use crate::memopt::{Options, Stats};
 use crate::{CodegenResult, Context};
 use cranelift_codegen::CompiledCode;
-
-/// [`Compiler::compile`] with a compiler made for this one call.
-///
-/// # Errors
-///
-/// Those of [`Compiler::compile`].
-pub fn compile(
-    ctx: &mut Context,
-    isa: &dyn TargetIsa,
-    policy: &dyn Policy,
-    options: &Options,
-) -> CodegenResult<(CompiledCode, Stats)> {
-    Compiler::new().compile(ctx, isa, policy, options)
-}
 
 /// Turns functions into machine code, one after the other, and keeps the
 /// register allocator's memory from each for the next.
@@ -34,12 +20,16 @@ pub struct Compiler {
 
 impl Compiler {
     /// A compiler that has allocated nothing yet.
+    ///
+    /// Cost: constant.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A compiler for chaos-mode fuzzing: `control` perturbs the mid-end and
     /// the back end as it does in [`Context::compile`].
+    ///
+    /// Cost: constant.
     pub fn with_control_plane(control: ControlPlane) -> Self {
         Self {
             regalloc: regalloc2::Ctx::default(),
@@ -55,12 +45,29 @@ impl Compiler {
     /// put into [`Context::compiled_code`], which only upstream can set. A
     /// disassembly comes with it if [`Context::want_disasm`] is set.
     ///
-    /// Costs one mid-end, one run of the passes, one back end.
+    /// Cost: one mid-end, one run of the passes, one back end.
     ///
     /// # Errors
     ///
     /// What the verifier (if `isa` has it enabled), the mid-end, or the back
     /// end reports. `ctx.func` is then in some valid state on the way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cranelift_codegen::settings::{self, Configurable};
+    /// # use cranelift_codegen::{Context, isa};
+    /// use cranelift_memopt::{Compiler, NoPolicy, Options};
+    /// # let mut flags = settings::builder();
+    /// # flags.set("opt_level", "speed")?;
+    /// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+    /// # let func = cranelift_reader::parse_functions("function %f() {\nblock0:\n    return\n}")?.remove(0);
+    /// let mut compiler = Compiler::new(); // One a thread; it is `Send`.
+    /// let mut ctx = Context::for_function(func);
+    /// let (code, stats) = compiler.compile(&mut ctx, &*isa, &NoPolicy, &Options::default())?;
+    /// println!("{} bytes: {stats}", code.code_buffer().len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn compile(
         &mut self,
         ctx: &mut Context,
@@ -70,7 +77,7 @@ impl Compiler {
     ) -> CodegenResult<(CompiledCode, Stats)> {
         ctx.verify_if(isa)?;
         super::mid_end(ctx, isa, policy, &mut self.control)?;
-        let stats = memopt::run(ctx, isa, policy, options)?;
+        let stats = super::run(ctx, isa, policy, options)?;
         let code = self.emit(ctx, isa)?;
         Ok((code, stats))
     }
@@ -83,6 +90,8 @@ impl Compiler {
     /// because what the back end takes as given is made here: the dominator
     /// tree, and values that are no aliases of others. That is two linear
     /// walks, little beside lowering and register allocation.
+    ///
+    /// Cost: one back end, and those walks.
     ///
     /// # Errors
     ///

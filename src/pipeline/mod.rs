@@ -1,28 +1,33 @@
 //! From a [`Context`] to machine code, with the passes in.
 //!
-//! | where you are | what to call |
+//! | you have | call |
 //! |---|---|
-//! | a `Context`, and the rest of the way is yours | [`optimize`] |
-//! | a `Context`, and you want machine code | [`Compiler::compile`] |
-//! | many functions that call each other | [`optimize_module`] |
+//! | a `Context`, and go on yourself | [`optimize`] |
+//! | the same, past the mid-end already | [`run`] |
+//! | a `Context`, and want machine code | [`Compiler::compile`] |
+//! | functions that call each other | [`optimize_module`] |
 //! | the same, past the mid-end already | [`run_module`] |
-//! | a `cranelift_module::Module` (JIT, object file) | `define_functions` (feature `module`) |
+//! | functions that come in batches | [`optimize_batch`] |
+//! | a `cranelift_module::Module` (JIT, object file) | `define_functions`, `define_batch` |
 //!
 //! [`Context::compile`] runs the mid-end itself and has no hook behind it, so
 //! calling it after [`optimize`] is right but pays for the mid-end twice.
 
 mod callgraph;
 mod compile;
+mod error;
 #[cfg(feature = "module")]
 mod module;
 
-pub use compile::{Compiler, compile};
+pub use compile::Compiler;
+pub use error::FunctionError;
 #[cfg(feature = "module")]
-pub use module::{Cause, DefineError, Defined, Handover, define_functions};
+pub use module::{Cause, DefineError, Defined, Handover, define_batch, define_functions};
 
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
-use crate::memopt::call::effects::Policy;
+use crate::memopt::call::effects::{CalleeName, Policy};
+use crate::memopt::call::from_body::Summaries;
 use crate::memopt::workarounds::one_region::Tags;
 use crate::memopt::{self, Options, Stats, TargetFacts};
 use crate::settings::OptLevel;
@@ -30,6 +35,7 @@ use crate::{CodegenError, CodegenResult, Context};
 use alloc::vec;
 use alloc::vec::Vec;
 use callgraph::{CallGraph, Turn};
+use cranelift_codegen::timing;
 
 /// What `callgraph.rs` uses of other rooms.
 mod names {
@@ -45,12 +51,43 @@ mod names {
 /// Optimizes one function: upstream's mid-end, then the passes of this crate.
 ///
 /// What other functions do is known from `policy` alone; see
-/// [`optimize_module`] for functions that call each other. With
-/// `opt_level=none` the passes of this crate change nothing.
+/// [`optimize_module`] for functions that call each other. If `isa` has
+/// `opt_level=none`, as it has by default, the passes of this crate do nothing, and
+/// [`Stats::skipped_by_opt_level`] says so.
+///
+/// Cost: one mid-end and [`run`].
 ///
 /// # Errors
 ///
 /// What [`Context::optimize`] and the verifier report.
+///
+/// # Examples
+///
+/// ```
+/// use cranelift_codegen::settings::{self, Configurable};
+/// use cranelift_codegen::{Context, isa};
+/// use cranelift_memopt::{NoPolicy, Options, optimize};
+///
+/// let mut flags = settings::builder();
+/// flags.set("opt_level", "speed")?; // With "none" nothing runs.
+/// let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// # let clif = "function %f() -> i32 {
+/// #     ss0 = explicit_slot 4
+/// # block0:
+/// #     v0 = stack_addr.i64 ss0
+/// #     v1 = iconst.i32 7
+/// #     store notrap aligned v1, v0
+/// #     v2 = load.i32 notrap aligned v0
+/// #     return v2
+/// # }";
+/// # let func = cranelift_reader::parse_functions(clif)?.remove(0);
+/// // `func` keeps a local in a stack slot: it stores 7, loads it, and returns it.
+/// let mut ctx = Context::for_function(func);
+/// let stats = optimize(&mut ctx, &*isa, &NoPolicy, &Options::default())?;
+/// assert!(stats.edits() > 0, "{stats}");
+/// assert!(!ctx.func.to_string().contains("store"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn optimize(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
@@ -58,81 +95,231 @@ pub fn optimize(
     options: &Options,
 ) -> CodegenResult<Stats> {
     mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
+    run(ctx, isa, policy, options)
+}
+
+/// The passes of this crate alone, on a function that upstream's mid-end has been over.
+///
+/// `ctx` is as [`Context::optimize`] leaves it, or freshly filled: its graph and dominator
+/// tree are those of the function, or not computed. They are valid afterwards. Upstream's
+/// egraph pass runs once more if `options` allow it and an edit gave it something new.
+///
+/// Cost: O(instructions + edges) a round, with named limits that
+/// [`Stats::limits_hit`] counts; a function that [`Options::effort`] does not look at costs
+/// O(slots + regions). [`cranelift_codegen::timing`] has no entry for passes that it does not
+/// know: there the time stands under `gvn`, which upstream has no pass for any more.
+///
+/// # Errors
+///
+/// What the verifier says, if `isa` has it enabled.
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::settings::{self, Configurable};
+/// # use cranelift_codegen::{Context, isa};
+/// # use cranelift_memopt::{NoPolicy, Options, run};
+/// # fn demo(ctx: &mut Context, isa: &dyn isa::TargetIsa) -> cranelift_codegen::CodegenResult<()> {
+/// ctx.optimize(isa, &mut Default::default())?;
+/// let stats = run(ctx, isa, &NoPolicy, &Options::default())?;
+/// println!("{stats}");
+/// # Ok(())
+/// # }
+/// ```
+pub fn run(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+) -> CodegenResult<Stats> {
+    let _timed = timing::gvn();
     memopt::run(ctx, isa, policy, options)
 }
 
 /// Optimizes functions that may call each other, callees first, so that a
 /// call to one of them is as transparent as its body lets it be.
 ///
-/// `policy_of` gives the policy for the function at an index. Two functions
-/// of one name have no summary. The order of `contexts` makes no difference to
-/// the result.
+/// `policy_of` gives the policy for the function at an index. Functions are told apart by
+/// their [`name`](cranelift_codegen::ir::Function::name): two of one name have no summary.
+/// The order of `contexts` makes no difference to the result.
+///
+/// Cost: [`optimize`] and one summary a function; a function of a call cycle is run more
+/// than once, within a named limit.
 ///
 /// # Errors
 ///
-/// The first error of [`optimize`], with the index of its function; functions
-/// optimized before it stay so.
+/// The first error of [`optimize`], with its function; functions optimized before it stay
+/// so.
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::settings::{self, Configurable};
+/// # use cranelift_codegen::{Context, isa};
+/// use cranelift_memopt::{NoPolicy, Options, Stats, optimize_module};
+/// # let mut flags = settings::builder();
+/// # flags.set("opt_level", "speed")?;
+/// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// # let clif = "function u0:0(i64) {
+/// # block0(v0: i64):
+/// #     return
+/// # }
+/// # function u0:1(i64, i32) {
+/// #     region0 = 1 \"mine\"
+/// #     fn0 = u0:0(i64)
+/// # block0(v0: i64, v1: i32):
+/// #     store notrap aligned region0 v1, v0
+/// #     call fn0(v0)
+/// #     v2 = iadd v1, v1
+/// #     store notrap aligned region0 v2, v0
+/// #     return
+/// # }";
+/// # let functions = cranelift_reader::parse_functions(clif)?.into_iter();
+/// # let mut contexts: Vec<Context> = functions.map(Context::for_function).collect();
+///
+/// // `u0:1` stores, calls `u0:0`, which does nothing, and stores again to the same place.
+/// let stats = optimize_module(&mut contexts, &*isa, &|_| &NoPolicy, &Options::full())?;
+/// let all: Stats = stats.iter().sum();
+/// assert_eq!(all.dead_stores, 1, "{all}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn optimize_module<'p>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
-) -> Result<Vec<Stats>, (usize, CodegenError)> {
-    optimize_module_with(contexts, isa, policy_of, |_, ctx, policy| {
-        memopt::run(ctx, isa, policy, options)
-    })
+) -> Result<Vec<Stats>, FunctionError> {
+    optimize_batch(contexts, isa, policy_of, options, &mut Summaries::default())
 }
 
-/// [`optimize_module`] with `run` in the place of [`memopt::run`]; it is told the
+/// [`optimize_module`] for functions that come in batches, as in a REPL or with lazy
+/// compilation: what `known` says of earlier ones is used, and what is learnt of these is
+/// added.
+///
+/// A name that the batch has a body for is forgotten first. If it had another one before,
+/// code that was compiled with that one's summary has to be compiled again.
+///
+/// Cost: that of [`optimize_module`].
+///
+/// # Errors
+///
+/// Those of [`optimize_module`]; then `known` says nothing of the functions of the batch.
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::settings::{self, Configurable};
+/// # use cranelift_codegen::{Context, isa};
+/// use cranelift_memopt::{CalleeName, NoPolicy, Options, Summaries, optimize_batch};
+/// # let mut flags = settings::builder();
+/// # flags.set("opt_level", "speed")?;
+/// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// # let clif = "function u0:7() {
+/// # block0:
+/// #     return
+/// # }";
+/// # let functions = cranelift_reader::parse_functions(clif)?.into_iter();
+/// # let mut contexts: Vec<Context> = functions.map(Context::for_function).collect();
+///
+/// let mut known = Summaries::default();
+/// optimize_batch(&mut contexts, &*isa, &|_| &NoPolicy, &Options::default(), &mut known)?;
+/// assert!(known.get(&CalleeName::User(0, 7)).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn optimize_batch<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    options: &Options,
+    known: &mut Summaries,
+) -> Result<Vec<Stats>, FunctionError> {
+    let one = |_: usize, ctx: &mut Context, policy: &dyn Policy| run(ctx, isa, policy, options);
+    optimize_batch_with(contexts, isa, policy_of, known, one)
+}
+
+/// [`optimize_module`] with `run` in the place of [`run`]; it is told the
 /// index of the function. A function of a call cycle is run more than once.
 ///
 /// # Errors
 ///
-/// The first error of the mid-end or of `run`, with the index of its function.
-pub fn optimize_module_with<'p>(
+/// The first error of the mid-end or of `run`, with its function.
+#[doc(hidden)]
+pub fn optimize_module_with<'p, E: From<CodegenError>>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
-    mut run: impl FnMut(usize, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
-) -> Result<Vec<Stats>, (usize, CodegenError)> {
-    bottom_up(contexts, isa, policy_of, |index, turn, ctx, policy| {
-        if turn == Turn::First {
-            mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
-        }
-        run(index, ctx, policy)
-    })
+    run: impl FnMut(usize, &mut Context, &dyn Policy) -> Result<Stats, E>,
+) -> Result<Vec<Stats>, FunctionError<E>> {
+    optimize_batch_with(contexts, isa, policy_of, &mut Summaries::default(), run)
+}
+
+fn optimize_batch_with<'p, E: From<CodegenError>>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    known: &mut Summaries,
+    mut run: impl FnMut(usize, &mut Context, &dyn Policy) -> Result<Stats, E>,
+) -> Result<Vec<Stats>, FunctionError<E>> {
+    bottom_up(
+        contexts,
+        isa,
+        policy_of,
+        known,
+        |index, turn, ctx, policy| {
+            if turn == Turn::First {
+                mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
+            }
+            run(index, ctx, policy)
+        },
+    )
 }
 
 /// [`optimize_module`] for functions that upstream's mid-end has been over
 /// already, as it leaves them.
 ///
+/// Cost: [`run`] and one summary a function, as in [`optimize_module`].
+///
 /// # Errors
 ///
 /// As [`optimize_module`].
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::{Context, isa};
+/// # use cranelift_memopt::{FunctionError, NoPolicy, Options, run_module};
+/// # fn demo(contexts: &mut [Context], isa: &dyn isa::TargetIsa) -> Result<(), FunctionError> {
+/// let stats = run_module(contexts, isa, &|_| &NoPolicy, &Options::default())?;
+/// assert_eq!(stats.len(), contexts.len());
+/// # Ok(())
+/// # }
+/// ```
 pub fn run_module<'p>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
-) -> Result<Vec<Stats>, (usize, CodegenError)> {
+) -> Result<Vec<Stats>, FunctionError> {
     run_module_with(contexts, isa, policy_of, |_, ctx, policy| {
-        memopt::run(ctx, isa, policy, options)
+        run(ctx, isa, policy, options)
     })
 }
 
-/// [`run_module`] with `run` in the place of [`memopt::run`], as in
+/// [`run_module`] with `run` in the place of [`run`], as in
 /// [`optimize_module_with`].
 ///
 /// # Errors
 ///
-/// The first error of `run`, with the index of its function.
-pub fn run_module_with<'p>(
+/// The first error of `run`, with its function.
+#[doc(hidden)]
+pub fn run_module_with<'p, E: From<CodegenError>>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
-    mut run: impl FnMut(usize, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
-) -> Result<Vec<Stats>, (usize, CodegenError)> {
-    bottom_up(contexts, isa, policy_of, |index, _, ctx, policy| {
+    mut run: impl FnMut(usize, &mut Context, &dyn Policy) -> Result<Stats, E>,
+) -> Result<Vec<Stats>, FunctionError<E>> {
+    let known = &mut Summaries::default();
+    bottom_up(contexts, isa, policy_of, known, |index, _, ctx, policy| {
         // Lowering wants both, also where there is nothing to optimize.
         ctx.flowgraph();
         run(index, ctx, policy)
@@ -158,22 +345,38 @@ fn mid_end(
     outcome
 }
 
-fn bottom_up<'p>(
+/// Visits functions callees first; what is known of them goes to `known`.
+///
+/// # Errors
+///
+/// The first of `one`, with its function; then nothing is known of any of them.
+fn bottom_up<'p, E>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
-    mut one: impl FnMut(usize, Turn, &mut Context, &dyn Policy) -> CodegenResult<Stats>,
-) -> Result<Vec<Stats>, (usize, CodegenError)> {
+    known: &mut Summaries,
+    mut one: impl FnMut(usize, Turn, &mut Context, &dyn Policy) -> Result<Stats, E>,
+) -> Result<Vec<Stats>, FunctionError<E>> {
+    forget(contexts, known);
     let graph = CallGraph::new(contexts.iter().map(|ctx| &ctx.func));
     let mut stats = vec![Stats::default(); contexts.len()];
     let target = TargetFacts::of(isa);
-    let left = graph.bottom_up(contexts, policy_of, target, |index, turn, ctx, policy| {
-        let more = one(index, turn, ctx, policy).map_err(|error| (index, error))?;
-        stats[index].add(&more);
+    let visit = |index: usize, turn, ctx: &mut Context, policy: &dyn Policy| {
+        stats[index] +=
+            one(index, turn, ctx, policy).map_err(|error| FunctionError { index, error })?;
         Ok(())
-    })?;
+    };
+    let left = graph.bottom_up(contexts, policy_of, target, known, visit);
+    let left = left.inspect_err(|_| forget(contexts, known))?;
     for index in left {
         stats[index].limits_hit += 1;
     }
     Ok(stats)
+}
+
+/// Forgets what is known of these functions.
+fn forget(contexts: &[Context], known: &mut Summaries) {
+    for ctx in contexts {
+        known.forget(&CalleeName::of_function(&ctx.func.name));
+    }
 }

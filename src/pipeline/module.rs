@@ -9,7 +9,7 @@
 //!
 //! In a module a function is called by its [`FuncId`], as `u0:<id>`, whatever
 //! its own [`func.name`](cranelift_codegen::ir::Function::name) is; many
-//! frontends leave that at `u0:0`. [`optimize_module`] tells functions apart by
+//! frontends leave that at `u0:0`. [`optimize_batch`] tells functions apart by
 //! their name, so each gets the one that its callers use.
 //!
 //! A function of [`Linkage::Preemptible`] may be replaced at link time, and
@@ -19,11 +19,16 @@
 //! has been checked before to be that of a declared function (namespace 0) or
 //! data object (namespace 1). So calls of it, its own included, go to `u0:<id>`
 //! and find no body. What its own callees do is still known inside of it.
+//!
+//! A policy may speak of a function by either name. It is asked for `u0:<id>` first, and
+//! then, if it has no answer, for the name that the function was declared with, `%name`.
 
-use super::{Compiler, optimize_module};
+use super::error::Entries;
+use super::{Compiler, FunctionError, optimize_batch};
 use crate::Context;
 use crate::ir::{ExternalName, Function, GlobalValueData, UserFuncName};
-use crate::memopt::call::effects::Policy;
+use crate::memopt::call::effects::{CalleeName, Origin, Policy, Summary};
+use crate::memopt::call::from_body::Summaries;
 use crate::memopt::{Options, Stats};
 use core::fmt;
 use cranelift_codegen::{CodegenError, CompiledCode};
@@ -74,8 +79,14 @@ pub struct Defined {
     pub stats: Stats,
 }
 
+impl From<FuncId> for CalleeName {
+    /// The name by which functions of a module call this one, `u0:<id>`.
+    fn from(id: FuncId) -> Self {
+        Self::User(FUNCTIONS, id.as_u32())
+    }
+}
+
 /// Why [`define_functions`] stopped, and at which function.
-#[derive(Debug)]
 pub struct DefineError {
     /// The id that was given for the function.
     pub id: FuncId,
@@ -83,6 +94,12 @@ pub struct DefineError {
     pub symbol: String,
     /// What is wrong with it.
     pub cause: Cause,
+    /// The functions that were handed in, in their order, to be defined in another manner or
+    /// to be mended. Each is as the frontend made it or optimized, and means the same; only
+    /// the one that the verifier, the mid-end or the back end refuses may be half-way.
+    pub functions: Vec<(FuncId, Context)>,
+    /// So many of `functions`, from the first, are defined in the module.
+    pub defined: usize,
 }
 
 /// What is wrong with a function that was to be defined.
@@ -131,16 +148,32 @@ impl fmt::Display for Cause {
                 "it has exception handlers, and a definition by bytes cannot carry their table",
             ),
             Self::CodeNotKept => f.write_str("the module did not hand its code back"),
-            Self::Codegen(error) => error.fmt(f),
-            Self::Module(error) => error.fmt(f),
+            Self::Codegen(error) => Entries(error).fmt(f),
+            Self::Module(error) => match &**error {
+                ModuleError::Compilation(error) => Entries(error).fmt(f),
+                error => error.fmt(f),
+            },
         }
     }
 }
 
 impl fmt::Display for DefineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, symbol, cause } = self;
+        let Self {
+            id, symbol, cause, ..
+        } = self;
         write!(f, "cannot define {id} `{symbol}`: {cause}")
+    }
+}
+
+impl fmt::Debug for DefineError {
+    /// Without the functions, which are long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("DefineError");
+        debug.field("id", &self.id).field("symbol", &self.symbol);
+        debug.field("cause", &self.cause);
+        debug.field("defined", &self.defined);
+        debug.finish_non_exhaustive()
     }
 }
 
@@ -167,19 +200,59 @@ impl std::error::Error for DefineError {
 /// The functions have to be as the frontend made them, declared in `module`,
 /// with their final linkage: declaring one [`Linkage::Preemptible`] afterwards
 /// would come too late. Functions that are not in the set may be declared,
-/// called, and defined in any other way; calls of them are opaque unless
-/// `policy` speaks of them, which it does by `u0:<id>`.
+/// called, and defined in any other manner; calls of them are opaque unless
+/// `policy` speaks of them, which it does by `u0:<id>` ([`CalleeName::from`] a [`FuncId`]) or
+/// by the name that they are declared with, [`CalleeName::Named`].
 ///
-/// Costs [`optimize_module`] and one back end for each function; with
+/// The module's ISA has to optimize: with `opt_level=none`, which `JITBuilder::new` has,
+/// nothing runs and [`Stats::skipped_by_opt_level`] says so.
+///
+/// Cost: [`optimize_module`](crate::optimize_module) and one back end for each function; with
 /// [`Handover::Context`] a second mid-end as well. All the machine code is in
 /// memory at once.
 ///
 /// # Errors
 ///
-/// See [`Cause`]. With [`Handover::Bytes`] the module is unchanged by an error,
-/// except that functions before the one of a [`Cause::Module`] are defined. With
-/// [`Handover::Context`] the same holds for a [`Cause::Codegen`] that only the
+/// See [`Cause`]. The functions come back with the error. With [`Handover::Bytes`] the module
+/// is unchanged by an error, except that functions before the one of a [`Cause::Module`] are
+/// defined. With [`Handover::Context`] the same holds for a [`Cause::Codegen`] that only the
 /// second mid-end or the back end met.
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::settings::{self, Configurable};
+/// use cranelift_jit::{JITBuilder, JITModule};
+/// use cranelift_memopt::{Handover, NoPolicy, Options, define_functions};
+/// use cranelift_module::{Linkage, Module, default_libcall_names};
+///
+/// // `JITBuilder::new` has opt_level=none, with which nothing would run.
+/// let mut flags = settings::builder();
+/// flags.set("opt_level", "speed")?;
+/// let isa = cranelift_native::builder()?.finish(settings::Flags::new(flags))?;
+/// let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
+/// # let clif = "function u0:0() -> i32 system_v {
+/// #     ss0 = explicit_slot 4
+/// # block0:
+/// #     v0 = stack_addr.i64 ss0
+/// #     v1 = iconst.i32 7
+/// #     store notrap aligned v1, v0
+/// #     v2 = load.i32 notrap aligned v0
+/// #     return v2
+/// # }";
+/// # let mut func = cranelift_reader::parse_functions(clif)?.remove(0);
+/// # func.signature.call_conv = module.isa().default_call_conv();
+///
+/// let id = module.declare_function("seven", Linkage::Export, &func.signature)?;
+/// let mut ctx = module.make_context();
+/// ctx.func = func;
+/// let functions = vec![(id, ctx)];
+/// let (policy, options) = (NoPolicy, Options::default());
+/// let defined = define_functions(&mut module, functions, &policy, &options, Handover::Bytes)?;
+/// println!("{}", defined[0].stats);
+/// module.finalize_definitions()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn define_functions(
     module: &mut dyn Module,
     functions: Vec<(FuncId, Context)>,
@@ -187,36 +260,256 @@ pub fn define_functions(
     options: &Options,
     handover: Handover,
 ) -> Result<Vec<Defined>, DefineError> {
-    check(module.declarations(), &functions)?;
-    let (ids, mut contexts): (Vec<_>, Vec<_>) = functions.into_iter().unzip();
+    let known = &mut Summaries::default();
+    define_batch(module, functions, policy, options, handover, known)
+}
 
-    for (id, ctx) in ids.iter().zip(&mut contexts) {
-        let linkage = module.declarations().get_function_decl(*id).linkage;
-        ctx.func.name = UserFuncName::user(namespace_for(linkage), id.as_u32());
-    }
-    let stats = optimize_module(&mut contexts, module.isa(), &|_| policy, options)
-        .map_err(|(index, error)| fail(module.declarations(), ids[index], Cause::Codegen(error)))?;
-    for (id, ctx) in ids.iter().zip(&mut contexts) {
-        ctx.func.name = UserFuncName::user(FUNCTIONS, id.as_u32());
-    }
-
-    let define = match handover {
-        Handover::Bytes => define_bytes,
-        Handover::Context => define_contexts,
+/// [`define_functions`] for functions that come in batches, as in a REPL or with lazy
+/// compilation: what `known` says of earlier ones is used, and what is learnt of these is
+/// added. One `known` belongs to one module.
+///
+/// Cost: that of [`define_functions`].
+///
+/// # Errors
+///
+/// Those of [`define_functions`]; then `known` says nothing of the functions of the batch.
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::Context;
+/// # use cranelift_memopt::{DefineError, Handover, NoPolicy, Options, Summaries, define_batch};
+/// # use cranelift_module::{FuncId, Module};
+/// # fn demo(
+/// #     module: &mut dyn Module,
+/// #     lines: Vec<Vec<(FuncId, Context)>>,
+/// # ) -> Result<(), DefineError> {
+/// let (policy, options) = (NoPolicy, Options::default());
+/// let mut known = Summaries::default();
+/// for batch in lines {
+///     define_batch(module, batch, &policy, &options, Handover::Bytes, &mut known)?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn define_batch(
+    module: &mut dyn Module,
+    functions: Vec<(FuncId, Context)>,
+    policy: &dyn Policy,
+    options: &Options,
+    handover: Handover,
+    known: &mut Summaries,
+) -> Result<Vec<Defined>, DefineError> {
+    let (ids, contexts): (Vec<_>, Vec<_>) = functions.into_iter().unzip();
+    let mut batch = Batch {
+        module,
+        ids,
+        contexts,
+        defined: 0,
     };
-    let codes = define(module, &ids, &mut contexts)?;
-    let parts = ids.into_iter().zip(contexts).zip(codes).zip(stats);
-    Ok(parts
-        .map(|(((id, ctx), code), stats)| Defined {
+    match batch.define(policy, options, handover, known) {
+        Ok(compiled) => Ok(batch.into_defined(compiled)),
+        Err((id, cause)) => Err(batch.into_error(id, cause, known)),
+    }
+}
+
+/// What is wrong, and with which function.
+type Failed = (FuncId, Cause);
+
+/// Machine code, and what led to it, of each function.
+struct Compiled {
+    codes: Vec<CompiledCode>,
+    stats: Vec<Stats>,
+}
+
+/// Functions on their way into a module.
+struct Batch<'m> {
+    module: &'m mut dyn Module,
+    ids: Vec<FuncId>,
+    contexts: Vec<Context>,
+    /// How many of them the module has.
+    defined: usize,
+}
+
+impl Batch<'_> {
+    fn define(
+        &mut self,
+        policy: &dyn Policy,
+        options: &Options,
+        handover: Handover,
+        known: &mut Summaries,
+    ) -> Result<Compiled, Failed> {
+        check(self.module.declarations(), &self.ids, &self.contexts)?;
+        let stats = self.optimize(policy, options, known)?;
+        let codes = match handover {
+            Handover::Bytes => self.define_bytes(),
+            Handover::Context => self.define_contexts(),
+        }?;
+        Ok(Compiled { codes, stats })
+    }
+
+    /// Optimizes the functions under the names that the module calls them by.
+    fn optimize(
+        &mut self,
+        policy: &dyn Policy,
+        options: &Options,
+        known: &mut Summaries,
+    ) -> Result<Vec<Stats>, Failed> {
+        let Self {
+            module,
+            ids,
+            contexts,
+            ..
+        } = self;
+        for (id, ctx) in ids.iter().zip(&mut *contexts) {
+            let linkage = module.declarations().get_function_decl(*id).linkage;
+            ctx.func.name = UserFuncName::user(namespace_for(linkage), id.as_u32());
+            // What a function does that may be replaced is not known by the name it is called by.
+            known.forget(&CalleeName::from(*id));
+        }
+        let policy = ByLinkageName {
+            policy,
+            declarations: module.declarations(),
+        };
+        let isa = module.isa();
+        let stats = optimize_batch(contexts, isa, &|_| &policy, options, known);
+        for (id, ctx) in ids.iter().zip(contexts) {
+            known.forget(&CalleeName::User(NOBODY, id.as_u32()));
+            ctx.func.name = UserFuncName::user(FUNCTIONS, id.as_u32());
+        }
+        stats.map_err(|FunctionError { index, error }| (ids[index], Cause::Codegen(error)))
+    }
+
+    /// Compiles all functions, and defines them once all of them have passed.
+    fn define_bytes(&mut self) -> Result<Vec<CompiledCode>, Failed> {
+        let mut compiler = Compiler::new();
+        let mut codes = Vec::with_capacity(self.ids.len());
+        for (id, ctx) in self.ids.iter().zip(&mut self.contexts) {
+            let code = compiler.emit(ctx, self.module.isa());
+            let code = code.map_err(Cause::Codegen).and_then(fits_in_bytes);
+            codes.push(code.map_err(|cause| (*id, cause))?);
+        }
+        let least = u64::from(self.module.isa().function_alignment().minimum);
+        for ((id, ctx), code) in self.ids.iter().zip(&self.contexts).zip(&codes) {
+            // Names were checked, so the conversion meets none that it cannot turn.
+            let relocs = code.buffer.relocs().iter();
+            let relocs: Vec<_> = relocs
+                .map(|reloc| ModuleReloc::from_mach_reloc(reloc, &ctx.func, *id))
+                .collect();
+            let alignment = u64::from(code.buffer.alignment).max(least);
+            self.module
+                .define_function_bytes(*id, alignment, code.code_buffer(), &relocs)
+                .map_err(|error| (*id, Cause::Module(Box::new(error))))?;
+            self.defined += 1;
+        }
+        Ok(codes)
+    }
+
+    /// Lets the module compile each function.
+    fn define_contexts(&mut self) -> Result<Vec<CompiledCode>, Failed> {
+        let mut codes = Vec::with_capacity(self.ids.len());
+        for (id, ctx) in self.ids.iter().zip(&mut self.contexts) {
+            let defined = self.module.define_function(*id, ctx);
+            defined.map_err(|error| match error {
+                ModuleError::Compilation(error) => (*id, Cause::Codegen(error)),
+                error => (*id, Cause::Module(Box::new(error))),
+            })?;
+            self.defined += 1;
+            codes.push(ctx.take_compiled_code().ok_or((*id, Cause::CodeNotKept))?);
+        }
+        Ok(codes)
+    }
+
+    fn into_defined(self, compiled: Compiled) -> Vec<Defined> {
+        let Compiled { codes, stats } = compiled;
+        let functions = self.ids.into_iter().zip(self.contexts);
+        let parts = functions.zip(codes.into_iter().zip(stats));
+        let defined = parts.map(|((id, ctx), (code, stats))| Defined {
             id,
             ctx,
             code,
             stats,
-        })
-        .collect())
+        });
+        defined.collect()
+    }
+
+    /// The error, with all functions; nothing is known of them any more.
+    fn into_error(self, id: FuncId, cause: Cause, known: &mut Summaries) -> DefineError {
+        for id in &self.ids {
+            known.forget(&CalleeName::from(*id));
+        }
+        DefineError {
+            id,
+            symbol: symbol(self.module.declarations(), id),
+            cause,
+            functions: self.ids.into_iter().zip(self.contexts).collect(),
+            defined: self.defined,
+        }
+    }
 }
 
-/// The namespace that a function's name has while [`optimize_module`] reads it;
+/// A policy that is asked for the names which functions are declared with, too.
+struct ByLinkageName<'a> {
+    policy: &'a dyn Policy,
+    declarations: &'a ModuleDeclarations,
+}
+
+impl ByLinkageName<'_> {
+    /// The name with which the module has declared what functions call `name`.
+    fn linkage_name(&self, name: &CalleeName) -> Option<CalleeName> {
+        let CalleeName::User(FUNCTIONS, index) = name else {
+            return None;
+        };
+        // Names were checked: this one is declared.
+        let id = FuncId::from_u32(*index);
+        let name = self.declarations.get_function_decl(id).name.as_ref()?;
+        Some(CalleeName::Named(name.as_bytes().into()))
+    }
+}
+
+impl Policy for ByLinkageName<'_> {
+    fn callee(&self, name: &CalleeName) -> Option<Summary> {
+        let by_id = self.policy.callee(name);
+        by_id.or_else(|| self.policy.callee(&self.linkage_name(name)?))
+    }
+
+    fn indirect_callee(&self, origin: &Origin) -> Option<Summary> {
+        let by_id = self.policy.indirect_callee(origin);
+        by_id.or_else(|| {
+            let function = self.linkage_name(origin.function.as_ref()?)?;
+            self.policy.indirect_callee(&Origin {
+                loads: origin.loads.clone(),
+                function: Some(function),
+            })
+        })
+    }
+
+    fn survives_trap(&self, region: u32) -> bool {
+        self.policy.survives_trap(region)
+    }
+
+    fn is_transient(&self, region: u32) -> bool {
+        self.policy.is_transient(region)
+    }
+
+    fn is_asynchronous(&self, region: u32) -> bool {
+        self.policy.is_asynchronous(region)
+    }
+
+    fn has_asynchronous_memory(&self) -> bool {
+        self.policy.has_asynchronous_memory()
+    }
+
+    fn representative(&self, region: u32) -> u32 {
+        self.policy.representative(region)
+    }
+
+    fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
+        self.policy.is_shared_pointer(region, offset)
+    }
+}
+
+/// The namespace that a function's name has while [`optimize_batch`] reads it;
 /// see the head of this file.
 fn namespace_for(linkage: Linkage) -> u32 {
     if linkage.is_final() {
@@ -224,39 +517,6 @@ fn namespace_for(linkage: Linkage) -> u32 {
     } else {
         NOBODY
     }
-}
-
-/// Compiles all functions, and defines them once all of them have passed.
-fn define_bytes(
-    module: &mut dyn Module,
-    ids: &[FuncId],
-    contexts: &mut [Context],
-) -> Result<Vec<CompiledCode>, DefineError> {
-    let mut compiler = Compiler::new();
-    let mut codes = Vec::with_capacity(ids.len());
-    for (id, ctx) in ids.iter().zip(&mut *contexts) {
-        let code = compiler
-            .emit(ctx, module.isa())
-            .map_err(Cause::Codegen)
-            .and_then(fits_in_bytes)
-            .map_err(|cause| fail(module.declarations(), *id, cause))?;
-        codes.push(code);
-    }
-    let least = u64::from(module.isa().function_alignment().minimum);
-    for ((id, ctx), code) in ids.iter().zip(contexts).zip(&codes) {
-        // Names were checked, so the conversion meets none that it cannot turn.
-        let relocs: Vec<_> = code
-            .buffer
-            .relocs()
-            .iter()
-            .map(|reloc| ModuleReloc::from_mach_reloc(reloc, &ctx.func, *id))
-            .collect();
-        let alignment = u64::from(code.buffer.alignment).max(least);
-        module
-            .define_function_bytes(*id, alignment, code.code_buffer(), &relocs)
-            .map_err(|error| fail(module.declarations(), *id, Cause::Module(Box::new(error))))?;
-    }
-    Ok(codes)
 }
 
 /// Refuses machine code of which [`Module::define_function_bytes`] would drop
@@ -271,60 +531,25 @@ fn fits_in_bytes(code: CompiledCode) -> Result<CompiledCode, Cause> {
     Ok(code)
 }
 
-/// Lets the module compile each function.
-fn define_contexts(
-    module: &mut dyn Module,
-    ids: &[FuncId],
-    contexts: &mut [Context],
-) -> Result<Vec<CompiledCode>, DefineError> {
-    let mut codes = Vec::with_capacity(ids.len());
-    for (id, ctx) in ids.iter().zip(contexts) {
-        let cause = match module.define_function(*id, ctx) {
-            Ok(()) => match ctx.take_compiled_code() {
-                Some(code) => {
-                    codes.push(code);
-                    continue;
-                }
-                None => Cause::CodeNotKept,
-            },
-            Err(ModuleError::Compilation(error)) => Cause::Codegen(error),
-            Err(error) => Cause::Module(Box::new(error)),
-        };
-        return Err(fail(module.declarations(), *id, cause));
-    }
-    Ok(codes)
-}
-
 /// Checks what can be known before any work is done.
 fn check(
     declarations: &ModuleDeclarations,
-    functions: &[(FuncId, Context)],
-) -> Result<(), DefineError> {
+    ids: &[FuncId],
+    contexts: &[Context],
+) -> Result<(), Failed> {
     let declared = Declared::of(declarations);
-    let mut seen = HashSet::with_capacity(functions.len());
-    for (id, ctx) in functions {
-        let known = id.as_u32() < declared.functions;
-        let cause = if !known {
-            Some(Cause::NotDeclared)
+    let mut seen = HashSet::with_capacity(ids.len());
+    for (id, ctx) in ids.iter().zip(contexts) {
+        let checked = if id.as_u32() >= declared.functions {
+            Err(Cause::NotDeclared)
         } else if !declarations.get_function_decl(*id).linkage.is_definable() {
-            Some(Cause::Imported)
+            Err(Cause::Imported)
         } else if !seen.insert(*id) {
-            Some(Cause::TwoBodies)
+            Err(Cause::TwoBodies)
         } else {
-            declared.check_names(declarations, &ctx.func).err()
+            declared.check_names(declarations, &ctx.func)
         };
-        if let Some(cause) = cause {
-            let symbol = if known {
-                symbol(declarations, *id)
-            } else {
-                String::new()
-            };
-            return Err(DefineError {
-                id: *id,
-                symbol,
-                cause,
-            });
-        }
+        checked.map_err(|cause| (*id, cause))?;
     }
     Ok(())
 }
@@ -386,15 +611,11 @@ impl Declared {
     }
 }
 
+/// The linkage name of a function; empty if the module does not know the id.
 fn symbol(declarations: &ModuleDeclarations, id: FuncId) -> String {
+    if id.as_u32() >= Declared::of(declarations).functions {
+        return String::new();
+    }
     let declaration = declarations.get_function_decl(id);
     declaration.linkage_name(id).into_owned()
-}
-
-fn fail(declarations: &ModuleDeclarations, id: FuncId, cause: Cause) -> DefineError {
-    DefineError {
-        id,
-        symbol: symbol(declarations, id),
-        cause,
-    }
 }

@@ -212,7 +212,7 @@ impl Tally {
                     }
                     for (is_edited, stats) in is_edited.iter_mut().zip(&stats) {
                         *is_edited |= stats.stats.edits() > 0;
-                        self.stats.add(stats);
+                        self.stats += stats;
                     }
                     self.equal(runs, discarded);
                 }
@@ -259,7 +259,7 @@ impl Tally {
         for (reason, count) in discarded {
             *self.discarded.entry(reason).or_default() += count;
         }
-        self.stats.add(&stats);
+        self.stats += &stats;
         self.wrong.extend(wrong);
         self.unproven.extend(unproven);
     }

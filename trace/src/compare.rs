@@ -11,6 +11,7 @@ use cranelift_codegen::Context;
 use cranelift_codegen::ir::{Function, Opcode};
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
+use cranelift_memopt::FunctionError;
 use memopt_check::{CheckedStats, optimize_module_checked, run_module_checked};
 use memopt_policy::DeclaredPolicy;
 use std::collections::BTreeSet;
@@ -366,7 +367,7 @@ fn pass(
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(stats)) => Ok(stats),
-        Ok(Err((index, error))) => Err(Failure::new(
+        Ok(Err(FunctionError { index, error })) => Err(Failure::new(
             Kind::Error,
             format!("function {index}: {error:?}"),
         )),

@@ -147,7 +147,7 @@ fn count(word: &str) -> Result<Count<'_>, String> {
     let (name, count) = word.split_once('=').ok_or_else(not_one)?;
     if counter(&Stats::default(), name).is_none() {
         let known = Stats::default().counters();
-        let known: Vec<_> = known.into_iter().map(|(known, _)| known).collect();
+        let known: Vec<_> = known.map(|(known, _)| known).collect();
         let known = known.join(", ");
         return Err(format!(
             "unknown counter `{name}`; the counters are edits, {known}"
@@ -161,8 +161,7 @@ fn counter(stats: &Stats, name: &str) -> Option<u32> {
     if name == "edits" {
         return Some(stats.edits());
     }
-    let counters = stats.counters();
-    let found = counters.into_iter().find(|(known, _)| *known == name);
+    let found = stats.counters().find(|(known, _)| *known == name);
     found.map(|(_, count)| count)
 }
 

@@ -192,7 +192,7 @@ impl<'a> Shower<'a> {
         self.total.functions += 1;
         self.total.stock.add_all(&figures.stock);
         self.total.memopt.add_all(&figures.memopt);
-        self.total.stats.add(stats);
+        self.total.stats += stats;
         let title = format!("{} (policy {})", figures.symbol, figures.policy);
         Ok(table(&title, &figures.stock, &figures.memopt, stats))
     }

@@ -358,13 +358,25 @@ pub struct Summaries {
 
 impl Summaries {
     /// The summary of the function called `name`, if its body was seen.
+    ///
+    /// Cost: one look-up.
     pub fn get(&self, name: &CalleeName) -> Option<&Summary> {
         self.by_name.get(name)
     }
 
     /// Records what the function called `name` does.
+    ///
+    /// Cost: one look-up.
     pub fn insert(&mut self, name: CalleeName, summary: Summary) {
         self.by_name.insert(name, summary);
+    }
+
+    /// Forgets what the function called `name` does, because it is to get another body.
+    /// Code that was compiled with what is forgotten has to be compiled again.
+    ///
+    /// Cost: one look-up.
+    pub fn forget(&mut self, name: &CalleeName) {
+        self.by_name.remove(name);
     }
 }
 
