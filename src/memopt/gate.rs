@@ -13,7 +13,7 @@ use crate::memopt::call::effects::Policy;
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::options::Effort;
 
-/// Can `func` hold what the passes look for at this effort?
+/// Can `func` hold what the passes look for at this effort? It allocates nothing.
 pub fn is_open(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
     let has_body = func.layout.entry_block().is_some();
     has_body

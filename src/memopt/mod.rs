@@ -61,6 +61,7 @@ mod stats;
 pub mod workarounds;
 
 pub use call::effects::Policy;
+pub use gate::is_open;
 pub use memory::insts::TargetFacts;
 pub use observer::Observer;
 pub use options::{Effort, Options};

@@ -132,7 +132,9 @@ pub fn run(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    let _timed = timing::gvn();
+    // A timer costs more than the look at a function that is not looked into.
+    let is_open = memopt::is_open(&ctx.func, policy, options.effort);
+    let _timed = is_open.then(timing::gvn);
     memopt::run(ctx, isa, policy, options)
 }
 

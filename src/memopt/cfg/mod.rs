@@ -3,3 +3,4 @@
 pub mod dominance;
 pub mod edit;
 pub mod graph;
+pub mod lists;

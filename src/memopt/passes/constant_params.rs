@@ -4,11 +4,12 @@
 //! instruction to find them. After most changes of the graph there are none;
 //! this comes to the same answer by looking at the ends of blocks alone.
 //!
-//! Cost: O(blocks + what they pass), for each time that something is passed on
-//! by way of one more parameter.
+//! Cost: O(blocks + what they pass). What is known of a parameter changes twice at
+//! most, and then only what it is passed on to is looked at again.
 
 use crate::entity::SecondaryMap;
 use crate::ir::{BlockArg, Function, Value};
+use crate::memopt::cfg::lists::Links;
 use alloc::vec::Vec;
 
 /// What a parameter takes, as far as is known.
@@ -47,23 +48,32 @@ pub fn exist(func: &Function) -> bool {
         }
     }
     let passed = passed(func);
-    let mut changed = true;
-    while core::mem::take(&mut changed) {
-        for (param, arg) in &passed {
-            let arg = match arg {
-                Some(value) => match taken[*value] {
-                    Taken::NoParam => Taken::One(*value),
-                    known => known,
-                },
-                None => Taken::Many,
-            };
-            let met = taken[*param].meet(arg);
-            changed |= met != taken[*param];
-            taken[*param] = met;
+    // What each parameter is passed on to.
+    let mut onward = Links::new(func.dfg.num_values());
+    let mut work: Vec<Value> = Vec::new();
+    for (param, arg) in &passed {
+        match arg {
+            Some(value) if taken[*value] != Taken::NoParam => onward.add(*value, *param),
+            Some(value) => learn(&mut taken, *param, Taken::One(*value), &mut work),
+            None => learn(&mut taken, *param, Taken::Many, &mut work),
+        }
+    }
+    while let Some(param) = work.pop() {
+        let known = taken[param];
+        for next in onward.of(param) {
+            learn(&mut taken, next, known, &mut work);
         }
     }
     let mut params = passed.iter().map(|(param, _)| *param);
     params.any(|param| matches!(taken[param], Taken::One(_)))
+}
+
+/// `param` takes `arg` too. If that is news, what it is passed on to is work to do.
+fn learn(taken: &mut SecondaryMap<Value, Taken>, param: Value, arg: Taken, work: &mut Vec<Value>) {
+    let met = taken[param].meet(arg);
+    if core::mem::replace(&mut taken[param], met) != met {
+        work.push(param);
+    }
 }
 
 /// Every parameter with each value that is passed to it; `None` for a result of

@@ -37,9 +37,11 @@
 //!
 //! # Cost
 //!
-//! One scan if nothing is to be done, and otherwise three, with one map entry a
-//! pure load and two flags for each that the function has.
+//! A look at flags and regions if all flags name a region and none are joined, one scan if
+//! nothing is to be done all the same, and otherwise three, with one map entry a pure load
+//! and two flags for each that the function has.
 
+use crate::entity::EntityRef;
 use crate::ir::{
     AliasRegion, AliasRegionData, AliasRegionSet, DataFlowGraph, Function, GlobalValueData, Inst,
     InstructionData, MemFlags, MemFlagsData, MemFlagsSet, Opcode, Type,
@@ -137,17 +139,38 @@ impl Tags {
 }
 
 /// Is there an access without a region, or are there regions that are joined?
+///
+/// Cost: O(flags + regions), without an allocation where no region is joined. Only if the
+/// function has flags without a region are its instructions looked at.
 fn needs_one_region(func: &Function, policy: &dyn Policy) -> bool {
-    let untagged = any_inst(func, |inst| {
-        let data = &func.dfg.insts[inst];
-        accesses_memory(data) && data.alias_region(&func.dfg).is_none()
+    has_joined_regions(&func.dfg.alias_regions, policy)
+        || has_flags_without_region(&func.dfg.mem_flags)
+            && any_inst(func, |inst| {
+                let data = &func.dfg.insts[inst];
+                accesses_memory(data) && data.alias_region(&func.dfg).is_none()
+            })
+}
+
+/// Are two regions one memory by the policy?
+fn has_joined_regions(regions: &AliasRegionSet, policy: &dyn Policy) -> bool {
+    let mut each = regions.iter();
+    // Most embedders join none, and then each stands for itself.
+    let alone = each.all(|(region, data)| {
+        policy.representative(data.user_id) == data.user_id
+            && regions.get(data.user_id) == Some(region)
     });
-    if untagged {
-        return true;
+    if alone {
+        return false;
     }
     let mut memories = FxHashSet::default();
-    let mut ids = func.dfg.alias_regions.iter().map(|(_, data)| data.user_id);
+    let mut ids = regions.iter().map(|(_, data)| data.user_id);
     ids.any(|id| !memories.insert(policy.representative(id)))
+}
+
+fn has_flags_without_region(flags: &MemFlagsSet) -> bool {
+    let all = (0..).map(MemFlags::new);
+    let mut all = all.take_while(|number| flags.is_valid(*number));
+    all.any(|number| flags[number].alias_region().is_none())
 }
 
 /// A `bitcast` has flags and accesses none.
@@ -291,7 +314,6 @@ fn without_region(mut data: MemFlagsData) -> MemFlagsData {
 }
 
 fn number(flags: MemFlags) -> usize {
-    use crate::entity::EntityRef;
     flags.index()
 }
 

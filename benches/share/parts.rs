@@ -1,0 +1,211 @@
+//! The parts of a compile, each under a name of its own for callgrind.
+
+use crate::counted::{self, Allocations};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CodegenError, CompiledCode, Context};
+use cranelift_memopt::{Compiler, NoPolicy, Options, optimize, run};
+
+use serde_json::{Value, json};
+use std::error::Error;
+use std::hint::black_box;
+
+/// The machine that Wasmtime compiles for, as far as it matters.
+pub fn isa() -> Result<OwnedTargetIsa, Box<dyn Error>> {
+    let mut flags = settings::builder();
+    flags.set("opt_level", "speed")?;
+    flags.set("enable_verifier", "false")?;
+    flags.set("preserve_frame_pointers", "true")?;
+    Ok(isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?)
+}
+
+/// What comes of all functions on one side.
+#[derive(Default)]
+struct Side {
+    allocations: usize,
+    /// The most bytes that optimizing one function takes.
+    peak: usize,
+    /// The most that it takes over what the function has itself.
+    peak_ratio: f64,
+    code_bytes: usize,
+    loads: usize,
+    stores: usize,
+}
+
+impl Side {
+    fn optimized(&mut self, ctx: &Context, own: usize, counted: Allocations) {
+        self.allocations += counted.calls;
+        self.peak = self.peak.max(counted.peak);
+        let ratio = counted.peak as f64 / own.max(1) as f64;
+        self.peak_ratio = self.peak_ratio.max(ratio);
+        let func = &ctx.func;
+        for block in func.layout.blocks() {
+            for inst in func.layout.block_insts(block) {
+                let opcode = func.dfg.insts[inst].opcode();
+                self.loads += usize::from(opcode.can_load() && !opcode.is_call());
+                self.stores += usize::from(opcode.can_store() && !opcode.is_call());
+            }
+        }
+    }
+
+    fn counts(&self) -> Value {
+        json!({
+            "allocations": self.allocations,
+            "peak_bytes": self.peak,
+            "peak_over_function": self.peak_ratio,
+            "code_bytes": self.code_bytes,
+            "loads": self.loads,
+            "stores": self.stores,
+        })
+    }
+}
+
+/// Compiles functions on all sides.
+pub struct Sides<'a> {
+    isa: &'a dyn TargetIsa,
+    compiler: Compiler,
+    only_full: bool,
+    functions: usize,
+    instructions: usize,
+    stock: Side,
+    gated: Side,
+    full: Side,
+}
+
+impl<'a> Sides<'a> {
+    /// Sides that have compiled nothing; with `only_full` the gated one stays so.
+    pub fn new(isa: &'a dyn TargetIsa, only_full: bool) -> Self {
+        Self {
+            isa,
+            compiler: Compiler::new(),
+            only_full,
+            functions: 0,
+            instructions: 0,
+            stock: Side::default(),
+            gated: Side::default(),
+            full: Side::default(),
+        }
+    }
+
+    /// Compiles `function` on each side. One that is refused on one side counts on none.
+    pub fn compile(&mut self, function: &Function) {
+        // The allocator's memory grows with the first function that needs it, and
+        // whoever comes first would pay.
+        if self.side(function, Part::STOCK).is_err() {
+            return;
+        }
+        self.functions += 1;
+        let blocks = function.layout.blocks();
+        self.instructions += blocks
+            .map(|block| function.layout.block_insts(block).count())
+            .sum::<usize>();
+        let sides: &[Part] = match self.only_full {
+            true => &[Part::FULL],
+            false => &[Part::GATED, Part::FULL],
+        };
+        for side in sides {
+            let done = self.side(function, *side);
+            done.expect("what stock compiles is compiled with the passes");
+        }
+    }
+
+    fn side(&mut self, function: &Function, part: Part) -> Result<(), CodegenError> {
+        let before = counted::alive();
+        let mut ctx = Context::for_function(function.clone());
+        let own = counted::alive() - before;
+        let (done, counted) = counted::count(|| (part.optimize)(&mut ctx, self.isa));
+        done?;
+        let side = match part.name {
+            "stock" => &mut self.stock,
+            "gated" => &mut self.gated,
+            _ => &mut self.full,
+        };
+        side.optimized(&ctx, own, counted);
+        let code = (part.back_end)(&mut ctx, self.isa, &mut self.compiler)?;
+        side.code_bytes += code.code_buffer().len();
+        if part.name == "full" {
+            part_look(&mut ctx, self.isa)?;
+        }
+        Ok(())
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Value {
+        json!({
+            "functions": self.functions,
+            "instructions": self.instructions,
+            "stock": self.stock.counts(),
+            "gated": self.gated.counts(),
+            "full": self.full.counts(),
+        })
+    }
+}
+
+/// How one side compiles.
+#[derive(Clone, Copy)]
+struct Part {
+    name: &'static str,
+    optimize: fn(&mut Context, &dyn TargetIsa) -> Result<(), CodegenError>,
+    back_end: fn(&mut Context, &dyn TargetIsa, &mut Compiler) -> Result<CompiledCode, CodegenError>,
+}
+
+impl Part {
+    const STOCK: Self = Self {
+        name: "stock",
+        optimize: part_stock_optimize,
+        back_end: part_stock_back_end,
+    };
+    const GATED: Self = Self {
+        name: "gated",
+        optimize: part_gated_optimize,
+        back_end: part_gated_back_end,
+    };
+    const FULL: Self = Self {
+        name: "full",
+        optimize: part_full_optimize,
+        back_end: part_full_back_end,
+    };
+}
+
+#[inline(never)]
+fn part_stock_optimize(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    black_box(ctx.optimize(isa, &mut ControlPlane::default()))
+}
+
+#[inline(never)]
+fn part_gated_optimize(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    black_box(optimize(ctx, isa, &NoPolicy, &Options::default())?);
+    Ok(())
+}
+
+#[inline(never)]
+fn part_full_optimize(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    black_box(optimize(ctx, isa, &NoPolicy, &Options::full())?);
+    Ok(())
+}
+
+/// Once more over what the passes have left: hardly anything is found.
+#[inline(never)]
+fn part_look(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    black_box(run(ctx, isa, &NoPolicy, &Options::full())?);
+    Ok(())
+}
+
+macro_rules! back_end {
+    ($($name:ident $number:literal)*) => {$(
+        #[inline(never)]
+        fn $name(
+            ctx: &mut Context,
+            isa: &dyn TargetIsa,
+            compiler: &mut Compiler,
+        ) -> Result<CompiledCode, CodegenError> {
+            // Functions that are the same would become one.
+            black_box($number);
+            black_box(compiler.emit(ctx, isa))
+        }
+    )*};
+}
+
+back_end! { part_stock_back_end 1 part_gated_back_end 2 part_full_back_end 3 }
