@@ -187,6 +187,21 @@ impl Policy for MemoryPolicy {
         true
     }
 
+    /// Whoever wants the record of a deferred thread, which is
+    /// `StoreOpaque::force_deferred_current_thread`, walks the list from the
+    /// current thread while its adapters are on the stack, reads, and lets the
+    /// current thread be `FORCED`: it keeps no pointer and writes none. Another
+    /// adapter puts the pointer into its own record, and back. `set_thread`
+    /// stores `none` or `FORCED`.
+    fn forgets_addresses(&self, region: u32) -> bool {
+        self.trap_resets_thread
+            && match field_of(region) {
+                Some((VmType::VMDeferredThread, _)) => true,
+                Some((VmType::VMStoreContext, offset)) => offset == self.current_thread,
+                _ => false,
+            }
+    }
+
     /// Each instance of a store is given the one `VMStoreContext`, see
     /// `Instance::set_store`.
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {

@@ -7,6 +7,7 @@
 //! | `asynchronous R…` | [`Policy::is_asynchronous`] |
 //! | `join R R…` | the regions are one memory; [`Policy::representative`] is the first |
 //! | `shared-pointer R OFFSET` | [`Policy::is_shared_pointer`] |
+//! | `forgets R…` | [`Policy::forgets_addresses`] |
 //! | `callee NAME EFFECT…` | [`Policy::callee`], `NAME` as in CLIF: `%f` or `u0:1` |
 //! | `component-limits M N` | nothing to the passes: it holds for components of at most `M` modules and `N` instances, see [`DeclaredPolicy::component_limits`] |
 //! | `loaded-callee R OFFSET EFFECT…` | [`Policy::indirect_callee`] for a pointer loaded there |
@@ -25,6 +26,7 @@ pub struct DeclaredPolicy {
     lost_at_trap: Vec<u32>,
     transient: Vec<u32>,
     asynchronous: Vec<u32>,
+    forgets: Vec<u32>,
     joined: Vec<(u32, u32)>,
     shared_pointers: Vec<(u32, i64)>,
     callees: Vec<(CalleeName, Summary)>,
@@ -75,6 +77,7 @@ impl DeclaredPolicy {
             "lost-at-trap" => self.lost_at_trap.extend(regions(keyword, words)?),
             "transient" => self.transient.extend(regions(keyword, words)?),
             "asynchronous" => self.asynchronous.extend(regions(keyword, words)?),
+            "forgets" => self.forgets.extend(regions(keyword, words)?),
             "join" => self.join(&regions(keyword, words)?)?,
             "shared-pointer" => self.shared_pointers.push(place(keyword, &mut words)?),
             "callee" => {
@@ -93,7 +96,7 @@ impl DeclaredPolicy {
                 self.loaded_callees.push((place, effects(words)?));
             }
             other => {
-                let known = "lost-at-trap, transient, asynchronous, join, shared-pointer, callee \
+                let known = "lost-at-trap, transient, asynchronous, join, shared-pointer, forgets, callee \
                              and loaded-callee";
                 return Err(PolicyError(format!(
                     "unknown policy clause `{other}`; the clauses are {known}"
@@ -112,7 +115,12 @@ impl DeclaredPolicy {
     /// do to them; in no order.
     pub fn regions(&self) -> impl Iterator<Item = u32> + '_ {
         let joined = self.joined.iter().flat_map(|(from, to)| [*from, *to]);
-        let lists = [&self.lost_at_trap, &self.asynchronous, &self.transient];
+        let lists = [
+            &self.lost_at_trap,
+            &self.asynchronous,
+            &self.transient,
+            &self.forgets,
+        ];
         let places = self.shared_pointers.iter().map(|place| place.0);
         let pointers = self.loaded_callees.iter().map(|entry| entry.0.0);
         let lists = lists.into_iter().flatten().copied();
@@ -214,6 +222,12 @@ impl Policy for DeclaredPolicy {
     fn representative(&self, region: u32) -> u32 {
         let entry = self.joined.iter().find(|entry| entry.0 == region);
         entry.map_or(region, |entry| entry.1)
+    }
+
+    fn forgets_addresses(&self, region: u32) -> bool {
+        // A memory is forgetful only if it is under all of its tags.
+        let forgets = |region| self.forgets.contains(&region);
+        forgets(region) && self.other_tags(region).all(forgets)
     }
 
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {

@@ -430,6 +430,16 @@ pub trait Policy {
         region
     }
 
+    /// Does the world forget the addresses of stack slots that it finds in this
+    /// region? Whoever looks at a slot whose address this function has stored
+    /// there, and in no other kind of region, reads that address from there at
+    /// the time. When a call comes back, the address is in no result and in no
+    /// memory but where it was found.
+    fn forgets_addresses(&self, region: u32) -> bool {
+        let _ = region;
+        false
+    }
+
     /// Does a `readonly` load at `offset` in `region` give the same pointer,
     /// for as long as this function runs, whatever pointer it goes through?
     /// The offset is from that pointer, however the sum is written.

@@ -420,6 +420,10 @@ impl Policy for WithSummaries<'_> {
         self.policy.representative(region)
     }
 
+    fn forgets_addresses(&self, region: u32) -> bool {
+        self.policy.forgets_addresses(region)
+    }
+
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
         self.policy.is_shared_pointer(region, offset)
     }

@@ -3,6 +3,7 @@
 
 pub mod clobber;
 pub mod insts;
+pub mod links;
 pub mod mod_ref;
 pub mod next_access;
 pub mod overlapping;

@@ -16,6 +16,7 @@ use crate::ir::StackSlot;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::links::Links;
 use crate::memopt::memory::insts::{
     ANY, Access, Call, Classes, EventIndex, EventKind, Memory, defining_node,
 };
@@ -51,6 +52,8 @@ pub struct Upcoming<'a> {
     region_ops: Vec<OpIndex>,
     /// The operation of each event in the class of its slot.
     slot_ops: Vec<OpIndex>,
+    /// Where the world can find slots that have escaped.
+    links: Links,
     /// What may be asked at the start of a node.
     start_ops: FxHashMap<(Node, Class), OpIndex>,
     event_of_op: Vec<EventIndex>,
@@ -124,6 +127,7 @@ impl<'a> Upcoming<'a> {
             order,
             graph: reversed,
             repeating,
+            links: Links::new(memory, order, reversed, repeating),
             limits_hit: versions.untracked(),
             versions,
             region_ops: builder.region_ops,
@@ -202,8 +206,10 @@ impl<'a> Upcoming<'a> {
         let Some(steady) = self.is_steady(access) else {
             return true;
         };
+        let slot = access.slot().filter(|_| !private);
         let query = Query {
             upcoming: self,
+            linked: slot.filter(|slot| self.links.follows(*slot)),
             location: access.location,
             private,
             traps_observe: !private && memory.survives_trap(class),
@@ -318,6 +324,8 @@ fn soon_accessed(memory: &Memory<'_>, access: &Access, other: &Access) -> Next {
 /// One walk from a store in the direction of time.
 struct Query<'q, 'a> {
     upcoming: &'q Upcoming<'a>,
+    /// The slot in question, if it has escaped and is not found everywhere.
+    linked: Option<StackSlot>,
     location: Location,
     private: bool,
     traps_observe: bool,
@@ -352,7 +360,11 @@ impl Query<'_, '_> {
                 self.steps -= 1;
                 let own = self.upcoming.versions.definition(state.own);
                 if self.something_observes_all(state, own) {
-                    return (true, self.steps);
+                    match self.pass_observer(&mut state, own, &mut work) {
+                        Some(true) => continue,
+                        Some(false) => break,
+                        None => return (true, self.steps),
+                    }
                 }
                 match own {
                     // The frame ends, or nothing ever happens again.
@@ -406,6 +418,57 @@ impl Query<'_, '_> {
             || (self.returns_observe && state.returns != at.returns)
     }
 
+    /// Goes on behind the next observer of all memory, or behind the ways on
+    /// which different ones come next, which are queued; then it is `false`.
+    /// `None` if one of them can find the location.
+    fn pass_observer(
+        &mut self,
+        state: &mut State,
+        own: Definition,
+        work: &mut Vec<(State, Node)>,
+    ) -> Option<bool> {
+        let slot = self.linked?;
+        // Of the observers of all memory and of traps, which comes first is
+        // not known here.
+        if self.traps_observe || state.epoch == self.state_at(own).epoch {
+            return None;
+        }
+        let versions = &self.upcoming.versions;
+        match versions.definition(state.epoch) {
+            Definition::Op(op) => {
+                let event = self.upcoming.event_of_op[op as usize];
+                if self.finds(slot, event) {
+                    return None;
+                }
+                state.epoch = versions.before(op).epoch;
+                Some(true)
+            }
+            Definition::Phi(phi) => {
+                let node = versions.phi_node(phi);
+                if self.seen.insert(node) {
+                    let inputs = versions.inputs_without_phi(self.upcoming.graph, node, state.own);
+                    for (succ, state) in inputs {
+                        let exit = succ as usize == self.upcoming.order.len();
+                        work.push((state, if exit { node } else { succ }));
+                    }
+                }
+                Some(false)
+            }
+            Definition::Entry => None,
+        }
+    }
+
+    /// May `event`, which sees all memory or no region, see the location?
+    fn finds(&self, slot: StackSlot, event: EventIndex) -> bool {
+        let memory = self.upcoming.memory;
+        match memory.access(event) {
+            Some(access) => {
+                memory.overlap(&access.location, &self.location, false) != Overlap::None
+            }
+            None => self.upcoming.links.is_linked(slot, event),
+        }
+    }
+
     /// The state when `own` happens, as far as the epochs go.
     fn state_at(&self, own: Definition) -> State {
         let versions = &self.upcoming.versions;
@@ -427,7 +490,10 @@ impl Query<'_, '_> {
 
     fn event(&self, op: OpIndex, event: EventIndex) -> Next {
         if !self.upcoming.is_access[op as usize] {
-            return Next::Observed;
+            let found = self
+                .linked
+                .is_none_or(|slot| self.upcoming.links.is_linked(slot, event));
+            return if found { Next::Observed } else { Next::Pass };
         }
         let memory = self.upcoming.memory;
         let Some(access) = memory.access(event) else {

@@ -54,8 +54,10 @@ pub struct World<'a> {
     /// How many objects the heap has.
     objects: usize,
     ordinal: u64,
-    /// Slots whose address the world has seen.
+    /// Slots whose address the world has seen where it does not forget it.
     known: Vec<(u32, u32)>,
+    /// Those that it has found when it looked last, the known ones included.
+    found: Vec<(u32, u32)>,
     /// Slots that a trap hides.
     lost: BTreeSet<(u32, u32)>,
     /// What has happened.
@@ -78,6 +80,7 @@ impl<'a> World<'a> {
             objects: inputs.heap.objects.len(),
             ordinal: 0,
             known: Vec::new(),
+            found: Vec::new(),
             lost: inputs.lost.clone(),
             events: Vec::new(),
         }

@@ -20,8 +20,8 @@ impl<'a> World<'a> {
                 memory.homes[home] = bytes;
             }
         }
-        for at in 0..self.known.len() {
-            let (frame, slot) = self.known[at];
+        for at in 0..self.found.len() {
+            let (frame, slot) = self.found[at];
             if !self.contains_slot(memory, set, (frame, slot)) {
                 continue;
             }

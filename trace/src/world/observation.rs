@@ -1,6 +1,7 @@
 //! What somebody sees who looks at memory.
 
 use super::World;
+use super::knowledge::Keeping;
 use crate::heap::Owner;
 use crate::layout::{self, HOMES};
 use crate::memory::Memory;
@@ -129,32 +130,35 @@ impl<'a> World<'a> {
         for (home, bytes) in homes.iter_mut().enumerate() {
             if (view.home)(self, home) {
                 *bytes = Some(memory.homes[home]);
-                self.learn_from(memory, &memory.homes[home]);
+                let keeping = self.keeping(home as u32);
+                self.learn_from(memory, &memory.homes[home], keeping);
             }
         }
         let sees_read_only = (view.home)(self, layout::READ_ONLY as usize);
         let read_only = sees_read_only.then_some(memory.read_only);
         if let Some(bytes) = &read_only {
-            self.learn_from(memory, bytes);
+            self.learn_from(memory, bytes, Keeping::Kept);
         }
-        for (_, bytes) in &heap {
-            self.learn_from(memory, bytes);
+        for ((_, bytes), object) in heap.iter().zip(&memory.heap.objects) {
+            self.learn_from_heap(memory, bytes, &object.owners);
         }
         let mut slots = Vec::new();
         let mut at = 0;
-        while let Some((frame, slot)) = self.known.get(at).copied() {
+        while let Some((frame, slot)) = self.found.get(at).copied() {
             at += 1;
             if !(view.slot)(self, (frame, slot)) {
                 continue;
             }
             if let Some(bytes) = memory.slot(frame, slot) {
-                self.learn_from(memory, bytes);
+                let keeping = self.keeping_in_slot(memory, (frame, slot));
+                self.learn_from(memory, bytes, keeping);
                 slots.push((layout::slot_address(frame, slot), bytes.clone()));
             }
         }
         slots.sort_unstable();
         // One order, in whichever order they came to light.
         self.known.sort_unstable();
+        self.found.sort_unstable();
         Snapshot {
             homes,
             read_only,

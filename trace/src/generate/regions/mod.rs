@@ -205,6 +205,7 @@ impl Plan {
         for region in 1..4 {
             if rng.u8(..4) != 0 {
                 self.forgotten.push(region);
+                self.clause(format!("forgets {region}"));
                 if rng.u8(..4) != 0 {
                     self.clause(format!("lost-at-trap {region}"));
                 }
