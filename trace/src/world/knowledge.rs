@@ -24,7 +24,11 @@ impl World<'_> {
         self.found.clone_from(&self.known);
         for frame in &memory.frames {
             for slot in &frame.named {
-                self.learn(memory, layout::slot_address(frame.ordinal, *slot), Keeping::Kept);
+                self.learn(
+                    memory,
+                    layout::slot_address(frame.ordinal, *slot),
+                    Keeping::Kept,
+                );
             }
         }
         for arg in args {

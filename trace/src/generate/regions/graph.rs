@@ -68,6 +68,24 @@ impl Graph {
         })
     }
 
+    /// What a small function has: a few blocks, and any exit.
+    pub fn of_callee(rng: &mut Rng) -> Self {
+        let mut end = || match rng.u8(..8) {
+            0..3 => Exit::TailCall,
+            3 => Exit::Trap,
+            _ => Exit::Return,
+        };
+        let ends = [end(), end()];
+        let [a, b] = ends;
+        Self::of(match rng.u8(..8) {
+            0..4 => vec![a],
+            4 => vec![Exit::Branch(1, 2), a, b],
+            5 => vec![Exit::Try(1, 2), a, b],
+            6 => vec![Exit::Branch(1, 2), Exit::Jump(2), a],
+            _ => vec![Exit::Jump(1), Exit::Loop(1, 2), a],
+        })
+    }
+
     fn of(exits: Vec<Exit>) -> Self {
         let len = exits.len();
         let order = reverse_postorder(&exits);

@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub styles: Vec<Style>,
     /// The home that the stack limit of each function is loaded from.
     pub limits: Vec<Option<usize>>,
+    /// Is the module about what small functions do to their callers?
+    pub small_callees: bool,
     /// Are there more calls of earlier functions?
     pub recursive: bool,
     /// Does the first function write what it loads as `readonly`?
@@ -110,6 +112,18 @@ impl Style {
             tagged: true,
         }
     }
+
+    /// Of a small function: each thing that it may do decides what is known about
+    /// calling it, so that few of them come together.
+    fn small(rng: &mut Rng) -> Self {
+        Self {
+            lends: rng.u8(..4) == 0,
+            calls: rng.bool(),
+            traps: rng.u8(..3) == 0,
+            barriers: rng.u8(..12) == 0,
+            tagged: rng.u8(..3) != 0,
+        }
+    }
 }
 
 /// The bytes of a home that a pointer parameter may point to begin at most so
@@ -120,8 +134,16 @@ pub(crate) const REACH: i64 = 48;
 
 impl Plan {
     fn new(rng: &mut Rng) -> Self {
-        let functions = rng.usize(1..5);
-        let mut styles: Vec<Style> = (0..functions).map(|at| Style::new(rng, at)).collect();
+        let small_callees = rng.u8(..4) == 0;
+        let functions = match small_callees {
+            true => rng.usize(2..6),
+            false => rng.usize(1..5),
+        };
+        let style = |at| match small_callees && at > 0 {
+            true => Style::small(rng),
+            false => Style::new(rng, at),
+        };
+        let mut styles: Vec<Style> = (0..functions).map(style).collect();
         // The other functions of a module would have to forget as well.
         let forgets = functions == 1 && rng.u8(..4) != 0;
         let discreet = forgets && rng.u8(..4) != 0;
@@ -148,7 +170,8 @@ impl Plan {
             pointers,
             styles,
             limits,
-            recursive: rng.u8(..4) == 0,
+            small_callees,
+            recursive: rng.u8(..if small_callees { 2 } else { 4 }) == 0,
             sealed: rng.u8(..6) == 0,
             asynchronous: rng.u8(..4) == 0,
             joined: rng.u8(..4) == 0,

@@ -76,7 +76,8 @@ impl Body<'_> {
 
     pub(super) fn flags(&mut self, home: Home) -> MemFlagsData {
         let mut flags = MemFlagsData::new().with_notrap();
-        if self.style.traps && self.rng.u8(..8) == 0 {
+        let rate = if self.is_small() { 2 } else { 8 };
+        if self.style.traps && self.rng.u8(..rate) == 0 {
             flags = flags.with_trap_code(Some(self.trap_code()));
         }
         // Whatever is accessed here is there all the time.

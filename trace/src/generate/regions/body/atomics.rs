@@ -44,7 +44,7 @@ impl Body<'_> {
         }
     }
 
-    fn atomic_of(&mut self, spot: Spot) {
+    pub(super) fn atomic_of(&mut self, spot: Spot) {
         let flags = self.spot_flags(&spot);
         let (value, other) = (self.value_of(spot.ty), self.value_of(spot.ty));
         let address = spot.pointer.value;

@@ -21,6 +21,7 @@ impl Body<'_> {
             let count = match self.rng.u8(..4) {
                 // Of a function that does little, much is known.
                 _ if self.style.lends => self.rng.usize(1..3),
+                _ if self.is_small() => self.rng.usize(..4),
                 _ if self.style.tagged && self.rng.bool() => self.rng.usize(..3),
                 0 => self.rng.usize(..3),
                 _ => self.rng.usize(2..10),
@@ -40,6 +41,11 @@ impl Body<'_> {
             self.leave(at);
             pools[at] = core::mem::take(&mut self.pool);
         }
+    }
+
+    /// Is this a function whose callers are of interest, and not it itself?
+    pub(super) fn is_small(&self) -> bool {
+        self.plan.small_callees && self.index > 0
     }
 
     pub(super) fn ins(&mut self) -> FuncCursor<'_> {

@@ -120,6 +120,7 @@ pub fn function(rng: &mut Rng, plan: &Plan, index: usize) -> Function {
     let style = plan.styles[index];
     let graph = match style.lends {
         true => Graph::small(rng),
+        false if plan.small_callees && index > 0 => Graph::of_callee(rng),
         false => Graph::new(rng),
     };
     let name = UserFuncName::user(0, index as u32);

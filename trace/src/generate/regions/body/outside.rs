@@ -56,6 +56,62 @@ impl Body<'_> {
         Some(pointer)
     }
 
+    /// Accesses of some bytes by the address of another slot, between accesses of them
+    /// by their own.
+    pub(super) fn outside_between_accesses(&mut self) {
+        let Some(pointer) = self.outside() else {
+            return;
+        };
+        let spot = super::Spot {
+            pointer,
+            offset: 8 * self.rng.i64(0..3),
+            ty: types::I64,
+        };
+        if !super::accesses::fits(&spot) {
+            return;
+        }
+        let own = self.own_pointer(pointer.home);
+        let own = own.map(|pointer| super::Spot { pointer, ..spot });
+        let own = own.filter(super::accesses::fits);
+        if let Some(own) = own {
+            self.access_once(own);
+        }
+        match self.style.barriers && self.rng.bool() {
+            true => self.atomic_of(spot),
+            false => self.access_once(spot),
+        }
+        if let Some(own) = own {
+            let value = self.load_from(own);
+            self.found_in(&own, value);
+        }
+    }
+
+    /// A pointer to the first byte of a slot, by its own address.
+    fn own_pointer(&mut self, home: Home) -> Option<Pointer> {
+        let Home::Secret(slot) = home else {
+            return None;
+        };
+        let stack_slot = self.slots[slot].slot;
+        let value = self.ins().ins().stack_addr(types::I64, stack_slot, 0);
+        Some(Pointer {
+            value,
+            home,
+            low: 0,
+            high: self.slots[slot].size,
+            at: Some(0),
+        })
+    }
+
+    fn access_once(&mut self, spot: super::Spot) {
+        if self.rng.u8(..3) != 0 {
+            let value = self.data();
+            self.store_to(spot, value);
+        } else {
+            let value = self.load_from(spot);
+            self.found_in(&spot, value);
+        }
+    }
+
     /// Writes, out of a slot, where the caller may look.
     pub(super) fn write_outside(&mut self) {
         if let Some(pointer) = self.outside() {

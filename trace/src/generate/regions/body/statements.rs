@@ -13,6 +13,12 @@ impl Body<'_> {
         if self.plan.discreet && self.rng.bool() {
             return self.discreet_statement();
         }
+        if self.plan.small_callees && self.style.calls && self.rng.u8(..4) == 0 {
+            return self.call_between_accesses();
+        }
+        if self.plan.rare.outside && self.rng.u8(..16) == 0 {
+            return self.outside_between_accesses();
+        }
         if self.rng.u8(..24) == 0 {
             return self.rare();
         }
