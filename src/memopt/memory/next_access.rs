@@ -16,10 +16,10 @@ use crate::ir::StackSlot;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::{Location, Overlap, Root};
-use crate::memopt::memory::links::Links;
 use crate::memopt::memory::insts::{
     ANY, Access, Call, Classes, EventIndex, EventKind, Memory, defining_node,
 };
+use crate::memopt::memory::links::Links;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{
     Class, Definition, EPOCH, FIRST_CLASS, Op, OpIndex, Ops, RETURN_EPOCH, State, TRAP_EPOCH,
