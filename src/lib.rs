@@ -67,7 +67,7 @@ mod pipeline;
 
 pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
 pub use memopt::call::from_body::Summaries;
-pub use memopt::{Effort, Options, Stats};
+pub use memopt::{Effort, Observer, Options, Remarks, Stats};
 #[cfg(feature = "module")]
 pub use pipeline::{Cause, DefineError, Defined, Handover, define_batch, define_functions};
 pub use pipeline::{
@@ -76,8 +76,8 @@ pub use pipeline::{
 
 // What the checker is built on.
 #[doc(hidden)]
-pub use memopt::call::from_body::WithSummaries;
+pub use memopt::TargetFacts;
 #[doc(hidden)]
-pub use memopt::{Observer, TargetFacts};
+pub use memopt::call::from_body::WithSummaries;
 #[doc(hidden)]
 pub use pipeline::{optimize_module_with, run_module_with};

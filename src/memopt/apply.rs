@@ -1,140 +1,235 @@
-//! The one place that makes [edits](super::edit), and counts them.
+//! The one place that changes a function: makes [edits](super::edit), counts them, and
+//! makes the function whole again behind them.
+//!
+//! [`Editor`] alone has the function to itself; the passes read it. What an edit cannot do
+//! without is part of it and no edit of its own: graph and dominator tree, the removal of
+//! blocks that nothing leads to any more and of parameters that take one value alone, and
+//! SSA repair behind copies. All else is an edit, the removal of dead code and the
+//! egraph pass included. So a run that is limited to `n` edits makes the first `n` of
+//! an unlimited one, and the function is whole after each of them.
 
-use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{Block, BlockArg, Function, Inst, InstBuilder, MemFlagsData, Value};
+use crate::ir::types::INVALID;
+use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, MemFlagsData, Value};
+use crate::isa::TargetIsa;
 use crate::memopt::Stats;
+use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit as cfg_edit;
-use crate::memopt::edit::{
-    Below, Changes, Copied, Edge, Edit, MAX_PASSED, Moved, Place, Sunk, Thread, Upward,
-};
+use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, Touched};
 use crate::memopt::inst::coercion::{self, Recipe};
 use crate::memopt::inst::effect::any_inst;
+use crate::memopt::observer::Observer;
+use crate::memopt::passes::constant_params;
+use crate::memopt::refusal::Refusal;
+use crate::memopt::workarounds::egraph;
+use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
 
+#[cfg(memopt_paths)]
+mod on_paths;
+mod params;
+
 /// Makes edits, counts them, and stops at the limit.
-pub struct Applier<'a> {
-    /// The function that is changed.
-    pub func: &'a mut Function,
-    /// Where the edits are counted.
-    pub stats: &'a mut Stats,
+pub struct Editor<'a> {
+    ctx: &'a mut Context,
+    isa: &'a dyn TargetIsa,
+    policy: &'a dyn Policy,
+    observer: Option<&'a mut dyn Observer>,
     /// How many edits may still be made.
-    pub room: &'a mut Option<u32>,
-    /// Values that have copies now, whose uses have to be repaired.
-    pub copied: &'a mut Vec<Copied>,
+    room: Option<u32>,
+    /// Values that have copies, whose uses have to be repaired.
+    copied: Vec<Copied>,
+    /// What has been done.
+    pub stats: Stats,
 }
 
-impl Applier<'_> {
-    /// Makes the edits in their order.
-    pub fn apply(mut self, edits: &[Edit]) -> Changes {
-        let mut changes = Changes::default();
-        let mut has_aliases = false;
+impl<'a> Editor<'a> {
+    /// An editor of the function in `ctx`, for at most so many edits as `limit` says.
+    ///
+    /// The function is brought into the form that the passes work on, which is no edit: it
+    /// has no aliases, and its graph and dominator tree are at hand.
+    ///
+    /// # Errors
+    ///
+    /// What the verifier says, if `isa` has it enabled.
+    pub fn new(
+        ctx: &'a mut Context,
+        isa: &'a dyn TargetIsa,
+        policy: &'a dyn Policy,
+        observer: Option<&'a mut dyn Observer>,
+        limit: Option<u32>,
+    ) -> CodegenResult<Self> {
+        egraph::forget_removed_branches(&mut ctx.func);
+        if has_aliases(&ctx.func) {
+            ctx.func.dfg.resolve_all_aliases();
+        }
+        if !ctx.cfg.is_valid() || !ctx.domtree.is_valid() {
+            ctx.flowgraph();
+        }
+        ctx.verify_if(isa)?;
+        Ok(Self {
+            ctx,
+            isa,
+            policy,
+            observer,
+            room: limit,
+            copied: Vec::new(),
+            stats: Stats::default(),
+        })
+    }
+
+    /// The function, its graph and its dominator tree.
+    pub fn context(&self) -> &Context {
+        self.ctx
+    }
+
+    /// May more edits be made?
+    pub fn has_room(&self) -> bool {
+        self.room != Some(0)
+    }
+
+    /// No pass finds anything any more, or a limit has ended the search.
+    pub fn settled(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.settled(&self.ctx.func);
+        }
+    }
+
+    /// The passes have refused something in the function as it is.
+    pub fn refused(&mut self, refusals: &[Refusal]) {
+        if let Some(observer) = &mut self.observer {
+            for refusal in refusals {
+                observer.refused(&self.ctx.func, refusal);
+            }
+        }
+    }
+
+    /// Ends the run; what has been done.
+    ///
+    /// # Errors
+    ///
+    /// What the verifier says, if the target has it enabled.
+    pub fn finish(self) -> CodegenResult<Stats> {
+        if self.stats.applied > 0 {
+            self.ctx.verify_if(self.isa)?;
+        }
+        Ok(self.stats)
+    }
+
+    /// Removes the blocks that nothing leads to, which is no edit: nobody runs them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::eliminate_unreachable_code`].
+    pub fn remove_unreachable_blocks(&mut self) -> CodegenResult<()> {
+        let domtree = &self.ctx.domtree;
+        let mut blocks = self.ctx.func.layout.blocks();
+        if blocks.any(|block| !domtree.is_reachable(block)) {
+            // Keeps the graph up to date; to the tree they were no part of it.
+            self.ctx.eliminate_unreachable_code(self.isa)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the edits in their order, as far as the limit lets it, and makes the function
+    /// whole again.
+    ///
+    /// # Errors
+    ///
+    /// What Cranelift's passes say that do so.
+    pub fn apply(&mut self, edits: &[Edit]) -> CodegenResult<Touched> {
+        let mut touched = Touched::default();
         for edit in edits {
-            if !self.make(edit) {
-                continue;
+            if self.make(edit)? {
+                touched = touched.and(edit.change.touches());
             }
-            changes.any = true;
-            match edit {
-                Edit::FoldBranch(..) | Edit::Thread(_) | Edit::Sink(_) => changes.graph = true,
-                Edit::ReplaceLoad { .. } | Edit::ReplaceLoadByParam { .. } => has_aliases = true,
-                Edit::MoveUp(_) => {
-                    changes.graph = true;
-                    has_aliases = true;
+        }
+        if touched.aliases {
+            touched.values = self.reached_arithmetic();
+            self.ctx.func.dfg.resolve_all_aliases();
+        }
+        if touched.graph {
+            self.ctx.flowgraph();
+            self.repair();
+            self.tidy()?;
+        }
+        if touched.any
+            && let Some(observer) = &mut self.observer
+        {
+            match edits {
+                [edit] if matches!(edit.change, Change::RunEgraph) => {
+                    observer.trusted(&self.ctx.func);
                 }
-                Edit::SinkLoad(..)
-                | Edit::SinkPure(..)
-                | Edit::FoldCompare(..)
-                | Edit::RemoveNoopStore(_)
-                | Edit::RemoveDeadStore(_)
-                | Edit::RemoveUnusedLoad(_)
-                | Edit::FreeSlot(_) => {}
+                _ => observer.step(&self.ctx.func),
             }
         }
-        if has_aliases {
-            changes.values = self.reached_arithmetic();
-            self.func.dfg.resolve_all_aliases();
-        }
-        changes
+        Ok(touched)
     }
 
     /// Makes one edit, unless the limit is reached, and counts it.
-    fn make(&mut self, edit: &Edit) -> bool {
-        if *self.room == Some(0) || !self.change(edit) {
-            return false;
+    fn make(&mut self, edit: &Edit) -> CodegenResult<bool> {
+        if !self.has_room() {
+            return Ok(false);
         }
-        self.count(edit);
-        if let Some(room) = self.room {
+        if let Some(observer) = &mut self.observer {
+            observer.edit(&self.ctx.func, edit);
+        }
+        if !self.change(&edit.change)? {
+            return Ok(false);
+        }
+        self.stats.count(&edit.change);
+        if let Some(room) = &mut self.room {
             *room -= 1;
         }
-        true
-    }
-
-    fn count(&mut self, edit: &Edit) {
-        let stats = &mut *self.stats;
-        match edit {
-            Edit::ReplaceLoad { .. } => stats.forwarded_loads += 1,
-            Edit::ReplaceLoadByParam { .. } => stats.joined_loads += 1,
-            Edit::RemoveNoopStore(_) => stats.noop_stores += 1,
-            Edit::RemoveUnusedLoad(_) => stats.unused_loads += 1,
-            Edit::RemoveDeadStore(_) => stats.dead_stores += 1,
-            Edit::FoldBranch(..) => stats.folded_branches += 1,
-            Edit::FoldCompare(..) => stats.folded_compares += 1,
-            Edit::FreeSlot(_) => stats.freed_slots += 1,
-            Edit::Thread(_) => stats.threaded_branches += 1,
-            Edit::Sink(sunk) => stats.sunk_stores += sunk.stores.len() as u32,
-            Edit::SinkLoad(..) => stats.sunk_loads += 1,
-            Edit::SinkPure(..) => {}
-            Edit::MoveUp(upward) => {
-                for moved in &upward.moved {
-                    match moved {
-                        Moved::Load(..) => stats.raised_loads += 1,
-                        Moved::Store(_) => stats.raised_stores += 1,
-                    }
-                }
-            }
-        }
+        Ok(true)
     }
 
     /// Changes the function; `false` if that cannot be written down.
-    fn change(&mut self, edit: &Edit) -> bool {
-        match edit {
-            Edit::ReplaceLoad {
+    fn change(&mut self, change: &Change) -> CodegenResult<bool> {
+        let func = &mut self.ctx.func;
+        match change {
+            Change::ReplaceLoad {
                 load,
                 value,
                 recipe,
-            } => return self.replace_load(*load, *value, recipe),
-            Edit::ReplaceLoadByParam { load, block, args } => {
+            } => return Ok(self.replace_load(*load, *value, recipe)),
+            Change::ReplaceLoadByParam { load, block, args } => {
                 self.replace_load_by_param(*load, *block, args);
             }
-            Edit::RemoveNoopStore(inst)
-            | Edit::RemoveDeadStore(inst)
-            | Edit::RemoveUnusedLoad(inst) => self.func.layout.remove_inst(*inst),
-            Edit::FoldCompare(inst, result) => {
-                let ty = self.func.dfg.value_type(self.func.dfg.first_result(*inst));
-                self.func.replace(*inst).iconst(ty, i64::from(*result));
+            Change::RemoveNoopStore(inst)
+            | Change::RemoveDeadStore(inst)
+            | Change::RemoveUnusedLoad(inst)
+            | Change::RemoveUnusedCode(inst) => func.layout.remove_inst(*inst),
+            Change::RemoveParams(list) => params::remove(func, list),
+            Change::FoldCompare(inst, result) => {
+                let ty = func.dfg.value_type(func.dfg.first_result(*inst));
+                func.replace(*inst).iconst(ty, i64::from(*result));
             }
-            Edit::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
-            Edit::Thread(thread) => self.thread(thread),
-            Edit::Sink(sunk) => self.sink(sunk),
-            Edit::SinkLoad(inst, to) | Edit::SinkPure(inst, to) => self.move_below(*inst, *to),
-            Edit::MoveUp(upward) => self.move_up(upward),
-            Edit::FreeSlot(slot) => {
-                let data = &mut self.func.sized_stack_slots[*slot];
+            Change::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
+            Change::Bypass(bypass) => self.bypass(bypass),
+            Change::Thread(_)
+            | Change::Sink(_)
+            | Change::SinkLoad(..)
+            | Change::SinkPure(..)
+            | Change::MoveUp(_) => self.change_on_paths(change),
+            Change::FreeSlot(slot) => {
+                let data = &mut func.sized_stack_slots[*slot];
                 data.size = 0;
                 data.align_shift = 0;
             }
+            Change::RunEgraph => return egraph::run_again(self.ctx, self.isa, self.policy),
         }
-        true
+        Ok(true)
     }
 
     fn replace_load(&mut self, load: Inst, value: Value, recipe: &Recipe) -> bool {
         // A `bitcast` carries flags, of which there can be too many.
-        let flags = &mut self.func.dfg.mem_flags;
+        let flags = &mut self.ctx.func.dfg.mem_flags;
         if !recipe.is_empty() && flags.insert(MemFlagsData::new()).is_err() {
             self.stats.limits_hit += 1;
             return false;
         }
-        let mut cursor = FuncCursor::new(self.func).at_inst(load);
+        let mut cursor = FuncCursor::new(&mut self.ctx.func).at_inst(load);
         cursor.set_srcloc(cursor.func.srcloc(load));
         let value = coercion::build(&mut cursor, recipe, value);
         self.alias_and_remove(load, value);
@@ -142,144 +237,128 @@ impl Applier<'_> {
     }
 
     fn replace_load_by_param(&mut self, load: Inst, block: Block, args: &[(Block, Option<Value>)]) {
-        let dfg = &mut self.func.dfg;
+        let dfg = &mut self.ctx.func.dfg;
         let ty = dfg.value_type(dfg.first_result(load));
         let param = dfg.append_block_param(block, ty);
         for (pred, value) in args {
-            let value = self.func.dfg.resolve_aliases(value.unwrap_or(param));
-            cfg_edit::pass(self.func, *pred, block, value);
+            let value = self.ctx.func.dfg.resolve_aliases(value.unwrap_or(param));
+            cfg_edit::pass(&mut self.ctx.func, *pred, block, value);
         }
         self.alias_and_remove(load, param);
     }
 
     fn alias_and_remove(&mut self, load: Inst, value: Value) {
-        let dfg = &mut self.func.dfg;
+        let dfg = &mut self.ctx.func.dfg;
         let result = dfg.first_result(load);
         let value = dfg.resolve_aliases(value);
         dfg.clear_results(load);
         dfg.change_to_alias(result, value);
-        self.func.layout.remove_inst(load);
+        self.ctx.func.layout.remove_inst(load);
     }
 
     fn fold_branch(&mut self, branch: Inst, taken: usize) {
-        let dfg = &self.func.dfg;
+        let dfg = &self.ctx.func.dfg;
         let data = dfg.insts[branch];
         let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[taken];
         let block = call.block(&dfg.value_lists);
         let args: Vec<BlockArg> = call.args(&dfg.value_lists).collect();
-        self.func.replace(branch).jump(block, &args);
+        self.ctx.func.replace(branch).jump(block, &args);
     }
 
-    fn thread(&mut self, thread: &Thread) {
-        let (Some(first), Some(last)) = (thread.chain.first(), thread.chain.last()) else {
+    /// Lets every edge of the branches to a block that nothing but a jump is in go where the
+    /// jump leads.
+    fn bypass(&mut self, bypass: &Bypass) {
+        let func = &mut self.ctx.func;
+        let Some(jump) = func.layout.first_inst(bypass.block) else {
             return;
         };
-        let func = &mut *self.func;
-        let Some(branch) = func.layout.last_inst(*last) else {
-            return;
+        let onward = Edge {
+            branch: jump,
+            destination: 0,
         };
-        let (block, mut names) = cfg_edit::block_like(func, *first);
-        cfg_edit::redirect(func, thread.edge, block);
-        for (at, copied) in thread.chain.iter().enumerate() {
-            cfg_edit::append_copies(func, *copied, block, &mut names);
-            // Parameters of the next block are what this one passes.
-            if let Some(next) = thread.chain.get(at + 1) {
-                cfg_edit::name_params(func, *copied, *next, &mut names);
-            }
-        }
-        let way = Edge {
-            branch,
-            destination: thread.taken,
-        };
-        let target = cfg_edit::target(func, way);
-        let args = cfg_edit::arguments(func, way);
-        cfg_edit::append_jump(func, block, target, &args, &names);
-        let copies = names.into_iter();
-        self.copied
-            .extend(copies.map(|(value, copy)| Copied { value, block, copy }));
-    }
-
-    fn sink(&mut self, sunk: &Sunk) {
-        for (place, stores) in &sunk.places {
-            let before = match place {
-                Place::Start(block) => self.func.layout.first_inst(*block),
-                Place::Edge(from, to) => {
-                    let edges = cfg_edit::edges(self.func, *from, *to);
-                    let (block, _) = cfg_edit::split_join(self.func, *to, &edges);
-                    self.func.layout.first_inst(block)
-                }
-            };
-            let Some(before) = before else {
-                continue;
-            };
-            for store in stores {
-                cfg_edit::insert_copy(self.func, *store, before, &mut FxHashMap::default());
-            }
-        }
-        for store in &sunk.stores {
-            self.func.layout.remove_inst(*store);
+        let target = cfg_edit::target(func, onward);
+        let args = cfg_edit::arguments(func, onward);
+        for branch in &bypass.branches {
+            lead_on(func, *branch, bypass.block, target, &args);
         }
     }
 
-    /// Moves `inst` in front of the first instruction of a block that uses it
-    /// or that it must not pass, or that ends the block.
-    fn move_below(&mut self, inst: Inst, to: Below) {
-        let func = &mut *self.func;
-        func.layout.remove_inst(inst);
-        let result = func.dfg.first_result(inst);
-        let mut passed = 0;
-        let mut at = func.layout.first_inst(to.block);
-        while let Some(next) = at {
-            passed += 1;
-            let uses = func.dfg.inst_values(next).any(|value| value == result);
-            let is_last = func.layout.last_inst(to.block) == Some(next);
-            if uses || is_last || to.end == Some(next) || passed == MAX_PASSED {
-                func.layout.insert_inst(inst, next);
-                return;
-            }
-            at = func.layout.next_inst(next);
+    /// Removes what a change of the graph has left behind.
+    fn tidy(&mut self) -> CodegenResult<()> {
+        self.remove_unreachable_blocks()?;
+        if constant_params::exist(&self.ctx.func) {
+            self.ctx.remove_constant_phis(self.isa)?;
+            // They are aliases now.
+            self.ctx.func.dfg.resolve_all_aliases();
         }
-    }
-
-    fn move_up(&mut self, upward: &Upward) {
-        let join = upward.join;
-        let (block, mut names) = cfg_edit::split_join(self.func, join, &upward.edges);
-        let Some(end) = self.func.layout.last_inst(block) else {
-            return;
-        };
-        for moved in &upward.moved {
-            match moved {
-                Moved::Store(store) => {
-                    cfg_edit::insert_copy(self.func, *store, end, &mut names);
-                    self.func.layout.remove_inst(*store);
-                }
-                Moved::Load(load, known) => {
-                    let result = self.func.dfg.first_result(*load);
-                    let ty = self.func.dfg.value_type(result);
-                    cfg_edit::insert_copy(self.func, *load, end, &mut names);
-                    let copy = names[&result];
-                    let param = self.func.dfg.append_block_param(join, ty);
-                    // What is known on the way of the load is loaded there too.
-                    for (pred, value) in known.iter().filter(|(pred, _)| *pred != block) {
-                        let value = self.func.dfg.resolve_aliases(*value);
-                        cfg_edit::pass(self.func, *pred, join, value);
-                    }
-                    cfg_edit::pass(self.func, block, join, copy);
-                    names.insert(param, copy);
-                    self.alias_and_remove(*load, param);
-                }
-            }
-        }
+        Ok(())
     }
 
     /// Does a value that has become an alias feed anything but an access?
     fn reached_arithmetic(&self) -> bool {
-        let dfg = &self.func.dfg;
-        any_inst(self.func, |inst| {
+        let dfg = &self.ctx.func.dfg;
+        any_inst(&self.ctx.func, |inst| {
             let opcode = dfg.insts[inst].opcode();
             let is_access = opcode.can_load() || opcode.can_store() || opcode.is_return();
             let mut args = dfg.inst_args(inst).iter();
             !is_access && !opcode.is_call() && args.any(|arg| dfg.value_is_alias(*arg))
         })
     }
+}
+
+#[cfg(not(memopt_paths))]
+impl Editor<'_> {
+    /// Without the wing there are no such edits.
+    fn change_on_paths(&mut self, _: &Change) {}
+
+    /// Nor are there copies.
+    fn repair(&mut self) {
+        debug_assert!(self.copied.is_empty());
+    }
+}
+
+/// Lets every edge of `branch` to `block` lead to `target` with `args`, in which the
+/// parameters of `block` are what the edge passes.
+fn lead_on(func: &mut Function, branch: Inst, block: Block, target: Block, args: &[BlockArg]) {
+    for destination in 0..cfg_edit::destinations(func, branch).len() {
+        let edge = Edge {
+            branch,
+            destination,
+        };
+        if cfg_edit::target(func, edge) != block {
+            continue;
+        }
+        let passed = cfg_edit::arguments(func, edge);
+        let args: Vec<BlockArg> = args
+            .iter()
+            .map(|arg| through(func, block, &passed, *arg))
+            .collect();
+        let dfg = &mut func.stencil.dfg;
+        let call = BlockCall::new(target, args, &mut dfg.value_lists);
+        let calls = dfg.insts[branch]
+            .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
+        calls[destination] = call;
+    }
+}
+
+/// `arg`, as it is where `block` is entered with the arguments `passed`.
+fn through(func: &Function, block: Block, passed: &[BlockArg], arg: BlockArg) -> BlockArg {
+    let BlockArg::Value(value) = arg else {
+        return arg;
+    };
+    let value = func.dfg.resolve_aliases(value);
+    let params = func.dfg.block_params(block).iter();
+    let at = { params }.position(|param| *param == value);
+    match at {
+        Some(at) => passed[at],
+        None => BlockArg::Value(value),
+    }
+}
+
+/// Is any value another name of one? Those that have been resolved everywhere have
+/// no type any more.
+fn has_aliases(func: &Function) -> bool {
+    let dfg = &func.dfg;
+    let mut values = (0..dfg.num_values() as u32).map(Value::from_u32);
+    values.any(|value| dfg.value_is_alias(value) && dfg.value_type(value) != INVALID)
 }

@@ -2,15 +2,64 @@
 //!
 //! The edits of one pass are all proven against the same function, and may be
 //! applied together: none of them cites another as its reason unless their
-//! pass says why it may. [`apply`](super::apply) alone makes them.
+//! pass says why it may. So may the first few of them.
+//! [`apply`](super::apply) alone makes them.
 
 use crate::ir::{Block, Inst, StackSlot, Value};
 use crate::memopt::inst::coercion::Recipe;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// One change of a function, and why it may be made.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// What is changed.
+    pub change: Change,
+    /// The instruction or fact that this rests on.
+    pub reason: Reason,
+}
+
+/// What an [`Edit`] rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Memory holds what this store wrote.
+    StoredBy(Inst),
+    /// Memory holds what a load found, which is this value.
+    LoadedAs(Value),
+    /// At the end of every predecessor of this block it is known what memory holds.
+    KnownOnAllPaths(Block),
+    /// At the ends of these predecessors it is known what memory holds.
+    KnownAfter(SmallVec<[Block; 2]>),
+    /// On every path these stores overwrite the bytes, or the frame ends, before anyone
+    /// sees them.
+    OverwrittenBy(SmallVec<[Inst; 2]>),
+    /// Nothing reads this slot, which nobody else knows.
+    NeverRead(StackSlot),
+    /// No instruction uses the result.
+    NoUses,
+    /// A rule of `isle/folds.isle` decides it.
+    Folded,
+    /// The condition is a constant.
+    Constant,
+    /// This branch has decided the condition.
+    DecidedBy(Inst),
+    /// Whoever takes the edge at the end of this block determines the branch.
+    DeterminedAfter(Block),
+    /// There are paths on which nobody sees what the stores write.
+    UnobservedOnSomePaths,
+    /// All uses are below this block's start.
+    UsedBelow(Block),
+    /// Nothing names the slot.
+    Unnamed,
+    /// The block does nothing but lead on.
+    Empty,
+    /// A forwarded value reached an operation that is no access to memory.
+    ReachedArithmetic,
+}
 
 /// One change.
 #[derive(Clone, Debug)]
-pub enum Edit {
+pub enum Change {
     /// The load gives a value that is known: this one, converted.
     ReplaceLoad {
         /// The load.
@@ -36,10 +85,17 @@ pub enum Edit {
     RemoveDeadStore(Inst),
     /// Nobody uses what the load reads.
     RemoveUnusedLoad(Inst),
+    /// Nobody uses what the pure instruction computes.
+    RemoveUnusedCode(Inst),
+    /// Nobody uses the block parameters, but maybe each other's. The last of each block
+    /// comes first.
+    RemoveParams(Vec<Value>),
     /// The comparison always gives this.
     FoldCompare(Inst, bool),
     /// The branch always takes the destination at this position.
     FoldBranch(Inst, usize),
+    /// The edges into an empty block lead to where its jump leads.
+    Bypass(Bypass),
     /// A path goes past the branch that it determines.
     Thread(Thread),
     /// Stores sink to the paths that need them, all together: each may have been
@@ -47,12 +103,33 @@ pub enum Edit {
     Sink(Sunk),
     /// The load goes to a block behind which all its uses are.
     SinkLoad(Inst, Below),
-    /// So does the pure instruction, which is no edit of its own.
+    /// So does the pure instruction.
     SinkPure(Inst, Below),
     /// PRE: loads and stores go to the edges into their block that need them.
     MoveUp(Upward),
     /// Nothing names the slot.
     FreeSlot(StackSlot),
+    /// Upstream's egraph pass runs once more.
+    RunEgraph,
+}
+
+impl Change {
+    /// The change, and why it may be made.
+    pub fn because(self, reason: Reason) -> Edit {
+        Edit {
+            change: self,
+            reason,
+        }
+    }
+}
+
+/// A block that nothing but a jump is in, and the branches that lead to it.
+#[derive(Clone, Debug)]
+pub struct Bypass {
+    /// The block.
+    pub block: Block,
+    /// The branches, of which other destinations may be the block too.
+    pub branches: SmallVec<[Inst; 4]>,
 }
 
 /// A value, and a copy of it in a block.
@@ -139,25 +216,57 @@ pub enum Moved {
     Store(Inst),
 }
 
-/// What else the edits of a pass have changed.
+/// What the edits of one pass have touched.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Changes {
+pub struct Touched {
     /// Any edit was made.
     pub any: bool,
     /// The control-flow graph is another.
     pub graph: bool,
-    /// A known value took the place of a loaded one in an operation that is
-    /// not a memory access: the mid-end may find something new.
+    /// Values have become aliases of others.
+    pub aliases: bool,
+    /// Known values took the place of loaded ones in operations that are
+    /// no memory accesses: the mid-end may find something new.
     pub values: bool,
 }
 
-impl Changes {
-    /// Changes of `self`, and of `other`.
+impl Touched {
+    /// What `self` has touched, and `other`.
     pub fn and(self, other: Self) -> Self {
         Self {
             any: self.any | other.any,
             graph: self.graph | other.graph,
+            aliases: self.aliases | other.aliases,
             values: self.values | other.values,
+        }
+    }
+}
+
+impl Change {
+    /// What the change touches, as far as the change alone tells.
+    pub fn touches(&self) -> Touched {
+        let (graph, aliases) = match self {
+            Self::FoldBranch(..) | Self::Bypass(_) | Self::Thread(_) | Self::Sink(_) => {
+                (true, false)
+            }
+            Self::ReplaceLoad { .. } | Self::ReplaceLoadByParam { .. } => (false, true),
+            Self::MoveUp(_) => (true, true),
+            Self::SinkLoad(..)
+            | Self::SinkPure(..)
+            | Self::FoldCompare(..)
+            | Self::RemoveNoopStore(_)
+            | Self::RemoveDeadStore(_)
+            | Self::RemoveUnusedLoad(_)
+            | Self::RemoveUnusedCode(_)
+            | Self::RemoveParams(_)
+            | Self::FreeSlot(_)
+            | Self::RunEgraph => (false, false),
+        };
+        Touched {
+            any: true,
+            graph,
+            aliases,
+            values: false,
         }
     }
 }

@@ -28,12 +28,13 @@
 //! |---|---|
 //! | rounds of passes; the first pass that finds something | `run`, `search` |
 //! | whether a function is looked at | `gate` |
+//! | what has been done and refused, remembered | [`remarks`] |
 //! | the wing: jump threading, SSA repair, PRE, sinking, their clean-up | `paths::*` |
 //! | the core: load and store elimination, folds, dead stores, dead code, slots | `passes::*` |
-//! | the one place that makes edits | `apply` |
+//! | the one place that changes the function | `apply` |
 //! | memory instructions, slot escape, memory SSA, clobber walker, next access, values | `memory::*` |
 //! | the graph both ways, dominance, edits of edges | `cfg::*` |
-//! | what a change is | `edit` |
+//! | what a change is, with its reason; why none is made | [`edit`], [`refusal`] |
 //! | what a call does: the embedder's word, and what bodies tell | [`call`] |
 //! | what one instruction and address is | [`inst`] |
 //! | guards against defects of Cranelift | [`workarounds`] |
@@ -46,7 +47,7 @@
 mod apply;
 pub mod call;
 mod cfg;
-mod edit;
+pub mod edit;
 mod gate;
 pub mod inst;
 mod memory;
@@ -55,15 +56,20 @@ mod options;
 mod passes;
 #[cfg(memopt_paths)]
 mod paths;
+pub mod refusal;
+pub mod remarks;
 mod run;
 mod search;
 mod stats;
 pub mod workarounds;
 
 pub use call::effects::Policy;
+pub use edit::{Change, Edit, Reason};
 pub use gate::is_open;
 pub use memory::insts::TargetFacts;
 pub use observer::Observer;
 pub use options::{Effort, Options};
+pub use refusal::{Obstacle, Refusal, Subject};
+pub use remarks::{Remark, RemarkKind, Remarks};
 pub use run::{run, run_observed};
 pub use stats::Stats;

@@ -2,22 +2,21 @@
 
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
-use crate::ir::types::INVALID;
-use crate::ir::{Function, Opcode, Value};
+use crate::ir::{Function, Opcode};
 use crate::isa::TargetIsa;
-use crate::memopt::apply::Applier;
+use crate::memopt::apply::Editor;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::edit::{Changes, Copied, Edit};
+use crate::memopt::edit::{Change, Edit, Reason, Touched};
 use crate::memopt::gate;
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
 use crate::memopt::passes::uses::Uses;
-use crate::memopt::passes::{branches, constant_params, dead_code};
+use crate::memopt::passes::{branches, dead_code};
+use crate::memopt::refusal::Refusals;
 use crate::memopt::search::{Search, Stage};
 use crate::memopt::stats::Stats;
-use crate::memopt::workarounds::egraph;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
@@ -95,35 +94,39 @@ pub fn run_observed<'a>(
         stats.skipped_by_effort = 1;
         return Ok(stats);
     }
-    stats.runs = 1;
-    let insts = ctx.func.dfg.num_insts();
+    let copies = COPIES_PER_RUN + ctx.func.dfg.num_insts() / INSTS_PER_COPY;
+    let refusals = Refusals::new(observer.as_ref().is_some_and(|it| it.wants_refusals()));
+    let editor = Editor::new(ctx, isa, policy, observer, options.edit_limit)?;
+    debug_assert!(
+        is_current(editor.context()),
+        "graph or tree of another function"
+    );
+    let names_handler = names_handler(&editor.context().func);
     let mut run = Run {
-        ctx,
-        isa,
+        editor,
         policy,
         options,
-        stats,
-        room: options.edit_limit,
         target: TargetFacts::of(isa),
-        names_handler: false,
+        names_handler,
         has_sunk: false,
-        copied: Vec::new(),
-        copies: COPIES_PER_RUN + insts / INSTS_PER_COPY,
-        observer,
+        copies,
+        refusals,
     };
+    if !names_handler {
+        run.editor.remove_unreachable_blocks()?;
+    }
+    run.editor.stats.runs = 1;
     run.all()?;
-    run.stats.limits_hit += u32::from(run.copies == 0);
-    Ok(run.stats)
+    run.editor.stats.limits_hit += u32::from(run.copies == 0);
+    run.editor.finish()
 }
 
 /// One run over one function.
 struct Run<'a> {
-    ctx: &'a mut Context,
-    isa: &'a dyn TargetIsa,
+    /// Has the function to itself.
+    editor: Editor<'a>,
     policy: &'a dyn Policy,
     options: &'a Options,
-    stats: Stats,
-    room: Option<u32>,
     target: TargetFacts,
     /// The address of a handler's block is taken: that block has to stay with
     /// its `try_call`, even if nothing leads to it, so that the graph is left
@@ -131,109 +134,55 @@ struct Run<'a> {
     names_handler: bool,
     /// Stores have moved, so that what feeds them can follow.
     has_sunk: bool,
-    /// Values that have copies and await repair.
-    copied: Vec<Copied>,
     /// Instructions that may still be copied past branches.
     copies: usize,
-    /// Who watches.
-    observer: Option<&'a mut dyn Observer>,
+    refusals: Refusals,
 }
 
 impl Run<'_> {
-    /// All rounds.
+    /// All rounds, and those behind the egraph pass.
     fn all(&mut self) -> CodegenResult<()> {
-        self.prepare()?;
-        let changes = self.rounds()?;
-        self.settled();
-        if changes.values
-            && self.options.rerun_egraph
-            && egraph::run_again(self.ctx, self.isa, self.policy)?
-        {
-            if let Some(observer) = &mut self.observer {
-                observer.trusted(&self.ctx.func);
+        let touched = self.rounds()?;
+        self.editor.settled();
+        if touched.values && self.options.rerun_egraph {
+            let edit = Change::RunEgraph.because(Reason::ReachedArithmetic);
+            if self.editor.apply(&[edit])?.any {
+                self.rounds()?;
+                self.editor.settled();
             }
-            self.rounds()?;
-            self.settled();
-        }
-        if changes.any {
-            self.ctx.verify_if(self.isa)?;
         }
         Ok(())
     }
 
-    /// All rounds are over.
-    fn settled(&mut self) {
-        if let Some(observer) = &mut self.observer {
-            observer.settled(&self.ctx.func);
-        }
-    }
-
-    /// A pass has made its edits, and the function is whole.
-    fn step(&mut self, changes: Changes) -> Changes {
-        if changes.any
-            && let Some(observer) = &mut self.observer
-        {
-            observer.step(&self.ctx.func);
-        }
-        changes
-    }
-
-    /// Brings aliases, graph and dominator tree up to date.
-    fn prepare(&mut self) -> CodegenResult<()> {
-        egraph::forget_removed_branches(&mut self.ctx.func);
-        if has_aliases(&self.ctx.func) {
-            self.ctx.func.dfg.resolve_all_aliases();
-        }
-        if !self.ctx.cfg.is_valid() || !self.ctx.domtree.is_valid() {
-            self.ctx.flowgraph();
-        }
-        debug_assert!(is_current(self.ctx), "graph or tree of another function");
-        self.ctx.verify_if(self.isa)?;
-        self.names_handler = names_handler(&self.ctx.func);
-        if !self.names_handler {
-            self.remove_unreachable_blocks()?;
-        }
-        Ok(())
-    }
-
-    fn remove_unreachable_blocks(&mut self) -> CodegenResult<()> {
-        let domtree = &self.ctx.domtree;
-        let mut blocks = self.ctx.func.layout.blocks();
-        if blocks.any(|block| !domtree.is_reachable(block)) {
-            // Keeps the graph up to date; to the tree they were no part of it.
-            self.ctx.eliminate_unreachable_code(self.isa)?;
-        }
-        Ok(())
-    }
-
-    fn rounds(&mut self) -> CodegenResult<Changes> {
-        let mut changes = self.dead_code();
+    fn rounds(&mut self) -> CodegenResult<Touched> {
+        let mut touched = self.dead_code()?;
         for number in 1..=MAX_ROUNDS {
-            let hits = self.stats.limits_hit;
+            let hits = self.editor.stats.limits_hit;
             let round = self.round()?;
-            changes = changes.and(round);
+            touched = touched.and(round);
             if !round.any {
-                return Ok(changes);
+                return Ok(touched);
             }
-            self.stats.rounds += 1;
-            if number >= MAX_LIMITED_ROUNDS && self.stats.limits_hit > hits {
-                return Ok(changes);
+            self.editor.stats.rounds += 1;
+            if number >= MAX_LIMITED_ROUNDS && self.editor.stats.limits_hit > hits {
+                return Ok(touched);
             }
         }
-        self.stats.limits_hit += 1;
-        Ok(changes)
+        self.editor.stats.limits_hit += 1;
+        Ok(touched)
     }
 
-    /// Every pass once, but what concerns some ways through the function and
+    /// Every pass once, but what concerns some paths through the function and
     /// not others only if nothing else has changed.
-    fn round(&mut self) -> CodegenResult<Changes> {
-        let mut changes = Changes::default();
+    fn round(&mut self) -> CodegenResult<Touched> {
+        let mut touched = Touched::default();
         let mut next = Some(Stage::FIRST);
         while let Some(first) = next
-            && let Some((stage, edits)) = self.search(first, !changes.any)
+            && self.editor.has_room()
+            && let Some((stage, edits)) = self.search(first, !touched.any)
         {
             let made = self.make(stage, &edits)?;
-            changes = changes.and(made);
+            touched = touched.and(made);
             next = match stage {
                 // That has folded branches as well.
                 Stage::Values => Stage::Branches.next(),
@@ -242,132 +191,88 @@ impl Run<'_> {
                 stage => stage.next(),
             };
         }
-        Ok(changes)
+        Ok(touched)
     }
 
-    fn search(&mut self, first: Stage, ways: bool) -> Option<(Stage, Vec<Edit>)> {
+    fn search(&mut self, first: Stage, on_paths: bool) -> Option<(Stage, Vec<Edit>)> {
+        let Context {
+            func, cfg, domtree, ..
+        } = self.editor.context();
+        let mut stats = Stats::default();
         let search = Search {
-            func: &self.ctx.func,
-            cfg: &self.ctx.cfg,
-            domtree: &self.ctx.domtree,
+            func,
+            cfg,
+            domtree,
             policy: self.policy,
             target: self.target,
             options: self.options,
             may_change_graph: !self.names_handler,
-            ways,
+            ways: on_paths,
             has_sunk: self.has_sunk,
             copies: &mut self.copies,
-            stats: &mut self.stats,
+            refusals: &mut self.refusals,
+            stats: &mut stats,
         };
-        search.from(first)
+        let found = search.from(first);
+        self.editor.stats += &stats;
+        self.editor.refused(&self.refusals.take());
+        found
     }
 
     /// Makes the edits of one pass, and removes what they have left behind.
-    fn make(&mut self, stage: Stage, edits: &[Edit]) -> CodegenResult<Changes> {
-        Ok(match stage {
+    fn make(&mut self, stage: Stage, edits: &[Edit]) -> CodegenResult<Touched> {
+        match stage {
             Stage::Values => {
-                let changes = self.apply(edits);
-                self.step(changes);
-                let changes = changes.and(self.branches()?);
-                self.without_dead_code(changes)
+                let touched = self.editor.apply(edits)?;
+                let touched = touched.and(self.branches()?);
+                self.without_dead_code(touched)
             }
-            Stage::Branches => {
-                let changes = self.fold(edits)?;
-                self.without_dead_code(changes)
+            Stage::Branches | Stage::DeadStores => {
+                let touched = self.editor.apply(edits)?;
+                self.without_dead_code(touched)
             }
-            Stage::DeadStores => {
-                let changes = self.apply(edits);
-                self.step(changes);
-                self.without_dead_code(changes)
-            }
-            Stage::Slots => self.apply(edits),
+            Stage::Slots => self.editor.apply(edits),
             Stage::Joins | Stage::Sinking | Stage::SinkingValues => {
-                self.make_on_paths(stage, edits)?
+                self.make_on_paths(stage, edits)
             }
-        })
-    }
-
-    fn without_dead_code(&mut self, changes: Changes) -> Changes {
-        match changes.any {
-            true => changes.and(self.dead_code()),
-            false => changes,
         }
     }
 
-    fn branches(&mut self) -> CodegenResult<Changes> {
+    fn without_dead_code(&mut self, touched: Touched) -> CodegenResult<Touched> {
+        match touched.any {
+            true => Ok(touched.and(self.dead_code()?)),
+            false => Ok(touched),
+        }
+    }
+
+    fn branches(&mut self) -> CodegenResult<Touched> {
         if !self.options.fold_branches || self.names_handler {
-            return Ok(Changes::default());
+            return Ok(Touched::default());
         }
-        let edits = branches::edits(&self.ctx.func);
-        self.fold(&edits)
+        let edits = branches::edits(&self.editor.context().func);
+        self.editor.apply(&edits)
     }
 
-    fn fold(&mut self, edits: &[Edit]) -> CodegenResult<Changes> {
-        let changes = self.apply(edits);
-        if changes.graph {
-            self.ctx.flowgraph();
-            self.tidy()?;
-        }
-        Ok(self.step(changes))
-    }
-
-    /// Removes what a change of the graph has left behind.
-    fn tidy(&mut self) -> CodegenResult<()> {
-        self.remove_unreachable_blocks()?;
-        if constant_params::exist(&self.ctx.func) {
-            self.ctx.remove_constant_phis(self.isa)?;
-            // They are aliases now.
-            self.ctx.func.dfg.resolve_all_aliases();
-        }
-        Ok(())
-    }
-
-    fn dead_code(&mut self) -> Changes {
-        self.unused_code().0
+    fn dead_code(&mut self) -> CodegenResult<Touched> {
+        Ok(self.unused_code()?.0)
     }
 
     /// Removes code that nobody uses; also the uses that are left.
-    fn unused_code(&mut self) -> (Changes, Uses) {
-        let dead = dead_code::find(&self.ctx.func, self.policy, self.options.unused_loads);
-        let changes = self.apply(&dead.loads);
-        // At the edit limit some of those loads have stayed, with their feed.
-        if self.room != Some(0) {
-            for inst in dead.pure {
-                self.ctx.func.layout.remove_inst(inst);
-            }
-        }
-        let uses = match self.room {
-            Some(_) => Uses::new(&self.ctx.func),
-            None => dead.uses,
-        };
-        (self.step(changes), uses)
-    }
-
-    fn apply(&mut self, edits: &[Edit]) -> Changes {
-        let applier = Applier {
-            func: &mut self.ctx.func,
-            stats: &mut self.stats,
-            room: &mut self.room,
-            copied: &mut self.copied,
-        };
-        applier.apply(edits)
+    fn unused_code(&mut self) -> CodegenResult<(Touched, Uses)> {
+        let func = &self.editor.context().func;
+        let dead = dead_code::find(func, self.policy, self.options.unused_loads);
+        let touched = self.editor.apply(&dead.edits)?;
+        // At the limit of edits some of it is still there, and then nothing is made of these.
+        Ok((touched, dead.uses))
     }
 }
 
 #[cfg(not(memopt_paths))]
 impl Run<'_> {
     /// Without the wing there are no such edits.
-    fn make_on_paths(&mut self, _: Stage, _: &[Edit]) -> CodegenResult<Changes> {
-        Ok(Changes::default())
+    fn make_on_paths(&mut self, _: Stage, _: &[Edit]) -> CodegenResult<Touched> {
+        Ok(Touched::default())
     }
-}
-
-/// Is any value another name of one? Those that have been resolved everywhere have
-/// no type any more.
-fn has_aliases(func: &Function) -> bool {
-    let dfg = &func.dfg;
-    let mut values = (0..dfg.num_values() as u32).map(Value::from_u32);
-    values.any(|value| dfg.value_is_alias(value) && dfg.value_type(value) != INVALID)
 }
 
 /// Are graph and dominator tree those of the function?

@@ -20,6 +20,7 @@ use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
 use crate::memopt::passes::{branches, compares, dead_slots, dead_stores, load_store_elim};
+use crate::memopt::refusal::Refusals;
 use crate::memopt::stats::Stats;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
@@ -87,6 +88,8 @@ pub struct Search<'a> {
     pub has_sunk: bool,
     /// Instructions that may still be copied past branches.
     pub copies: &'a mut usize,
+    /// Where passes note what they leave as it is.
+    pub refusals: &'a mut Refusals,
     /// Where limits are counted that the search hits.
     pub stats: &'a mut Stats,
 }
@@ -104,7 +107,12 @@ impl Search<'_> {
         }
         match first {
             Stage::DeadStores => self.what_happens_next(),
-            _ => self.slots(None),
+            Stage::Slots => self.slots(None),
+            Stage::Values
+            | Stage::Branches
+            | Stage::Joins
+            | Stage::Sinking
+            | Stage::SinkingValues => None,
         }
     }
 
@@ -161,7 +169,10 @@ impl Search<'_> {
         (!edits.is_empty()).then_some((Stage::Branches, edits))
     }
 
-    fn slots(&self, memory: Option<&Memory<'_>>) -> Found {
+    fn slots(&mut self, memory: Option<&Memory<'_>>) -> Found {
+        if self.refusals.are_wanted() {
+            dead_slots::note_kept(self.func, "dead-slots", self.refusals);
+        }
         let edits = match self.options.unused_slots {
             true => dead_slots::edits(self.func),
             false => Vec::new(),

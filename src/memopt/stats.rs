@@ -1,11 +1,12 @@
 //! What a run did.
 
+use crate::memopt::edit::{Change, Moved};
 use core::fmt;
 use core::iter::Sum;
 use core::ops::AddAssign;
 
-/// What runs did: one counter for each kind of edit and each limit, and how many runs
-/// there were.
+/// What runs did: counters of what was done to memory traffic, of clean-up, of rounds and of
+/// limits, and how many runs there were.
 ///
 /// A run that found nothing differs from one that did not look: [`Self::runs`] counts
 /// the first, [`Self::skipped_by_opt_level`] and [`Self::skipped_by_effort`] the others.
@@ -38,18 +39,32 @@ pub struct Stats {
     pub folded_compares: u32,
     /// Branches turned into jumps.
     pub folded_branches: u32,
-    /// Ways that go past a branch which they decide.
+    /// Edges that go past a branch which they determine.
     pub threaded_branches: u32,
-    /// Stores moved down to the ways that need them.
+    /// Stores moved down to the paths that need them.
     pub sunk_stores: u32,
-    /// Loads moved down to the ways that need them.
+    /// Loads moved down to the paths that need them.
     pub sunk_loads: u32,
-    /// Loads moved up to the ways into their block that need them.
+    /// Loads moved up to the edges into their block that need them.
     pub raised_loads: u32,
-    /// Stores moved up to the ways into their block that need them.
+    /// Stores moved up to the edges into their block that need them.
     pub raised_stores: u32,
     /// Stack slots that no longer take space in the frame.
     pub freed_slots: u32,
+    /// Pure instructions removed because nobody used their results.
+    pub unused_code: u32,
+    /// Pure instructions moved down to the paths that need them.
+    pub sunk_values: u32,
+    /// Block parameters removed because nobody used them.
+    pub unused_params: u32,
+    /// Empty blocks that nothing leads to any more.
+    pub bypassed_blocks: u32,
+    /// Runs of upstream's egraph pass over what the edits have uncovered.
+    pub egraph_runs: u32,
+    /// Edits of all kinds, clean-up included: what
+    /// [`edit_limit`](super::Options::edit_limit) limits. Some are counted above more than
+    /// once, because they concern several instructions.
+    pub applied: u32,
     /// Rounds of all passes that made an edit.
     pub rounds: u32,
     /// How often a named limit stopped a search that might have led to an edit.
@@ -57,7 +72,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Each counter of edits and of limits with its name, in a fixed order.
+    /// Each counter of edits and of limits with its name, in a fixed order; not
+    /// [`Self::applied`], which counts the same edits in another unit.
     ///
     /// Cost: constant.
     pub fn counters(&self) -> impl Iterator<Item = (&'static str, u32)> + use<> {
@@ -78,6 +94,12 @@ impl Stats {
             raised_loads,
             raised_stores,
             freed_slots,
+            unused_code,
+            sunk_values,
+            unused_params,
+            bypassed_blocks,
+            egraph_runs,
+            applied: _,
             rounds,
             limits_hit,
         } = *self;
@@ -95,13 +117,18 @@ impl Stats {
             ("raised_loads", raised_loads),
             ("raised_stores", raised_stores),
             ("freed_slots", freed_slots),
+            ("unused_code", unused_code),
+            ("sunk_values", sunk_values),
+            ("unused_params", unused_params),
+            ("bypassed_blocks", bypassed_blocks),
+            ("egraph_runs", egraph_runs),
             ("rounds", rounds),
             ("limits_hit", limits_hit),
         ]
         .into_iter()
     }
 
-    /// The number of edits of all kinds.
+    /// What was done to memory traffic, slots and branches: all kinds of edits but clean-up.
     ///
     /// Cost: constant.
     pub fn edits(&self) -> u32 {
@@ -118,6 +145,37 @@ impl Stats {
             + self.raised_loads
             + self.raised_stores
             + self.freed_slots
+    }
+
+    /// Counts a change that was made.
+    pub(super) fn count(&mut self, change: &Change) {
+        self.applied += 1;
+        match change {
+            Change::ReplaceLoad { .. } => self.forwarded_loads += 1,
+            Change::ReplaceLoadByParam { .. } => self.joined_loads += 1,
+            Change::RemoveNoopStore(_) => self.noop_stores += 1,
+            Change::RemoveUnusedLoad(_) => self.unused_loads += 1,
+            Change::RemoveUnusedCode(_) => self.unused_code += 1,
+            Change::RemoveParams(params) => self.unused_params += params.len() as u32,
+            Change::RemoveDeadStore(_) => self.dead_stores += 1,
+            Change::FoldBranch(..) => self.folded_branches += 1,
+            Change::FoldCompare(..) => self.folded_compares += 1,
+            Change::FreeSlot(_) => self.freed_slots += 1,
+            Change::Bypass(_) => self.bypassed_blocks += 1,
+            Change::Thread(_) => self.threaded_branches += 1,
+            Change::Sink(sunk) => self.sunk_stores += sunk.stores.len() as u32,
+            Change::SinkLoad(..) => self.sunk_loads += 1,
+            Change::SinkPure(..) => self.sunk_values += 1,
+            Change::MoveUp(upward) => {
+                for moved in &upward.moved {
+                    match moved {
+                        Moved::Load(..) => self.raised_loads += 1,
+                        Moved::Store(_) => self.raised_stores += 1,
+                    }
+                }
+            }
+            Change::RunEgraph => self.egraph_runs += 1,
+        }
     }
 
     /// What is said where no counter has moved.
@@ -156,6 +214,12 @@ impl AddAssign<&Stats> for Stats {
             raised_loads,
             raised_stores,
             freed_slots,
+            unused_code,
+            sunk_values,
+            unused_params,
+            bypassed_blocks,
+            egraph_runs,
+            applied,
             rounds,
             limits_hit,
         } = self;
@@ -175,6 +239,12 @@ impl AddAssign<&Stats> for Stats {
         *raised_loads += other.raised_loads;
         *raised_stores += other.raised_stores;
         *freed_slots += other.freed_slots;
+        *unused_code += other.unused_code;
+        *sunk_values += other.sunk_values;
+        *unused_params += other.unused_params;
+        *bypassed_blocks += other.bypassed_blocks;
+        *egraph_runs += other.egraph_runs;
+        *applied += other.applied;
         *rounds += other.rounds;
         *limits_hit += other.limits_hit;
     }

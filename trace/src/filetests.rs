@@ -26,6 +26,8 @@ const FUEL: u64 = 2000;
 /// The modules of all filetests that the oracle can run.
 pub struct Filetests {
     modules: Vec<Module>,
+    /// Where each is.
+    paths: Vec<PathBuf>,
 }
 
 impl Filetests {
@@ -40,11 +42,19 @@ impl Filetests {
     pub fn read(folder: &Path) -> io::Result<Self> {
         let mut files = Vec::new();
         find(folder, &mut files)?;
-        let mut modules = Vec::new();
+        let (mut modules, mut paths) = (Vec::new(), Vec::new());
         for file in files {
-            modules.extend(module(&fs::read_to_string(file)?));
+            if let Some(module) = module(&fs::read_to_string(&file)?) {
+                modules.push(module);
+                paths.push(file);
+            }
         }
-        Ok(Self { modules })
+        Ok(Self { modules, paths })
+    }
+
+    /// Each module as it is, and where it is.
+    pub fn modules(&self) -> impl Iterator<Item = (&Path, &Module)> {
+        self.paths.iter().map(PathBuf::as_path).zip(&self.modules)
     }
 
     /// One of the modules, changed as `seeds` have it, one change for each.

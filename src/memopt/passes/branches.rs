@@ -1,21 +1,21 @@
 //! Branches on constants.
 //!
 //! Once a load is known and a comparison folded, a branch may be decided; the
-//! blocks behind the other way go, and with them what they observe. Upstream's
+//! blocks behind the other destination go, and with them what they observe. Upstream's
 //! mid-end folds branches too, but runs before our passes and only once.
 
 use crate::ir::{Function, Inst, InstructionData, Value};
-use crate::memopt::edit::Edit;
+use crate::memopt::edit::{Change, Edit, Reason};
 use alloc::vec::Vec;
 
-/// Finds the branches that always go one way. Cost: O(blocks).
+/// Finds the branches that always take one destination. Cost: O(blocks).
 pub fn edits(func: &Function) -> Vec<Edit> {
     let mut edits = Vec::new();
     for block in func.layout.blocks() {
         if let Some(inst) = func.layout.last_inst(block)
             && let Some(taken) = taken(func, inst)
         {
-            edits.push(Edit::FoldBranch(inst, taken));
+            edits.push(Change::FoldBranch(inst, taken).because(Reason::Constant));
         }
     }
     edits

@@ -13,7 +13,7 @@
 use crate::FxHashMap;
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Inst, InstructionData, StackSlot, Value};
-use crate::memopt::edit::Edit;
+use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::isle::{self, SlotFacts};
 use crate::memopt::inst::location::Root;
 use crate::memopt::memory::clobber::Reaching;
@@ -35,7 +35,7 @@ pub fn edits(memory: &Memory<'_>, reaching: &Reaching<'_>) -> Vec<Edit> {
             };
             let dfg = &memory.func.dfg;
             if let Some(result) = isle::fold_icmp(dfg, memory.policy, &point, cc, args) {
-                edits.push(Edit::FoldCompare(inst, result));
+                edits.push(Change::FoldCompare(inst, result).because(Reason::Folded));
             }
         }
     }

@@ -10,18 +10,15 @@
 use crate::entity::EntitySet;
 use crate::ir::{Function, Inst, InstructionData, Opcode};
 use crate::memopt::call::effects::{Policy, is_asynchronous};
-use crate::memopt::edit::Edit;
+use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::effect::{self, Effect};
 use crate::memopt::passes::uses::Uses;
 use alloc::vec::Vec;
 
 /// What nobody uses.
 pub struct DeadCode {
-    /// Loads, one edit each.
-    pub loads: Vec<Edit>,
-    /// Pure instructions, whose removal is no edit: Cranelift's lowering does
-    /// not see them anyway.
-    pub pure: Vec<Inst>,
+    /// One edit for each instruction; what uses a result comes before it.
+    pub edits: Vec<Edit>,
     /// The uses that are left when all of this is gone.
     pub uses: Uses,
 }
@@ -31,8 +28,7 @@ pub struct DeadCode {
 /// With `loads` false, loads stay.
 pub fn find(func: &Function, policy: &dyn Policy, loads: bool) -> DeadCode {
     let mut dead = DeadCode {
-        loads: Vec::new(),
-        pure: Vec::new(),
+        edits: Vec::new(),
         uses: Uses::new(func),
     };
     let uses = &mut dead.uses;
@@ -58,11 +54,11 @@ pub fn find(func: &Function, policy: &dyn Policy, loads: bool) -> DeadCode {
         if !uses.are_none(func, inst) || !known.insert(inst) {
             continue;
         }
-        if is_load {
-            dead.loads.push(Edit::RemoveUnusedLoad(inst));
-        } else {
-            dead.pure.push(inst);
-        }
+        let change = match is_load {
+            true => Change::RemoveUnusedLoad(inst),
+            false => Change::RemoveUnusedCode(inst),
+        };
+        dead.edits.push(change.because(Reason::NoUses));
         uses.remove(func, inst, |value| {
             if let Some(feeding) = func.dfg.value_def(value).inst()
                 && func.layout.inst_block(feeding).is_some()

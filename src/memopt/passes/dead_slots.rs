@@ -5,8 +5,9 @@
 //! entry of a user stack map.
 
 use crate::entity::EntitySet;
-use crate::ir::{DebugTag, Function, InstructionData, StackSlot};
-use crate::memopt::edit::Edit;
+use crate::ir::{DebugTag, Function, Inst, InstructionData, StackSlot};
+use crate::memopt::edit::{Change, Edit, Reason};
+use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
 
 /// Finds the slots that take space for nothing.
@@ -18,28 +19,47 @@ pub fn edits(func: &Function) -> Vec<Edit> {
     let slots = func.sized_stack_slots.iter();
     let unused =
         slots.filter(|(slot, data)| data.size != 0 && data.key.is_none() && !named.contains(*slot));
-    unused.map(|(slot, _)| Edit::FreeSlot(slot)).collect()
+    let edit = |slot| Change::FreeSlot(slot).because(Reason::Unnamed);
+    unused.map(|(slot, _)| edit(slot)).collect()
+}
+
+/// Notes which instruction keeps each slot that takes space.
+pub fn note_kept(func: &Function, pass: &'static str, refusals: &mut Refusals) {
+    for block in func.layout.blocks() {
+        for inst in func.layout.block_insts(block) {
+            for_each_named(func, inst, |slot| {
+                if func.sized_stack_slots[slot].size != 0 {
+                    refusals.note(pass, Subject::Slot(slot), Obstacle::NamedBy(inst));
+                }
+            });
+        }
+    }
 }
 
 fn named_slots(func: &Function) -> EntitySet<StackSlot> {
     let mut named = EntitySet::new();
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
-            if let InstructionData::StackAddr { stack_slot, .. } = func.dfg.insts[inst] {
-                named.insert(stack_slot);
-            }
-            for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
-                named.insert(entry.slot);
-            }
-            for tag in func.debug_tags.get(inst) {
-                match tag {
-                    DebugTag::StackSlot(slot) => {
-                        named.insert(*slot);
-                    }
-                    DebugTag::User(_) => {}
-                }
-            }
+            for_each_named(func, inst, |slot| {
+                named.insert(slot);
+            });
         }
     }
     named
+}
+
+/// Calls `visit` with each slot that `inst` names.
+fn for_each_named(func: &Function, inst: Inst, mut visit: impl FnMut(StackSlot)) {
+    if let InstructionData::StackAddr { stack_slot, .. } = func.dfg.insts[inst] {
+        visit(stack_slot);
+    }
+    for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+        visit(entry.slot);
+    }
+    for tag in func.debug_tags.get(inst) {
+        match tag {
+            DebugTag::StackSlot(slot) => visit(*slot),
+            DebugTag::User(_) => {}
+        }
+    }
 }

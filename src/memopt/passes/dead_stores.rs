@@ -25,11 +25,12 @@
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::Graph;
-use crate::memopt::edit::Edit;
+use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
 use crate::memopt::memory::slot_escape::Privacy;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// The stores that could go, as far as the next few events tell. Most functions
 /// have none, and need not know what happens next.
@@ -57,12 +58,17 @@ pub fn edits(
     let mut edits = Vec::new();
     for index in candidates.iter().copied() {
         let slot = memory.access(index).and_then(Access::slot);
-        let unread = slot.is_some_and(|slot| {
-            memory.slots.privacy(slot) == Privacy::Always && !read.contains(slot)
-        });
-        if unread || !upcoming.is_observed(index, is_private(index)) {
-            edits.push(Edit::RemoveDeadStore(memory.events[index as usize].inst));
-        }
+        let unread = slot
+            .filter(|slot| memory.slots.privacy(*slot) == Privacy::Always && !read.contains(*slot));
+        let reason = match unread {
+            Some(slot) => Reason::NeverRead(slot),
+            None if !upcoming.is_observed(index, is_private(index)) => {
+                Reason::OverwrittenBy(SmallVec::new())
+            }
+            None => continue,
+        };
+        let inst = memory.events[index as usize].inst;
+        edits.push(Change::RemoveDeadStore(inst).because(reason));
     }
     edits
 }

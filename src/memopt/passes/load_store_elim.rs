@@ -43,7 +43,7 @@
 use crate::ir::{Block, Inst, Value};
 use crate::memopt::Options;
 use crate::memopt::cfg::graph::{Graph, Node};
-use crate::memopt::edit::Edit;
+use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::coercion::Recipe;
 use crate::memopt::memory::clobber::{Reaching, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, defining_node};
@@ -113,13 +113,16 @@ impl Pass<'_, '_, '_, '_> {
             .facts
             .key(source, access, access.opcode, self.facts.type_of(result));
         let answer = match self.facts.look_up(key, node) {
-            Some(known) => Some((known.value, Recipe::new())),
-            None => self.facts.seen_through(source, access),
+            Some(known) => {
+                let reason = Reason::LoadedAs(known.value);
+                Some((known.value, Recipe::new(), reason))
+            }
+            None => self.stored(source, access),
         };
-        if let Some((value, recipe)) = answer
+        if let Some((value, recipe, reason)) = answer
             && self.options.forward_loads
         {
-            self.replace(inst, value, recipe);
+            self.replace(inst, value, recipe, reason);
             return;
         }
         let mut known = Known {
@@ -131,33 +134,46 @@ impl Pass<'_, '_, '_, '_> {
             && let Source::Join(join) = source
             && let Some(args) = self.join_args(event, join, key)
         {
+            let block = self.facts.order.block(join);
+            let reason = Reason::KnownOnAllPaths(block);
             if let Some(value) = self.facts.same_value(join, &args) {
-                self.replace(inst, value, Recipe::new());
+                self.replace(inst, value, Recipe::new(), reason);
                 return;
             }
-            let block = self.facts.order.block(join);
-            self.edits.push(Edit::ReplaceLoadByParam {
+            let change = Change::ReplaceLoadByParam {
                 load: inst,
                 block,
                 args,
-            });
+            };
+            self.edits.push(change.because(reason));
             // The result becomes the parameter, which is there for all of them.
             known.node = join;
         }
         self.facts.learn(key, known);
     }
 
-    fn replace(&mut self, load: Inst, value: Value, recipe: Recipe) {
+    /// What `load` sees of the value that its source stored, and why.
+    fn stored(&self, source: Source, load: &Access) -> Option<(Value, Recipe, Reason)> {
+        let Source::Store(store) = source else {
+            return None;
+        };
+        let (value, recipe) = self.facts.seen_through(source, load)?;
+        let store = self.facts.memory.events[store as usize].inst;
+        Some((value, recipe, Reason::StoredBy(store)))
+    }
+
+    fn replace(&mut self, load: Inst, value: Value, recipe: Recipe, reason: Reason) {
         let value = self.facts.canonical(value);
         if recipe.is_empty() {
             let result = self.facts.memory.func.dfg.first_result(load);
             self.facts.learn_equal(result, value);
         }
-        self.edits.push(Edit::ReplaceLoad {
+        let change = Change::ReplaceLoad {
             load,
             value,
             recipe,
-        });
+        };
+        self.edits.push(change.because(reason));
     }
 
     /// The value that each predecessor of `join` knows, if each knows one.
@@ -189,27 +205,49 @@ impl Pass<'_, '_, '_, '_> {
     fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
         let source = self.reaching.source(event);
         let stored = self.facts.canonical(stored);
-        if self.facts.was_stored(source, access, stored)
-            || self.was_loaded(source, access, stored, node)
-            || self.was_stored_on_all_ways(event, source, access, stored)
-        {
+        if let Some(reason) = self.is_there(node, event, source, access, stored) {
             self.reaching.set_noop(event);
-            self.edits.push(Edit::RemoveNoopStore(inst));
+            self.edits
+                .push(Change::RemoveNoopStore(inst).because(reason));
         }
     }
 
-    /// Has a store of the same value to the same bytes come before, another one
-    /// on each way?
-    fn was_stored_on_all_ways(
+    /// Does memory hold what the store writes? Why.
+    fn is_there(
         &mut self,
+        node: Node,
         event: EventIndex,
         source: Source,
         access: &Access,
         stored: Value,
+    ) -> Option<Reason> {
+        match source {
+            Source::Store(store) if self.facts.was_stored(source, access, stored) => {
+                let store = self.facts.memory.events[store as usize].inst;
+                Some(Reason::StoredBy(store))
+            }
+            _ if self.was_loaded(source, access, stored, node) => Some(Reason::LoadedAs(stored)),
+            Source::Join(join) if self.was_stored_on_all_paths(event, join, access, stored) => {
+                let block = self.facts.order.block(join);
+                Some(Reason::KnownOnAllPaths(block))
+            }
+            Source::Entry
+            | Source::Store(_)
+            | Source::Event(_)
+            | Source::Join(_)
+            | Source::Unknown => None,
+        }
+    }
+
+    /// Has a store of the same value to the same bytes come before, another one
+    /// on each path?
+    fn was_stored_on_all_paths(
+        &mut self,
+        event: EventIndex,
+        join: Node,
+        access: &Access,
+        stored: Value,
     ) -> bool {
-        let Source::Join(join) = source else {
-            return false;
-        };
         // The value of an outer loop's iteration, and not of an earlier one.
         let func = self.facts.memory.func;
         let there = defining_node(func, self.facts.order, stored)

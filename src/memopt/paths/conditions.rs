@@ -114,12 +114,18 @@ impl<'a> Conditions<'a> {
 
     /// Is `value` zero at `node`, or something else, if a branch has decided?
     pub fn at(&self, node: Node, value: Value) -> Option<bool> {
+        self.decided(node, value).map(|(truth, _)| truth)
+    }
+
+    /// [`Self::at`], and the node at whose start that is known. It has one predecessor,
+    /// which ends in the branch.
+    pub fn decided(&self, node: Node, value: Value) -> Option<(bool, Node)> {
         let condition = Condition::of(self.func, value);
         let ways = self.ways.get(&condition.value)?;
         let way = ways
             .iter()
             .find(|(behind, _)| self.dominance.dominates(*behind, node))?;
-        Some(way.1 ^ condition.negated)
+        Some((way.1 ^ condition.negated, way.0))
     }
 }
 

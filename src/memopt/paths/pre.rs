@@ -41,8 +41,7 @@ use crate::ir::{Block, Function, Inst, Value, ValueDef};
 use crate::memopt::Options;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
-use crate::memopt::edit::Edit;
-use crate::memopt::edit::{Moved, Upward};
+use crate::memopt::edit::{Change, Edit, Moved, Reason, Upward};
 use crate::memopt::memory::clobber::{Reaching, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, defining_node};
 use crate::memopt::memory::mod_ref::may_meet;
@@ -124,7 +123,9 @@ impl Pass<'_, '_, '_> {
                         continue;
                     };
                     if ways.needed.is_empty() && access.stored.is_some() {
-                        self.edits.push(Edit::RemoveNoopStore(inst));
+                        let reason = Reason::KnownOnAllPaths(self.values.order.block(join));
+                        self.edits
+                            .push(Change::RemoveNoopStore(inst).because(reason));
                         continue;
                     }
                     if !self.joins_in(&mut needed, &ways, join) {
@@ -151,6 +152,7 @@ impl Pass<'_, '_, '_> {
         let block = self.values.order.block(join);
         let preds = self.graph.preds(join).iter();
         let blocks: SmallVec<[Block; 8]> = preds
+            .clone()
             .map(|pred| self.values.order.block(*pred))
             .chain([block])
             .collect();
@@ -163,11 +165,15 @@ impl Pass<'_, '_, '_> {
             .flat_map(|pred| cfg_edit::edges(func, self.values.order.block(*pred), block))
             .collect();
         self.taken.extend(blocks);
-        self.edits.push(Edit::MoveUp(Upward {
+        let known = preds.filter(|pred| !needed.contains(pred));
+        let known = known.map(|pred| self.values.order.block(*pred)).collect();
+        let upward = Upward {
             join: block,
             edges,
             moved,
-        }));
+        };
+        self.edits
+            .push(Change::MoveUp(upward).because(Reason::KnownAfter(known)));
     }
 
     fn func(&self) -> &'_ Function {

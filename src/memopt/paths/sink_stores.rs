@@ -41,7 +41,7 @@
 use crate::FxHashMap;
 use crate::ir::{Block, Opcode, StackSlot};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
-use crate::memopt::edit::{Edit, Place, Sunk};
+use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
 use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
@@ -193,7 +193,8 @@ impl<'a> Sinking<'a> {
         for _ in 0..MAX_SETTLING {
             let outcome = self.walk(Some(upcoming));
             if !self.pin(&outcome) {
-                return self.sunk(&outcome).map(Edit::Sink);
+                let sunk = self.sunk(&outcome)?;
+                return Some(Change::Sink(sunk).because(Reason::UnobservedOnSomePaths));
             }
         }
         self.limits_hit += 1;

@@ -18,7 +18,7 @@ use crate::FxHashMap;
 use crate::ir::{Inst, InstructionData, Value};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
-use crate::memopt::edit::{Below, Edit, MAX_PASSED};
+use crate::memopt::edit::{Below, Change, Edit, MAX_PASSED, Reason};
 use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::passes::dead_code::{Removable, removable};
@@ -118,10 +118,11 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
                     block: self.order.block(target),
                     end: event.and_then(|event| self.end(event, target)),
                 };
-                self.edits.push(match event {
-                    Some(_) => Edit::SinkLoad(inst, to),
-                    None => Edit::SinkPure(inst, to),
-                });
+                let change = match event {
+                    Some(_) => Change::SinkLoad(inst, to),
+                    None => Change::SinkPure(inst, to),
+                };
+                self.edits.push(change.because(Reason::UsedBelow(to.block)));
             } else {
                 behind.extend(event);
             }

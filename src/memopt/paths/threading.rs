@@ -39,8 +39,7 @@ use crate::ir::condcodes::IntCC;
 use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
-use crate::memopt::edit::Edit;
-use crate::memopt::edit::{Edge, Thread};
+use crate::memopt::edit::{Change, Edge, Edit, Reason, Thread};
 use crate::memopt::inst::effect::{Effect, effect};
 use crate::memopt::memory::clobber::{Reaching, Source};
 use crate::memopt::memory::insts::EventIndex;
@@ -187,9 +186,10 @@ impl Pass<'_, '_, '_> {
         if condition(self.func(), branch).is_none() {
             return;
         }
-        if let Some(taken) = self.decided_before(node, branch) {
+        if let Some((taken, by)) = self.decided_before(node, branch) {
             if self.taken.insert(block) {
-                self.edits.push(Edit::FoldBranch(branch, taken));
+                let edit = Change::FoldBranch(branch, taken).because(Reason::DecidedBy(by));
+                self.edits.push(edit);
             }
             return;
         }
@@ -206,7 +206,13 @@ impl Pass<'_, '_, '_> {
         let mut tries = MAX_WAYS;
         self.ways(chain, &mut tries, &mut threads);
         if !threads.is_empty() && self.take(&threads) {
-            self.edits.extend(threads.into_iter().map(Edit::Thread));
+            let func = self.func();
+            let edit = |thread: Thread| {
+                let pred = func.layout.inst_block(thread.edge.branch)?;
+                Some(Change::Thread(thread).because(Reason::DeterminedAfter(pred)))
+            };
+            let edits: Vec<Edit> = threads.into_iter().filter_map(edit).collect();
+            self.edits.extend(edits);
         }
     }
 
@@ -291,13 +297,21 @@ impl Pass<'_, '_, '_> {
         live
     }
 
-    /// The way that the branch takes because of one that dominates it.
-    fn decided_before(&self, node: Node, branch: Inst) -> Option<usize> {
+    /// The destination that the branch takes because of another branch, which dominates
+    /// it, and that branch.
+    fn decided_before(&self, node: Node, branch: Inst) -> Option<(usize, Inst)> {
         let InstructionData::Brif { arg, .. } = self.func().dfg.insts[branch] else {
             return None;
         };
-        let truth = self.conditions.at(node, arg)?;
-        Some(usize::from(!truth))
+        let (truth, behind) = self.conditions.decided(node, arg)?;
+        let [pred] = self.graph.preds(behind) else {
+            return None;
+        };
+        let by = self
+            .func()
+            .layout
+            .last_inst(self.values.order.block(*pred))?;
+        Some((usize::from(!truth), by))
     }
 
     /// `chain` with the blocks from the last join to the end of `node`, if they

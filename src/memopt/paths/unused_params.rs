@@ -2,20 +2,27 @@
 //!
 //! A parameter is used by an instruction, or by a branch that passes it on to
 //! one that is. Once a join has lost its stores, the values that it took for
-//! them keep loads alive on every way in. Upstream removes parameters only if
-//! all ways pass one value.
+//! them keep loads alive in every predecessor. Upstream removes parameters only if
+//! all predecessors pass one value.
 //!
 //! Cost: O(blocks + what they pass to each other), given the uses.
 
 use crate::entity::{EntitySet, SecondaryMap};
-use crate::ir::{Block, BlockArg, Function, Value, ValueDef};
+use crate::ir::{Block, BlockArg, Function, Value};
+use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::passes::uses::Uses;
 use alloc::vec::Vec;
-use smallvec::SmallVec;
 
-/// The parameters that can go, the last of each block first. `uses` are those
-/// of `func`.
-pub fn find(func: &Function, uses: &Uses) -> Vec<Value> {
+/// Removes the parameters that can go, in one edit: they may feed each other. `uses` are
+/// those of `func`.
+pub fn edits(func: &Function, uses: &Uses) -> Vec<Edit> {
+    let unused = find(func, uses);
+    let edit = (!unused.is_empty()).then(|| Change::RemoveParams(unused).because(Reason::NoUses));
+    edit.into_iter().collect()
+}
+
+/// The parameters that can go, the last of each block first.
+fn find(func: &Function, uses: &Uses) -> Vec<Value> {
     let entry = func.layout.entry_block();
     let inner = func.layout.blocks().filter(|block| Some(*block) != entry);
     let params = inner.flat_map(|block| func.dfg.block_params(block).iter().rev());
@@ -83,34 +90,5 @@ fn for_each_passed(func: &Function, block: Block, mut visit: impl FnMut(Value, V
                 visit(*param, value);
             }
         }
-    }
-}
-
-/// Removes `params`, which are such as [`find`] gives.
-pub fn remove(func: &mut Function, params: &[Value]) {
-    let mut positions: SecondaryMap<Block, SmallVec<[usize; 2]>> = SecondaryMap::new();
-    for param in params {
-        if let ValueDef::Param(block, position) = func.dfg.value_def(*param) {
-            positions[block].push(position);
-        }
-    }
-    let mut next = func.layout.entry_block();
-    while let Some(block) = next {
-        next = func.layout.next_block(block);
-        let Some(inst) = func.layout.last_inst(block) else {
-            continue;
-        };
-        let dfg = &mut func.stencil.dfg;
-        let calls =
-            dfg.insts[inst].branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
-        for call in calls {
-            let block = call.block(&dfg.value_lists);
-            for position in &positions[block] {
-                call.remove(*position, &mut dfg.value_lists);
-            }
-        }
-    }
-    for param in params {
-        func.dfg.remove_block_param(*param);
     }
 }

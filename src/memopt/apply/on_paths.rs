@@ -1,0 +1,167 @@
+//! The edits of the wing, and SSA repair behind them.
+
+use super::Editor;
+use crate::FxHashMap;
+use crate::ir::Inst;
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::edit as cfg_edit;
+use crate::memopt::cfg::graph::{Graph, Order};
+use crate::memopt::edit::{
+    Below, Change, Copied, Edge, MAX_PASSED, Moved, Place, Sunk, Thread, Upward,
+};
+use crate::memopt::paths::ssa_repair::{self, Broken};
+use alloc::vec::Vec;
+
+impl Editor<'_> {
+    /// Makes a change that a pass of the wing has asked for.
+    pub(super) fn change_on_paths(&mut self, change: &Change) {
+        match change {
+            Change::Thread(thread) => self.thread(thread),
+            Change::Sink(sunk) => self.sink(sunk),
+            Change::SinkLoad(inst, to) | Change::SinkPure(inst, to) => self.move_below(*inst, *to),
+            Change::MoveUp(upward) => self.move_up(upward),
+            Change::ReplaceLoad { .. }
+            | Change::ReplaceLoadByParam { .. }
+            | Change::RemoveNoopStore(_)
+            | Change::RemoveDeadStore(_)
+            | Change::RemoveUnusedLoad(_)
+            | Change::RemoveUnusedCode(_)
+            | Change::RemoveParams(_)
+            | Change::FoldCompare(..)
+            | Change::FoldBranch(..)
+            | Change::Bypass(_)
+            | Change::FreeSlot(_)
+            | Change::RunEgraph => {}
+        }
+    }
+
+    fn thread(&mut self, thread: &Thread) {
+        let (Some(first), Some(last)) = (thread.chain.first(), thread.chain.last()) else {
+            return;
+        };
+        let func = &mut self.ctx.func;
+        let Some(branch) = func.layout.last_inst(*last) else {
+            return;
+        };
+        let (block, mut names) = cfg_edit::block_like(func, *first);
+        cfg_edit::redirect(func, thread.edge, block);
+        for (at, copied) in thread.chain.iter().enumerate() {
+            cfg_edit::append_copies(func, *copied, block, &mut names);
+            // Parameters of the next block are what this one passes.
+            if let Some(next) = thread.chain.get(at + 1) {
+                cfg_edit::name_params(func, *copied, *next, &mut names);
+            }
+        }
+        let onward = Edge {
+            branch,
+            destination: thread.taken,
+        };
+        let target = cfg_edit::target(func, onward);
+        let args = cfg_edit::arguments(func, onward);
+        cfg_edit::append_jump(func, block, target, &args, &names);
+        let copies = names.into_iter();
+        self.copied
+            .extend(copies.map(|(value, copy)| Copied { value, block, copy }));
+    }
+
+    fn sink(&mut self, sunk: &Sunk) {
+        for (place, stores) in &sunk.places {
+            let before = match place {
+                Place::Start(block) => self.ctx.func.layout.first_inst(*block),
+                Place::Edge(from, to) => {
+                    let edges = cfg_edit::edges(&self.ctx.func, *from, *to);
+                    let (block, _) = cfg_edit::split_join(&mut self.ctx.func, *to, &edges);
+                    self.ctx.func.layout.first_inst(block)
+                }
+            };
+            let Some(before) = before else {
+                continue;
+            };
+            for store in stores {
+                cfg_edit::insert_copy(
+                    &mut self.ctx.func,
+                    *store,
+                    before,
+                    &mut FxHashMap::default(),
+                );
+            }
+        }
+        for store in &sunk.stores {
+            self.ctx.func.layout.remove_inst(*store);
+        }
+    }
+
+    /// Moves `inst` in front of the first instruction of a block that uses it
+    /// or that it must not pass, or that ends the block.
+    fn move_below(&mut self, inst: Inst, to: Below) {
+        let func = &mut self.ctx.func;
+        func.layout.remove_inst(inst);
+        let result = func.dfg.first_result(inst);
+        let mut passed = 0;
+        let mut at = func.layout.first_inst(to.block);
+        while let Some(next) = at {
+            passed += 1;
+            let uses = func.dfg.inst_values(next).any(|value| value == result);
+            let is_last = func.layout.last_inst(to.block) == Some(next);
+            if uses || is_last || to.end == Some(next) || passed == MAX_PASSED {
+                func.layout.insert_inst(inst, next);
+                return;
+            }
+            at = func.layout.next_inst(next);
+        }
+    }
+
+    fn move_up(&mut self, upward: &Upward) {
+        let join = upward.join;
+        let (block, mut names) = cfg_edit::split_join(&mut self.ctx.func, join, &upward.edges);
+        let Some(end) = self.ctx.func.layout.last_inst(block) else {
+            return;
+        };
+        for moved in &upward.moved {
+            match moved {
+                Moved::Store(store) => {
+                    cfg_edit::insert_copy(&mut self.ctx.func, *store, end, &mut names);
+                    self.ctx.func.layout.remove_inst(*store);
+                }
+                Moved::Load(load, known) => {
+                    let result = self.ctx.func.dfg.first_result(*load);
+                    let ty = self.ctx.func.dfg.value_type(result);
+                    cfg_edit::insert_copy(&mut self.ctx.func, *load, end, &mut names);
+                    let copy = names[&result];
+                    let param = self.ctx.func.dfg.append_block_param(join, ty);
+                    // What is known at the end of `block` is loaded there too.
+                    for (pred, value) in known.iter().filter(|(pred, _)| *pred != block) {
+                        let value = self.ctx.func.dfg.resolve_aliases(*value);
+                        cfg_edit::pass(&mut self.ctx.func, *pred, join, value);
+                    }
+                    cfg_edit::pass(&mut self.ctx.func, block, join, copy);
+                    names.insert(param, copy);
+                    self.alias_and_remove(*load, param);
+                }
+            }
+        }
+    }
+
+    /// Gives the uses of values that were copied the definitions that reach
+    /// them.
+    pub(super) fn repair(&mut self) {
+        let mut copied = core::mem::take(&mut self.copied);
+        if copied.is_empty() {
+            return;
+        }
+        copied.sort_unstable();
+        let mut broken: Vec<Broken> = Vec::new();
+        for Copied { value, block, copy } in copied {
+            match broken.last_mut() {
+                Some(broken) if broken.value == value => broken.copies.push((block, copy)),
+                Some(_) | None => {
+                    broken.extend(Broken::new(&self.ctx.func, value, block, copy));
+                }
+            }
+        }
+        let order = Order::new(&self.ctx.domtree);
+        let graph = Graph::forward(&order, &self.ctx.cfg);
+        let dominance = Dominance::without_limit(&graph);
+        ssa_repair::repair(&mut self.ctx.func, &order, &graph, &dominance, broken);
+    }
+}
