@@ -219,11 +219,11 @@ fn the_published_crates_take_the_series() {
     assert!(!own.is_empty());
     for (file, line) in [
         ("cranelift-codegen/src/lib.rs", "\npub mod memopt;\n"),
-        ("cranelift-codegen/src/context.rs", "enable_memopt()"),
+        ("cranelift-codegen/src/context.rs", "memopt_effort()"),
         ("cranelift-codegen-meta/src/isle.rs", "\"isle_memopt.rs\""),
         (
             "cranelift-codegen-meta/src/shared/settings.rs",
-            "\"enable_memopt\"",
+            "\"memopt_effort\"",
         ),
     ] {
         assert!(bench.read(&format!("new/{file}")).contains(line), "{file}");

@@ -1,7 +1,7 @@
 //! Test command for testing the memory optimizations.
 //!
 //! The `memopt` test command runs each function through the mid-end and then
-//! through the passes that the setting `enable_memopt` stands for. The output
+//! through the passes that the setting `memopt_effort` stands for. The output
 //! for filecheck purposes is the resulting CLIF; that of `test compile memopt`
 //! is the machine code. The functions of a file are one module: they are visited
 //! callees first, and calls between them are known by the bodies.
@@ -265,7 +265,7 @@ impl TestMemopt {
 }
 
 /// [`CodegenContext::optimize`], which does not get to see alias regions where
-/// they would mislead it; the setting `enable_memopt` has the same effect.
+/// they would mislead it; the setting `memopt_effort` has the same effect.
 fn mid_end(
     ctx: &mut CodegenContext,
     isa: &dyn TargetIsa,

@@ -65,5 +65,5 @@ impl Variant {
 /// Switches the passes on or off in an engine's configuration.
 pub fn set_passes(config: &mut Config, on: bool) {
     // SAFETY: the setting changes no meaning of compiled code.
-    unsafe { config.cranelift_flag_set("enable_memopt", if on { "true" } else { "false" }) };
+    unsafe { config.cranelift_flag_set("memopt_effort", if on { "gated" } else { "none" }) };
 }
