@@ -29,7 +29,7 @@ type Bodies = Vec<(FuncId, Context)>;
 /// The VM context, in words.
 type Memory = [i64; 8];
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub fn main() -> Result<(), Box<dyn Error>> {
     let upstream = Compiled::by_upstream()?;
     let optimized = Compiled::with_the_passes()?;
     println!("upstream's adapter:\n{}", upstream.clif);

@@ -13,7 +13,8 @@
 //! | a `cranelift_module::Module` | [`define_functions`], [`define_batch`] (feature `module`) |
 //!
 //! All of them take a [`Policy`], which says what bodies cannot tell ([`NoPolicy`] says
-//! nothing), and [`Options`]. They return [`Stats`].
+//! nothing), and [`Options`]. They return [`Stats`]; [`remarks`] says what was done and what
+//! was not, and why.
 //!
 //! **The ISA has to have `opt_level=speed` (or `speed_and_size`).** `settings::builder()` and
 //! `JITBuilder::new` have `none`; then nothing runs, and the statistics say so.
@@ -64,10 +65,11 @@ pub(crate) use cranelift_codegen::{
 #[doc(hidden)]
 pub mod memopt;
 mod pipeline;
+pub mod remarks;
 
 pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
 pub use memopt::call::from_body::Summaries;
-pub use memopt::{Effort, Observer, Options, Remarks, Stats};
+pub use memopt::{Effort, Options, Stats};
 #[cfg(feature = "module")]
 pub use pipeline::{Cause, DefineError, Defined, Handover, define_batch, define_functions};
 pub use pipeline::{
@@ -76,8 +78,8 @@ pub use pipeline::{
 
 // What the checker is built on.
 #[doc(hidden)]
-pub use memopt::TargetFacts;
-#[doc(hidden)]
 pub use memopt::call::from_body::WithSummaries;
+#[doc(hidden)]
+pub use memopt::{Observer, TargetFacts};
 #[doc(hidden)]
 pub use pipeline::{optimize_module_with, run_module_with};

@@ -243,7 +243,7 @@ fn upstreams_timing_has_the_passes() {
     let count = Rc::new(Cell::new(0));
     let before = timing::set_thread_profiler(Box::new(Counting(count.clone())));
     let isa = module("speed");
-    let mut ctx = Context::for_function(parse_functions(LEAF).unwrap().remove(0));
+    let mut ctx = Context::for_function(parse_functions(CALLER).unwrap().remove(0));
     let mut compiler = Compiler::new();
     let compiled = compiler.compile(&mut ctx, isa.isa(), &NoPolicy, &Options::full());
     timing::set_thread_profiler(before);

@@ -72,6 +72,16 @@ impl CheckedStats {
     }
 }
 
+impl From<Stats> for CheckedStats {
+    /// What a run did of which nothing is proven.
+    fn from(stats: Stats) -> Self {
+        Self {
+            stats,
+            ..Self::default()
+        }
+    }
+}
+
 impl AddAssign<&CheckedStats> for CheckedStats {
     fn add_assign(&mut self, other: &Self) {
         let Self {
@@ -171,11 +181,7 @@ pub fn run_checked(
     checking: Checking,
 ) -> Result<CheckedStats, CheckError> {
     if checking == Checking::Off {
-        let stats = cranelift_memopt::run(ctx, isa, policy, options)?;
-        return Ok(CheckedStats {
-            stats,
-            ..CheckedStats::default()
-        });
+        return Ok(cranelift_memopt::run(ctx, isa, policy, options)?.into());
     }
     let original = ctx.func.clone();
     let mut verdict = Verdict::Proven;
@@ -189,10 +195,7 @@ pub fn run_checked(
         };
         let stats = run_observed(ctx, isa, policy, options, Some(&mut proof))?;
         if proof.verdict == Verdict::Proven {
-            return Ok(CheckedStats {
-                stats,
-                ..CheckedStats::default()
-            });
+            return Ok(stats.into());
         }
         verdict = proof.verdict;
         put_back(ctx, &original);

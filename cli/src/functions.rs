@@ -6,11 +6,49 @@ use cranelift_codegen::ir::{Function, InstructionData};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{Context, verify_function};
+use cranelift_memopt::remarks::{self, Explained};
 use cranelift_memopt::{CalleeName, FunctionError, Options, Policy};
 use memopt_check::{
     CheckError, CheckedStats, Checking, optimize_module_checked, run_module_checked,
 };
 use memopt_policy::DeclaredPolicy;
+
+/// What became of a function.
+pub struct Outcome {
+    /// What the passes did to it, and whether that is proven.
+    pub stats: CheckedStats,
+    /// Why, if somebody wants to know.
+    pub explained: Option<Explained>,
+}
+
+impl From<CheckedStats> for Outcome {
+    fn from(stats: CheckedStats) -> Self {
+        Self {
+            stats,
+            explained: None,
+        }
+    }
+}
+
+impl From<Explained> for Outcome {
+    fn from(explained: Explained) -> Self {
+        Self {
+            stats: explained.stats.into(),
+            explained: Some(explained),
+        }
+    }
+}
+
+/// What is wanted of the passes.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Which passes run.
+    pub options: &'a Options,
+    /// Whether what they do has to be proven right.
+    pub checking: Checking,
+    /// Whether they say why. Then nothing is proven.
+    pub remarks: bool,
+}
 
 /// Checks every function with the verifier.
 ///
@@ -64,12 +102,18 @@ pub fn optimize_module(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policies: &[DeclaredPolicy],
-    options: &Options,
-    checking: Checking,
-) -> Result<Vec<CheckedStats>> {
+    wanted: Wanted<'_>,
+) -> Result<Vec<Outcome>> {
+    let Wanted {
+        options, checking, ..
+    } = wanted;
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
+    if wanted.remarks {
+        let result = remarks::optimize_module(contexts, isa, &policy_of, options);
+        return outcomes(result.map_err(|error| unchecked(contexts, error))?);
+    }
     let result = optimize_module_checked(contexts, isa, &policy_of, options, checking);
-    result.map_err(|error| of_function(contexts, error))
+    outcomes(result.map_err(|error| of_function(contexts, error))?)
 }
 
 /// The passes alone, on functions that the mid-end has been over already.
@@ -82,12 +126,28 @@ pub fn optimize_lowered_module(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policies: &[DeclaredPolicy],
-    options: &Options,
-    checking: Checking,
-) -> Result<Vec<CheckedStats>> {
+    wanted: Wanted<'_>,
+) -> Result<Vec<Outcome>> {
+    let Wanted {
+        options, checking, ..
+    } = wanted;
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
+    if wanted.remarks {
+        let result = remarks::run_module(contexts, isa, &policy_of, options);
+        return outcomes(result.map_err(|error| unchecked(contexts, error))?);
+    }
     let result = run_module_checked(contexts, isa, &policy_of, options, checking);
-    result.map_err(|error| of_function(contexts, error))
+    outcomes(result.map_err(|error| of_function(contexts, error))?)
+}
+
+fn outcomes(all: Vec<impl Into<Outcome>>) -> Result<Vec<Outcome>> {
+    Ok(all.into_iter().map(Into::into).collect())
+}
+
+/// The error in words, with the function that it is about.
+fn unchecked(contexts: &[Context], error: FunctionError) -> anyhow::Error {
+    let FunctionError { index, error } = error;
+    anyhow!("{}", pretty_error(&contexts[index].func, error))
 }
 
 /// The error in words, with the function that it is about.

@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use memopt_cli::filetest::{self, Setup, report};
-use memopt_cli::{bisect, export, fuzz, manual, opt, passes};
+use memopt_cli::{bisect, explain, export, fuzz, manual, opt, passes};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +18,8 @@ struct Arguments {
 enum Subcommands {
     /// Show what the passes do to CLIF or WebAssembly
     Opt(opt::Arguments),
+    /// Say why: what was done to each line, what was not, and what is to blame
+    Explain(explain::Arguments),
     /// Find the edit of the passes that makes a command fail
     Bisect(bisect::Arguments),
     /// Run .clif files as tests; CRANELIFT_TEST_BLESS=1 accepts new outputs
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         ),
         Subcommands::Fuzz(arguments) => fuzz(&arguments),
         Subcommands::Export(arguments) => export(&arguments),
+        Subcommands::Explain(arguments) => done(explain::run(&arguments)),
         Subcommands::Bisect(arguments) => done(bisect::run(&arguments)),
         Subcommands::Man(arguments) => done(manual::man(&arguments, Arguments::command())),
         Subcommands::Completions(arguments) => {

@@ -35,6 +35,7 @@
 //! | memory instructions, slot escape, memory SSA, clobber walker, next access, values | `memory::*` |
 //! | the graph both ways, dominance, edits of edges | `cfg::*` |
 //! | what a change is, with its reason; why none is made | [`edit`], [`refusal`] |
+//! | for people: what keeps the accesses that are left | [`blockers`] |
 //! | what a call does: the embedder's word, and what bodies tell | [`call`] |
 //! | what one instruction and address is | [`inst`] |
 //! | guards against defects of Cranelift | [`workarounds`] |
@@ -45,6 +46,7 @@
 )]
 
 mod apply;
+pub mod blockers;
 pub mod call;
 mod cfg;
 pub mod edit;

@@ -39,8 +39,13 @@ pub enum Obstacle {
     PublicSlot(StackSlot),
     /// This instruction may read or see the bytes.
     SeenBy(Inst),
+    /// This instruction may end the function, and the bytes outlive that.
+    MayEndAt(Inst),
     /// This instruction may have written the bytes.
     ClobberedBy(Inst),
+    /// This store has written the bytes, and no rule makes what is loaded of what it
+    /// stored.
+    OtherForm(Inst),
     /// Nothing has written the bytes since the function began, and nothing has read them.
     NotWritten,
     /// What memory holds at the start of this block depends on the path, and has no

@@ -211,7 +211,9 @@ impl Obstacle {
     pub fn inst(self) -> Option<Inst> {
         match self {
             Self::SeenBy(inst)
+            | Self::MayEndAt(inst)
             | Self::ClobberedBy(inst)
+            | Self::OtherForm(inst)
             | Self::CannotPass(inst)
             | Self::NamedBy(inst) => Some(inst),
             Self::MayTrap

@@ -1,6 +1,7 @@
 //! What the compiler makes of the functions of a file, as text.
 
 use crate::filetest::command::{Command, Kind};
+use crate::functions::{Outcome, Wanted};
 use crate::{functions, lower};
 use anyhow::{Result, anyhow, bail, ensure};
 use cranelift_codegen::Context;
@@ -9,7 +10,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_memopt::{Options, Stats};
-use memopt_check::{CheckedStats, Checking};
+use memopt_check::Checking;
 use memopt_policy::DeclaredPolicy;
 
 /// What became of one function.
@@ -37,6 +38,14 @@ pub struct Module<'a> {
 }
 
 impl Module<'_> {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            options: self.options,
+            checking: self.checking,
+            remarks: false,
+        }
+    }
+
     /// Every function after the mid-end and the passes, verified before and
     /// after, and what the passes did.
     ///
@@ -48,13 +57,8 @@ impl Module<'_> {
         functions::verify(self.functions, self.isa)?;
         let cloned = self.functions.iter().cloned();
         let mut contexts: Vec<_> = cloned.map(Context::for_function).collect();
-        let stats = functions::optimize_module(
-            &mut contexts,
-            self.isa,
-            self.policies,
-            self.options,
-            self.checking,
-        )?;
+        let stats =
+            functions::optimize_module(&mut contexts, self.isa, self.policies, self.wanted())?;
         let stats = proven(&contexts, stats)?;
         functions::verify(contexts.iter().map(|ctx| &ctx.func), self.isa)?;
         Ok((contexts, stats))
@@ -75,9 +79,9 @@ impl Module<'_> {
 }
 
 /// What the passes did, if no limit of the checker was hit.
-fn proven(contexts: &[Context], stats: Vec<CheckedStats>) -> Result<Vec<Stats>> {
-    let both = contexts.iter().zip(stats);
-    both.map(|(ctx, one)| {
+fn proven(contexts: &[Context], outcomes: Vec<Outcome>) -> Result<Vec<Stats>> {
+    let both = contexts.iter().zip(outcomes);
+    both.map(|(ctx, Outcome { stats: one, .. })| {
         ensure!(
             !one.is_undone(),
             "{} is not proven within the limits of the checker",
@@ -128,13 +132,8 @@ fn memopt(module: &Module<'_>) -> Result<Vec<Output>> {
 
 /// The passes promise to run until nothing changes, unless a limit stops them.
 fn check_fixpoint(contexts: &mut [Context], stats: &[Stats], module: &Module<'_>) -> Result<()> {
-    let again = functions::optimize_lowered_module(
-        contexts,
-        module.isa,
-        module.policies,
-        module.options,
-        module.checking,
-    )?;
+    let again =
+        functions::optimize_lowered_module(contexts, module.isa, module.policies, module.wanted())?;
     let again = proven(contexts, again)?;
     for (index, (first, second)) in stats.iter().zip(&again).enumerate() {
         ensure!(

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_memopt::remarks::Explained;
 use memopt_check::CheckedStats;
 use std::borrow::Cow;
 use std::fs;
@@ -38,6 +39,8 @@ pub struct Subject {
     pub policy: String,
     /// What the passes did to it, and whether that is proven.
     pub stats: CheckedStats,
+    /// Why, if somebody wants to know.
+    pub explained: Option<Explained>,
 }
 
 /// The functions as stock Cranelift leaves them.

@@ -25,14 +25,14 @@ pub fn batch(name: &str, text: &str, choices: &Choices) -> Result<Batch> {
         .map(|func| functions::optimize_stock(func, &*isa))
         .collect();
     let mut memopt: Vec<_> = all().map(Context::for_function).collect();
-    let (options, checking) = (&choices.options, choices.checking);
-    let stats = functions::optimize_module(&mut memopt, &*isa, &declared, options, checking)?;
-    let each = file.functions.iter().zip(&declared).zip(stats);
-    let subjects = each.map(|(((func, _), policy), stats)| Subject {
+    let outcomes = functions::optimize_module(&mut memopt, &*isa, &declared, choices.wanted())?;
+    let each = file.functions.iter().zip(&declared).zip(outcomes);
+    let subjects = each.map(|(((func, _), policy), outcome)| Subject {
         symbol: func.name.to_string(),
         name: None,
         policy: policy_name(policy, choices),
-        stats,
+        stats: outcome.stats,
+        explained: outcome.explained,
     });
     let batch = Batch {
         file: name.to_owned(),

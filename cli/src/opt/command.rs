@@ -1,6 +1,7 @@
 //! The command line of `memopt opt`, and the loop over its inputs.
 
 use crate::complaint::Complaint;
+use crate::functions::Wanted;
 use crate::opt::batch::Batch;
 use crate::opt::input::{self, Content};
 use crate::opt::progress::Progress;
@@ -109,9 +110,42 @@ pub struct Choices {
     pub all: bool,
     clauses: Clauses,
     function: Option<String>,
+    /// Do the passes say why?
+    remarks: bool,
 }
 
 impl Choices {
+    /// What is wanted of the passes.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            options: &self.options,
+            checking: self.checking,
+            remarks: self.remarks,
+        }
+    }
+
+    /// The choices of a command line that wants to know why.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::compiling`], and a wish for proofs: a run is proven or explained.
+    pub fn explaining(arguments: &Compiling, function: Option<&str>) -> Result<Self> {
+        ensure!(
+            !arguments.checked,
+            "explain proves nothing; `memopt opt --checked` does"
+        );
+        Ok(Self {
+            remarks: true,
+            function: function.map(str::to_owned),
+            ..Self::compiling(arguments)?
+        })
+    }
+
+    /// Tells which clauses of the policy were about nothing.
+    pub fn report_idle_clauses(&self) {
+        self.clauses.report();
+    }
+
     /// Is the function with this name to be shown?
     pub fn shows(&self, symbol: &str) -> bool {
         let function = self.function.as_deref();
@@ -175,6 +209,7 @@ impl Choices {
             all: false,
             clauses,
             function: None,
+            remarks: false,
         })
     }
 
@@ -222,7 +257,7 @@ pub fn run(arguments: &Arguments) -> Result<usize> {
             report(path, &error);
         }
     }
-    choices.clauses.report();
+    choices.report_idle_clauses();
     match shower.finish() {
         Err(error) if !is_closed_pipe(&error) => Err(error),
         _ => Ok(unusable),

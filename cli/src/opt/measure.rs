@@ -32,9 +32,17 @@ impl Counts {
     ///
     /// What the back end refuses.
     pub fn of(func: &Function, isa: &dyn TargetIsa) -> Result<Self> {
+        let code = lower::machine_code(func, isa, false)?;
+        Ok(Self {
+            code_bytes: code.code_buffer().len(),
+            ..Self::without_code(func)
+        })
+    }
+
+    /// Counts in `func`, all but the size of its code.
+    pub fn without_code(func: &Function) -> Self {
         let mut counts = Self {
             stack_slots: slots_in_use(func),
-            code_bytes: lower::machine_code(func, isa, false)?.code_buffer().len(),
             ..Self::default()
         };
         for block in func.layout.blocks() {
@@ -42,7 +50,7 @@ impl Counts {
                 counts.add(func, inst);
             }
         }
-        Ok(counts)
+        counts
     }
 
     fn add(&mut self, func: &Function, inst: Inst) {

@@ -39,6 +39,7 @@ impl Figures {
             name: _,
             policy,
             stats,
+            explained: _,
         } = &batch.subjects[index];
         let isa = &*batch.isa;
         Ok(Self {

@@ -80,11 +80,11 @@ pub fn batch(
     choices.see(contexts.iter().map(|ctx| &ctx.func));
     progress.start("optimizing", None);
     let policies = vec![choices.policy.clone(); contexts.len()];
-    let (options, checking) = (&choices.options, choices.checking);
-    let stats =
-        functions::optimize_lowered_module(&mut contexts, &*isa, &policies, options, checking)?;
-    for (subject, stats) in subjects.iter_mut().zip(stats) {
-        subject.stats = stats;
+    let wanted = choices.wanted();
+    let outcomes = functions::optimize_lowered_module(&mut contexts, &*isa, &policies, wanted)?;
+    for (subject, outcome) in subjects.iter_mut().zip(outcomes) {
+        subject.stats = outcome.stats;
+        subject.explained = outcome.explained;
     }
     let batch = Batch {
         file: name.to_owned(),
@@ -157,6 +157,7 @@ fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result
             name: None,
             policy: choices.policy_name.clone(),
             stats: CheckedStats::default(),
+            explained: None,
         });
     }
     Ok((contexts, files, subjects))

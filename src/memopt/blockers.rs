@@ -1,0 +1,366 @@
+//! Why the accesses that are left are there.
+//!
+//! For people, behind a run: no pass depends on it. For each store that a function still has,
+//! the nearest event is found that sees its bytes; for each load, the nearest that may have
+//! written them. The passes answer whether there is one, by versions; who it is takes a walk
+//! over the events, and who wants to know has the time.
+//!
+//! The walk follows all paths, the nearest blocks first. It takes a value to mean one address
+//! everywhere; where that is why a store stays, no event is to blame, and the loop is.
+//!
+//! Cost: O(events + edges) for each access that is left.
+
+use crate::dominator_tree::DominatorTree;
+use crate::flowgraph::ControlFlowGraph;
+use crate::ir::{Block, Function, StackSlot};
+use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::inst::location::{Overlap, Root};
+use crate::memopt::memory::insts::{
+    ANY, Access, Call, Classes, EventIndex, EventKind, Memory, TargetFacts,
+};
+use crate::memopt::memory::slot_escape::Privacy;
+use crate::memopt::memory::ssa::Class;
+use crate::memopt::refusal::{Obstacle, Refusal, Subject};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// What keeps each plain access of `func` that is left, in the order of its blocks.
+///
+/// `cfg` and `domtree` are those of `func`, whose aliases are resolved. An access of which
+/// nothing can be said has no entry.
+///
+/// Cost: O((events + edges) · accesses).
+pub fn find(
+    func: &Function,
+    cfg: &ControlFlowGraph,
+    domtree: &DominatorTree,
+    policy: &dyn Policy,
+    target: TargetFacts,
+) -> Vec<Refusal> {
+    let order = Order::new(domtree);
+    let graph = Graph::forward(&order, cfg);
+    let memory = Memory::new(func, &order, policy, target);
+    let blockers = Blockers {
+        known: Known::new(&memory, &graph),
+        memory: &memory,
+        order: &order,
+        graph: &graph,
+    };
+    let events = 0..memory.events.len() as EventIndex;
+    events.filter_map(|event| blockers.of(event)).collect()
+}
+
+struct Blockers<'a> {
+    memory: &'a Memory<'a>,
+    order: &'a Order,
+    graph: &'a Graph,
+    known: Known,
+}
+
+/// What the walk does at an event.
+enum Step {
+    /// This is it.
+    Stop(Obstacle),
+    /// On this path nothing is in the way.
+    Gone,
+    /// Go on.
+    Pass,
+}
+
+impl Blockers<'_> {
+    fn of(&self, event: EventIndex) -> Option<Refusal> {
+        let access = self.memory.access(event)?;
+        let (pass, obstacle) = match access.stored {
+            Some(_) => ("dead_stores", self.of_store(event, access)?),
+            None => ("forward_loads", self.of_load(event, access)?),
+        };
+        Some(Refusal {
+            pass,
+            subject: Subject::Inst(self.memory.events[event as usize].inst),
+            obstacle,
+        })
+    }
+
+    /// What keeps accesses to the same place from being looked at in any way.
+    fn of_any(&self, access: &Access) -> Option<Obstacle> {
+        if access.asynchronous {
+            return Some(Obstacle::Asynchronous);
+        }
+        let slot = access.slot()?;
+        let is_public = self.memory.slots.privacy(slot) == Privacy::Never;
+        is_public.then_some(Obstacle::PublicSlot(slot))
+    }
+
+    /// Who sees what a store writes.
+    fn of_store(&self, event: EventIndex, access: &Access) -> Option<Obstacle> {
+        if let Some(obstacle) = self.of_any(access) {
+            return Some(obstacle);
+        }
+        if access.trap.is_some() {
+            return Some(Obstacle::MayTrap);
+        }
+        let home = self.memory.events[event as usize].node;
+        let mut seen = alloc::vec![false; self.order.len()];
+        let mut queue = VecDeque::new();
+        queue.push_back((home, event + 1..self.memory.of_node(home).end));
+        let mut goes_round = false;
+        while let Some((node, events)) = queue.pop_front() {
+            let mut goes_on = true;
+            for next in events {
+                match self.sees(access, next) {
+                    Step::Stop(obstacle) => return Some(obstacle),
+                    Step::Gone => {
+                        goes_on = false;
+                        break;
+                    }
+                    Step::Pass => {}
+                }
+            }
+            for succ in self.graph.succs(node).iter().filter(|_| goes_on) {
+                goes_round |= *succ <= node;
+                if !core::mem::replace(&mut seen[*succ as usize], true) {
+                    queue.push_back((*succ, self.memory.of_node(*succ)));
+                }
+            }
+        }
+        let moves = matches!(access.location.address.root, Root::Value(_));
+        (goes_round && moves).then_some(Obstacle::AddressChanges)
+    }
+
+    /// Does `event` see what a store of `access` has written before?
+    fn sees(&self, access: &Access, event: EventIndex) -> Step {
+        let memory = self.memory;
+        let inst = memory.events[event as usize].inst;
+        let private = self.is_private_behind(access, event);
+        let class = access.class.unwrap_or(ANY);
+        let survives = !private && memory.survives_trap(class);
+        match &memory.events[event as usize].kind {
+            EventKind::Access(other) => self.access_sees(access, other, event, private),
+            EventKind::Call(call) if maps(call, access.slot()) => {
+                Step::Stop(Obstacle::SeenBy(inst))
+            }
+            EventKind::Call(call) if !private && has(&call.reads, class) => {
+                Step::Stop(Obstacle::SeenBy(inst))
+            }
+            EventKind::Call(call) if survives && call.may_end => {
+                Step::Stop(Obstacle::MayEndAt(inst))
+            }
+            EventKind::Barrier if !private => Step::Stop(Obstacle::SeenBy(inst)),
+            EventKind::Trap if survives => Step::Stop(Obstacle::MayEndAt(inst)),
+            EventKind::End => {
+                // A frame that is gone means nothing, but a trap shows one that stands.
+                let opcode = memory.func.dfg.insts[inst].opcode();
+                let is_left = access.slot().is_some() && (private || opcode.is_return());
+                match is_left {
+                    true => Step::Gone,
+                    false => Step::Stop(Obstacle::SeenBy(inst)),
+                }
+            }
+            EventKind::Call(_)
+            | EventKind::Barrier
+            | EventKind::Trap
+            | EventKind::Compare
+            | EventKind::Escape => Step::Pass,
+        }
+    }
+
+    fn access_sees(
+        &self,
+        access: &Access,
+        other: &Access,
+        event: EventIndex,
+        private: bool,
+    ) -> Step {
+        let memory = self.memory;
+        let inst = memory.events[event as usize].inst;
+        let class = access.class.unwrap_or(ANY);
+        if other.trap.is_some() && !private && memory.survives_trap(class) {
+            return Step::Stop(Obstacle::MayEndAt(inst));
+        }
+        match (self.overlap(other, access, private), other.stored) {
+            (Overlap::None, _) => Step::Pass,
+            (_, None) => Step::Stop(Obstacle::SeenBy(inst)),
+            (overlap, Some(_)) if overlap.covers() => Step::Gone,
+            (_, Some(_)) => Step::Pass,
+        }
+    }
+
+    /// How `other` lies to `access`, regions included.
+    fn overlap(&self, other: &Access, access: &Access, private: bool) -> Overlap {
+        let private = private || other.is_always_private(&self.memory.slots);
+        let apart = match (other.class, access.class) {
+            (Some(other), Some(class)) => !private && other != class,
+            _ => false,
+        };
+        match apart {
+            true => Overlap::None,
+            false => self
+                .memory
+                .overlap(&other.location, &access.location, private),
+        }
+    }
+
+    /// Is the slot of `access` known to nobody else when `event` has begun?
+    fn is_private_behind(&self, access: &Access, event: EventIndex) -> bool {
+        let Some(slot) = access.slot() else {
+            return false;
+        };
+        let inst = self.memory.events[event as usize].inst;
+        self.known.is_private(slot, event) && !self.memory.slots.escapes_at(inst).contains(&slot)
+    }
+
+    /// What keeps a load from being answered.
+    fn of_load(&self, event: EventIndex, access: &Access) -> Option<Obstacle> {
+        if let Some(obstacle) = self.of_any(access) {
+            return Some(obstacle);
+        }
+        if access.location.bytes.is_none() || access.location.address.offset.is_none() {
+            return Some(Obstacle::UnknownPlace);
+        }
+        let home = self.memory.events[event as usize].node;
+        let mut seen = alloc::vec![false; self.order.len()];
+        let mut queue = VecDeque::new();
+        queue.push_back((home, self.memory.of_node(home).start..event));
+        let mut origins = Origins::default();
+        while let Some((node, events)) = queue.pop_front() {
+            let mut goes_on = true;
+            for before in events.rev() {
+                match self.clobbers(access, before) {
+                    Step::Stop(obstacle @ Obstacle::OtherForm(_)) => {
+                        origins.known.get_or_insert(obstacle);
+                        goes_on = false;
+                        break;
+                    }
+                    Step::Stop(obstacle) => return Some(obstacle),
+                    Step::Gone => {
+                        origins.is_loaded = true;
+                        goes_on = false;
+                        break;
+                    }
+                    Step::Pass => {}
+                }
+            }
+            let preds = self.graph.preds(node);
+            origins.is_unwritten |= goes_on && node == self.graph.entry;
+            for pred in preds.iter().filter(|_| goes_on) {
+                if !core::mem::replace(&mut seen[*pred as usize], true) {
+                    queue.push_back((*pred, self.memory.of_node(*pred)));
+                }
+            }
+        }
+        origins.obstacle(self.order.block(home))
+    }
+
+    /// Has `event` written what a load of `access` finds?
+    fn clobbers(&self, access: &Access, event: EventIndex) -> Step {
+        let memory = self.memory;
+        let inst = memory.events[event as usize].inst;
+        let private = self.is_private_behind(access, event);
+        let class = access.class.unwrap_or(ANY);
+        let is_written = match &memory.events[event as usize].kind {
+            EventKind::Access(other) => {
+                let overlap = self.overlap(other, access, private);
+                return match other.stored {
+                    _ if overlap == Overlap::None => Step::Pass,
+                    Some(_) if overlap.covers() => Step::Stop(Obstacle::OtherForm(inst)),
+                    Some(_) => Step::Stop(Obstacle::ClobberedBy(inst)),
+                    None if overlap == Overlap::Same => Step::Gone,
+                    None => Step::Pass,
+                };
+            }
+            EventKind::Call(call) => {
+                maps(call, access.slot()) || (!private && has(&call.writes, class))
+            }
+            EventKind::Barrier => !private,
+            EventKind::Trap | EventKind::End | EventKind::Compare | EventKind::Escape => false,
+        };
+        match is_written {
+            true => Step::Stop(Obstacle::ClobberedBy(inst)),
+            false => Step::Pass,
+        }
+    }
+}
+
+/// Where the bytes of a load come from, if nothing on the way may have changed them.
+#[derive(Default)]
+struct Origins {
+    /// A store that has written them, in another form.
+    known: Option<Obstacle>,
+    /// Another load has found them.
+    is_loaded: bool,
+    /// They are older than the function.
+    is_unwritten: bool,
+}
+
+impl Origins {
+    fn obstacle(self, block: Block) -> Option<Obstacle> {
+        let is_known = self.known.is_some() || self.is_loaded;
+        match (is_known, self.is_unwritten) {
+            (true, true) => Some(Obstacle::DependsOnPath(block)),
+            (false, true) => Some(Obstacle::NotWritten),
+            (_, false) => self.known,
+        }
+    }
+}
+
+/// Does a collector look into the slot at this call?
+fn maps(call: &Call, slot: Option<StackSlot>) -> bool {
+    slot.is_some_and(|slot| call.mapped_slots.contains(&slot))
+}
+
+/// Is memory of `class` among these?
+fn has(classes: &Classes, class: Class) -> bool {
+    match classes {
+        Classes::All => true,
+        // An access without a region may be to any of them.
+        Classes::These(classes) if class == ANY => !classes.is_empty(),
+        Classes::These(classes) => classes.contains(&class),
+    }
+}
+
+/// Which slots somebody else may know, and where.
+struct Known {
+    /// For each slot that escapes somewhere, whether it may have at each event.
+    slots: Vec<(StackSlot, Vec<bool>)>,
+}
+
+impl Known {
+    fn new(memory: &Memory<'_>, graph: &Graph) -> Self {
+        let slots = memory.slots.used().iter().copied();
+        let escaping = slots.filter(|slot| memory.slots.privacy(*slot) != Privacy::Always);
+        let slots = escaping.map(|slot| (slot, escaped(memory, graph, slot)));
+        Self {
+            slots: slots.collect(),
+        }
+    }
+
+    /// Is `slot` certainly unknown to everybody else just before `event`?
+    fn is_private(&self, slot: StackSlot, event: EventIndex) -> bool {
+        let entry = self.slots.iter().find(|entry| entry.0 == slot);
+        entry.is_none_or(|(_, escaped)| !escaped[event as usize])
+    }
+}
+
+/// For each event, whether the address of `slot` may have escaped before it.
+fn escaped(memory: &Memory<'_>, graph: &Graph, slot: StackSlot) -> Vec<bool> {
+    let mut escaped = alloc::vec![false; memory.events.len()];
+    let mut seen = alloc::vec![false; graph.len()];
+    let mut work: Vec<(Node, core::ops::Range<EventIndex>)> = Vec::new();
+    for (index, event) in (0..).zip(&memory.events) {
+        if memory.slots.escapes_at(event.inst).contains(&slot) {
+            work.push((event.node, index + 1..memory.of_node(event.node).end));
+        }
+    }
+    while let Some((node, events)) = work.pop() {
+        for event in events {
+            escaped[event as usize] = true;
+        }
+        for succ in graph.succs(node) {
+            if !core::mem::replace(&mut seen[*succ as usize], true) {
+                work.push((*succ, memory.of_node(*succ)));
+            }
+        }
+    }
+    escaped
+}

@@ -1,0 +1,198 @@
+//! What an edit did, in words.
+
+use super::{Outcome, Remark, Subject, words};
+use crate::ir::{Block, Function, Inst};
+use crate::memopt::edit::{Change, Edit, Moved, Place, Reason, Sunk};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// A remark for each instruction or slot that `edit` is about to change in `func`.
+pub fn remarks(func: &Function, edit: &Edit) -> Vec<Remark> {
+    let (reason, blame) = reason(func, &edit.reason);
+    let changed = changed(func, &edit.change).into_iter();
+    let remark = |(subject, what): (Subject, String)| Remark {
+        outcome: Outcome::Done,
+        pass: counter(&edit.change, subject, func),
+        what,
+        reason: reason.clone(),
+        blame: blame.iter().map(|inst| words::blame(func, *inst)).collect(),
+        ..words::about(func, subject)
+    };
+    changed.map(remark).collect()
+}
+
+/// What is changed, and how.
+fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
+    let inst = |inst: &Inst, what: &str| vec![(Subject::Inst(*inst), what.to_string())];
+    match change {
+        Change::ReplaceLoad { load, value, .. } => inst(load, &format!("replaced by {value}")),
+        Change::ReplaceLoadByParam { load, block, .. } => {
+            inst(load, &format!("replaced by a parameter of {block}"))
+        }
+        Change::RemoveNoopStore(removed)
+        | Change::RemoveDeadStore(removed)
+        | Change::RemoveUnusedLoad(removed)
+        | Change::RemoveUnusedCode(removed) => inst(removed, "removed"),
+        Change::FoldCompare(compare, value) => inst(compare, &format!("is always {value}")),
+        Change::FoldBranch(branch, taken) => inst(branch, &taken_of(func, *branch, *taken)),
+        Change::Bypass(bypass) => vec![(Subject::Block(bypass.block), "bypassed".into())],
+        Change::Thread(thread) => {
+            let last = thread
+                .chain
+                .last()
+                .and_then(|block| func.layout.last_inst(*block));
+            let from = func.layout.inst_block(thread.edge.branch);
+            let from = from.map_or_else(String::new, |block| format!(" from {block}"));
+            let subject = last.unwrap_or(thread.edge.branch);
+            let what = taken_of(func, subject, thread.taken);
+            inst(&subject, &format!("{what} on the path{from}"))
+        }
+        Change::Sink(sunk) => sunk_stores(sunk),
+        Change::SinkLoad(moved, below) | Change::SinkPure(moved, below) => {
+            inst(moved, &format!("sunk to {}", below.block))
+        }
+        Change::MoveUp(upward) => {
+            let edges = upward.edges.iter();
+            let from = edges.filter_map(|edge| func.layout.inst_block(edge.branch));
+            let what = format!("moved up from {} to {}", upward.join, words::list(from));
+            let moved = upward.moved.iter().map(|moved| match moved {
+                Moved::Load(inst, _) | Moved::Store(inst) => Subject::Inst(*inst),
+            });
+            moved.map(|subject| (subject, what.clone())).collect()
+        }
+        Change::RemoveParams(params) => {
+            let what = format!("loses the parameters {}", words::list(params));
+            vec![(Subject::Function, what)]
+        }
+        Change::FreeSlot(slot) => vec![(Subject::Slot(*slot), "freed".into())],
+        Change::RunEgraph => vec![(Subject::Function, "goes through the mid-end again".into())],
+    }
+}
+
+/// `always goes to block3`.
+fn taken_of(func: &Function, branch: Inst, taken: usize) -> String {
+    let targets = func.dfg.insts[branch]
+        .branch_destination(&func.dfg.jump_tables, &func.dfg.exception_tables);
+    match targets.get(taken) {
+        Some(call) => format!("always goes to {}", call.block(&func.dfg.value_lists)),
+        None => "is decided".to_string(),
+    }
+}
+
+/// Each store, and where it goes.
+fn sunk_stores(sunk: &Sunk) -> Vec<(Subject, String)> {
+    let of_store = |store: &Inst| {
+        let places = sunk.places.iter();
+        let places = places.filter(|(_, stores)| stores.contains(store));
+        let places: Vec<_> = places.map(|(place, _)| self::place(place)).collect();
+        let what = match places.is_empty() {
+            true => "removed from all paths".to_string(),
+            false => format!("sunk to {}", words::list(places)),
+        };
+        (Subject::Inst(*store), what)
+    };
+    sunk.stores.iter().map(of_store).collect()
+}
+
+fn place(place: &Place) -> String {
+    match place {
+        Place::Start(block) => block.to_string(),
+        Place::Edge(from, to) => format!("the edge from {from} to {to}"),
+    }
+}
+
+/// Why, and the instructions that this rests on.
+fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
+    let on = |inst: &Inst| vec![*inst];
+    let end = |block: &Block| func.layout.last_inst(*block);
+    match reason {
+        Reason::StoredBy(store) => (
+            format!("{} has written the value", words::inst(func, *store)),
+            on(store),
+        ),
+        Reason::LoadedAs(value) => {
+            let value = func.dfg.resolve_aliases(*value);
+            let load = func.dfg.value_def(value).inst();
+            let text = format!("memory holds {value}, which was loaded before");
+            (text, load.into_iter().collect())
+        }
+        Reason::KnownOnAllPaths(block) => (
+            format!("every predecessor of {block} knows the value"),
+            Vec::new(),
+        ),
+        Reason::KnownAfter(blocks) => (
+            format!("{} know the value", words::list(blocks)),
+            blocks.iter().filter_map(end).collect(),
+        ),
+        Reason::OverwrittenBy(stores) if stores.is_empty() => (
+            "on every path the bytes are overwritten, or the frame ends, before anyone sees them"
+                .to_string(),
+            Vec::new(),
+        ),
+        Reason::OverwrittenBy(stores) => {
+            let by = stores.iter().map(|store| words::inst(func, *store));
+            let text = format!(
+                "{} overwrites the bytes before anyone sees them",
+                words::list(by)
+            );
+            (text, stores.to_vec())
+        }
+        Reason::NeverRead(slot) => (
+            format!("nothing reads {slot}, and nobody else knows its address"),
+            Vec::new(),
+        ),
+        Reason::NoUses => ("nothing uses the result".to_string(), Vec::new()),
+        Reason::Folded => (
+            "what is known about the addresses decides it".to_string(),
+            Vec::new(),
+        ),
+        Reason::Constant => ("its condition is a constant".to_string(), Vec::new()),
+        Reason::DecidedBy(branch) => (
+            format!("{} has decided the condition", words::inst(func, *branch)),
+            on(branch),
+        ),
+        Reason::DeterminedAfter(block) => (
+            format!("behind {block} the condition is known"),
+            end(block).into_iter().collect(),
+        ),
+        Reason::UnobservedOnSomePaths => (
+            "on the other paths nobody sees what it writes".to_string(),
+            Vec::new(),
+        ),
+        Reason::UsedBelow(block) => (format!("all its uses are behind {block}"), Vec::new()),
+        Reason::Unnamed => ("nothing names it any more".to_string(), Vec::new()),
+        Reason::Empty => ("it does nothing but lead on".to_string(), Vec::new()),
+        Reason::ReachedArithmetic => (
+            "a value that memory held has reached arithmetic".to_string(),
+            Vec::new(),
+        ),
+    }
+}
+
+/// The counter that the change moves.
+fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
+    match change {
+        Change::ReplaceLoad { .. } => "forwarded_loads",
+        Change::ReplaceLoadByParam { .. } => "joined_loads",
+        Change::RemoveNoopStore(_) => "noop_stores",
+        Change::RemoveDeadStore(_) => "dead_stores",
+        Change::RemoveUnusedLoad(_) => "unused_loads",
+        Change::RemoveUnusedCode(_) => "unused_code",
+        Change::RemoveParams(_) => "unused_params",
+        Change::FoldCompare(..) => "folded_compares",
+        Change::FoldBranch(..) => "folded_branches",
+        Change::Bypass(_) => "bypassed_blocks",
+        Change::Thread(_) => "threaded_branches",
+        Change::Sink(_) => "sunk_stores",
+        Change::SinkLoad(..) => "sunk_loads",
+        Change::SinkPure(..) => "sunk_values",
+        Change::MoveUp(_) => match subject {
+            Subject::Inst(inst) if func.dfg.insts[inst].opcode().can_store() => "raised_stores",
+            _ => "raised_loads",
+        },
+        Change::FreeSlot(_) => "freed_slots",
+        Change::RunEgraph => "egraph_runs",
+    }
+}

@@ -1,0 +1,270 @@
+//! What a run did, what it did not do, and why: as data.
+//!
+//! A [`Remark`] is about one instruction or stack slot. Either an edit concerns it, or a
+//! pass looked at it and left it as it is; then the remark names the instruction or the
+//! missing fact that is to blame. [`run`] and [`optimize_module`] collect them. The
+//! functions of the same names at the root of the crate collect none, and pay for none.
+//!
+//! ```
+//! # use cranelift_codegen::settings::{self, Configurable};
+//! # use cranelift_codegen::{Context, isa};
+//! use cranelift_memopt::remarks::{self, Outcome};
+//! use cranelift_memopt::{NoPolicy, Options};
+//! # let mut flags = settings::builder();
+//! # flags.set("opt_level", "speed")?;
+//! # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+//! # let clif = "function %f(i64, i32) {
+//! #     region0 = 1 \"mine\"
+//! #     fn0 = %host(i64)
+//! # block0(v0: i64, v1: i32):
+//! #     store notrap aligned region0 v1, v0
+//! #     call fn0(v0)
+//! #     v2 = iadd v1, v1
+//! #     store notrap aligned region0 v2, v0
+//! #     return
+//! # }";
+//! # let func = cranelift_reader::parse_functions(clif)?.remove(0);
+//!
+//! // `func` stores, calls `host`, and stores again to the same place.
+//! let mut ctx = Context::for_function(func);
+//! let explained = remarks::run(&mut ctx, &*isa, &NoPolicy, &Options::full())?;
+//! let kept = explained.remarks.iter().find(|remark| remark.outcome == Outcome::Kept);
+//! let kept = kept.unwrap().to_string();
+//! assert!(kept.starts_with("store inst0 kept: the call of %host at inst1 may read"), "{kept}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod collect;
+mod done;
+mod kept;
+mod words;
+
+use crate::ir::{Block, Function, Inst, SourceLoc, StackSlot};
+use crate::isa::TargetIsa;
+use crate::memopt::call::effects::Policy;
+use crate::memopt::{self, Observer as _, Options, Stats, TargetFacts, blockers};
+use crate::pipeline::{self, FunctionError};
+use crate::{CodegenResult, Context};
+use alloc::string::String;
+use alloc::vec::Vec;
+use collect::Collector;
+use core::fmt;
+
+/// Something that a run has to say about one instruction or stack slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remark {
+    /// Was something done to it?
+    pub outcome: Outcome,
+    /// The counter of [`Stats`] that an edit of this kind moves; or the pass that left it
+    /// as it is.
+    pub pass: &'static str,
+    /// What it is about.
+    pub subject: Subject,
+    /// Its block, if it is an instruction.
+    pub block: Option<Block>,
+    /// Where it comes from, if the frontend has said so.
+    pub location: SourceLoc,
+    /// The instruction or the slot as text, as it was when the remark was made.
+    pub text: String,
+    /// What became of it, such as `removed`, `kept` or `sunk to block7`.
+    pub what: String,
+    /// Why, in one sentence without a full stop.
+    pub reason: String,
+    /// The instructions that the reason rests on, the first one first.
+    pub blame: Vec<Blame>,
+    /// What the embedder could tell, to have it otherwise.
+    pub advice: Option<String>,
+}
+
+/// Was something done?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// An edit was made.
+    Done,
+    /// It is as it was.
+    Kept,
+}
+
+/// What a [`Remark`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Subject {
+    /// An instruction. It keeps its number when it moves, and nobody gets the number of one
+    /// that was removed.
+    Inst(Inst),
+    /// A stack slot.
+    Slot(StackSlot),
+    /// A block.
+    Block(Block),
+    /// The function.
+    Function,
+}
+
+/// An instruction that is the reason for a [`Remark`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Blame {
+    /// The instruction.
+    pub inst: Inst,
+    /// Its block, if it is in one.
+    pub block: Option<Block>,
+    /// Where it comes from, if the frontend has said so.
+    pub location: SourceLoc,
+    /// The instruction as text.
+    pub text: String,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            subject,
+            text,
+            what,
+            reason,
+            advice,
+            ..
+        } = self;
+        if let Subject::Inst(_) = subject {
+            write!(f, "{} ", words::kind_of(text))?;
+        }
+        write!(f, "{subject} {what}: {reason}")?;
+        match advice {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inst(inst) => inst.fmt(f),
+            Self::Slot(slot) => slot.fmt(f),
+            Self::Block(block) => block.fmt(f),
+            Self::Function => f.write_str("function"),
+        }
+    }
+}
+
+/// A run with all that it has to say.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explained {
+    /// What it did, in numbers.
+    pub stats: Stats,
+    /// The function before it, past the mid-end.
+    pub before: Function,
+    /// Every edit, in order; then what was left as it is and is still there.
+    pub remarks: Vec<Remark>,
+}
+
+/// [`run`](crate::run), with its remarks.
+///
+/// Cost: [`run`](crate::run), a copy of the function, and the text of each instruction that
+/// a remark names.
+///
+/// # Errors
+///
+/// Those of [`run`](crate::run).
+pub fn run(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+) -> CodegenResult<Explained> {
+    let mut watched = Watched::default();
+    let stats = watched.run(ctx, isa, policy, options)?;
+    Ok(watched.explained(&ctx.func, stats))
+}
+
+/// [`optimize_module`](crate::optimize_module), with its remarks.
+///
+/// Cost: as [`run`] is to [`run`](crate::run).
+///
+/// # Errors
+///
+/// Those of [`optimize_module`](crate::optimize_module).
+pub fn optimize_module<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    options: &Options,
+) -> Result<Vec<Explained>, FunctionError> {
+    let mut watched = each(contexts);
+    let stats = pipeline::optimize_module_with(contexts, isa, policy_of, |index, ctx, policy| {
+        watched[index].run(ctx, isa, policy, options)
+    })?;
+    Ok(all_explained(contexts, watched, stats))
+}
+
+/// [`run_module`](crate::run_module), with its remarks.
+///
+/// Cost: as [`run`] is to [`run`](crate::run).
+///
+/// # Errors
+///
+/// Those of [`run_module`](crate::run_module).
+pub fn run_module<'p>(
+    contexts: &mut [Context],
+    isa: &dyn TargetIsa,
+    policy_of: &dyn Fn(usize) -> &'p dyn Policy,
+    options: &Options,
+) -> Result<Vec<Explained>, FunctionError> {
+    let mut watched = each(contexts);
+    let stats = pipeline::run_module_with(contexts, isa, policy_of, |index, ctx, policy| {
+        watched[index].run(ctx, isa, policy, options)
+    })?;
+    Ok(all_explained(contexts, watched, stats))
+}
+
+/// A function that is watched, through all of its runs.
+#[derive(Default)]
+struct Watched {
+    before: Option<Function>,
+    collector: Collector,
+}
+
+impl Watched {
+    fn run(
+        &mut self,
+        ctx: &mut Context,
+        isa: &dyn TargetIsa,
+        policy: &dyn Policy,
+        options: &Options,
+    ) -> CodegenResult<Stats> {
+        if self.before.is_none() {
+            self.before = Some(ctx.func.clone());
+        }
+        let collector = &mut self.collector;
+        let stats = memopt::run_observed(ctx, isa, policy, options, Some(collector))?;
+        if stats.runs > 0 {
+            let target = TargetFacts::of(isa);
+            let left = blockers::find(&ctx.func, &ctx.cfg, &ctx.domtree, policy, target);
+            self.collector.ask(&ctx.func, policy);
+            for refusal in &left {
+                self.collector.refused(&ctx.func, refusal);
+            }
+        }
+        Ok(stats)
+    }
+
+    fn explained(self, after: &Function, stats: Stats) -> Explained {
+        Explained {
+            stats,
+            before: self.before.unwrap_or_else(|| after.clone()),
+            remarks: self.collector.into_remarks(after),
+        }
+    }
+}
+
+fn each(contexts: &[Context]) -> Vec<Watched> {
+    contexts.iter().map(|_| Watched::default()).collect()
+}
+
+fn all_explained(contexts: &[Context], watched: Vec<Watched>, stats: Vec<Stats>) -> Vec<Explained> {
+    let functions = contexts.iter().map(|ctx| &ctx.func);
+    let each = functions.zip(watched).zip(stats);
+    each.map(|((func, watched), stats)| watched.explained(func, stats))
+        .collect()
+}
