@@ -82,4 +82,4 @@ pub use memopt::call::from_body::WithSummaries;
 #[doc(hidden)]
 pub use memopt::{Observer, TargetFacts};
 #[doc(hidden)]
-pub use pipeline::{optimize_module_with, run_module_with};
+pub use pipeline::{Phase, optimize_module_with, run_module_with};

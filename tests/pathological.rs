@@ -2,6 +2,8 @@
 
 #[path = "pathological/functions.rs"]
 mod functions;
+#[path = "pathological/slots.rs"]
+mod slots;
 
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
@@ -59,4 +61,17 @@ fn a_thousand_regions_at_a_thousand_joins() {
 #[test]
 fn a_deep_nest_of_loops() {
     optimize(functions::nest_of_loops);
+}
+
+#[test]
+fn a_thousand_locals_at_a_thousand_joins() {
+    let stats = optimize(slots::slots_at_joins);
+    assert_eq!((stats.promoted_fields, stats.freed_slots), (1000, 1000));
+}
+
+#[test]
+fn locals_of_all_arms_meet_at_the_end_of_a_switch() {
+    // The arguments would grow with the square of the arms.
+    let stats = optimize(slots::slots_in_a_switch);
+    assert!(stats.promoted_fields > 0 && stats.limits_hit > 0, "{stats}");
 }

@@ -37,7 +37,7 @@ impl Passed {
 }
 
 /// The bytes at a place are those of a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// Where; with a root and a range.
     pub place: Place,
@@ -119,6 +119,25 @@ pub fn seen_through(
     let integer = terms.cast(fact.value, from);
     let part = terms.bits(integer, 8 * low, Type::int(8 * want as u16)?);
     Some(terms.cast(part, access.ty))
+}
+
+/// The value of a fact with another one in the place of some of its bytes.
+pub fn inserted(
+    terms: &mut Terms,
+    fact: &Fact,
+    position: u32,
+    (value, bytes): (Term, u32),
+) -> Option<Term> {
+    let have = terms.ty(fact.value).bytes();
+    let whole = integer_like(terms.ty(fact.value))?;
+    let part = integer_like(terms.ty(value)).filter(|part| part.bytes() == bytes)?;
+    let low = match fact.order {
+        Endianness::Little => position,
+        Endianness::Big => have - position - bytes,
+    };
+    let whole = terms.cast(fact.value, whole);
+    let part = terms.cast(value, part);
+    Some(terms.insert(whole, part, 8 * low))
 }
 
 /// What `fact` says about fewer bytes, read as `ty`.

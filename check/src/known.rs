@@ -1,6 +1,8 @@
 //! What the memories are known to hold.
 
-use super::fact::{Fact, MAX_FACTS, Passed, Purpose, keep_bytes, keep_part, seen_through};
+use super::fact::{
+    Fact, MAX_FACTS, Passed, Purpose, inserted, keep_bytes, keep_part, seen_through,
+};
 use super::memory::Memory;
 use super::place::{Access, Place, distance};
 use super::side::Side;
@@ -124,7 +126,15 @@ impl Memory {
             fact.sides = both & !side.bit();
             let mut rest = fact.clone();
             rest.sides = both & side.bit();
-            if fact.sides != 0 {
+            let says_it = |old: &Fact| {
+                let is_about = old.place == fact.place && old.value == fact.value;
+                let with_sides = |sides| Fact {
+                    sides,
+                    ..old.clone()
+                };
+                is_about && old.sides & fact.sides == fact.sides && with_sides(fact.sides) == fact
+            };
+            if fact.sides != 0 && !kept.iter().any(says_it) {
                 kept.push(fact);
             }
             if rest.sides != 0 {
@@ -182,6 +192,55 @@ impl Memory {
         } else if !self.is_private(terms, &fact.place) && fact.is_narrowed(place.class) {
             kept.push(fact);
         }
+    }
+
+    /// What is known of wider integers in private slots, once `value` is stored over some of
+    /// their bytes in the memories of `sides`.
+    pub fn with_part(
+        &self,
+        terms: &mut Terms,
+        sides: u8,
+        access: &Access,
+        value: Term,
+    ) -> Vec<Fact> {
+        if !self.is_private(terms, &access.place) {
+            return Vec::new();
+        }
+        let Some((_, bytes)) = access.place.range else {
+            return Vec::new();
+        };
+        let mut wider = Vec::new();
+        for fact in &self.facts {
+            // Of a memory that is equal to the one that it is known of, in all of its bytes.
+            let is_known = fact.sides & sides == sides || !self.differs_at(terms, &fact.place);
+            let Some((_, size)) = fact.place.range else {
+                continue;
+            };
+            let usable = is_known && !fact.outlived && !fact.readonly && fact.part.is_none();
+            if !usable || size <= bytes || size > 8 || (bytes > 1 && fact.order != access.order) {
+                continue;
+            }
+            let Some(position) = self.position_in(terms, &fact.place, &access.place) else {
+                continue;
+            };
+            let Some(value) = inserted(terms, fact, position, (value, bytes)) else {
+                continue;
+            };
+            wider.push(Fact {
+                value,
+                sides,
+                stored: true,
+                passed: Passed::Nothing,
+                ..fact.clone()
+            });
+        }
+        wider
+    }
+
+    /// Adds facts, as far as there is room.
+    pub fn add(&mut self, facts: Vec<Fact>) {
+        let room = MAX_FACTS.saturating_sub(self.facts.len());
+        self.facts.extend(facts.into_iter().take(room));
     }
 
     pub fn learn(&mut self, access: &Access, value: Term, sides: u8, stored: bool, passed: Passed) {

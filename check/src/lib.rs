@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `opcodes` | what an instruction is |
 //! | `tables`, `claims` | what is not code, and what accesses promise |
-//! | `terms`, `simplify` | values, equal if they are the same term |
+//! | `terms`, `simplify`, `parts` | values, equal if they are the same term |
 //! | `place`, `fact`, `store_buffer`, `balance` | what is said about memory |
 //! | `memory` | both memories: what they hold, and where they differ |
 //! | `known`, `differences`, `buffering`, `transfer` | what accesses and calls do to that |
@@ -41,6 +41,7 @@ mod meet_state;
 mod memory;
 #[doc(hidden)]
 pub mod opcodes;
+mod parts;
 mod place;
 mod regions;
 mod run;

@@ -7,7 +7,8 @@
 //! lets others do.
 
 use cranelift_codegen::ir::{
-    Function, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Type, Value, types,
+    DataFlowGraph, Function, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Type, Value,
+    types,
 };
 
 /// What an instruction is to the checker.
@@ -106,6 +107,30 @@ pub fn access(func: &Function, inst: Inst) -> Option<Access> {
         trap: flags.trap_code(),
         flags,
     })
+}
+
+/// The value that `inst` adds a constant to, and the constant.
+pub fn plus_constant(dfg: &DataFlowGraph, inst: Inst) -> Option<(Value, i64)> {
+    let InstructionData::Binary { opcode, args } = dfg.insts[inst] else {
+        return None;
+    };
+    let constant = |value: Value| {
+        let value = dfg.resolve_aliases(value);
+        let inst = dfg.value_def(value).inst()?;
+        match dfg.insts[inst] {
+            InstructionData::UnaryImm { imm, .. } => {
+                let bits = dfg.value_type(value).bits();
+                Some(imm.sign_extend_from_width(bits).bits())
+            }
+            _ => None,
+        }
+    };
+    match (opcode, constant(args[0]), constant(args[1])) {
+        (Opcode::Iadd, _, Some(by)) => Some((args[0], by)),
+        (Opcode::Iadd, Some(by), None) => Some((args[1], by)),
+        (Opcode::Isub, _, Some(by)) => Some((args[0], by.wrapping_neg())),
+        _ => None,
+    }
 }
 
 /// Memory that an instruction reads, or writes, by itself.

@@ -6,9 +6,8 @@ use crate::verdict::{Refusal, Verdict};
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CodegenError, Context};
-use cranelift_memopt::memopt::run_observed;
 use cranelift_memopt::{
-    FunctionError, Observer, Options, Policy, Stats, TargetFacts, optimize_module_with,
+    FunctionError, Observer, Options, Phase, Policy, Stats, TargetFacts, optimize_module_with,
     run_module_with,
 };
 use std::fmt;
@@ -180,8 +179,20 @@ pub fn run_checked(
     options: &Options,
     checking: Checking,
 ) -> Result<CheckedStats, CheckError> {
+    phase_checked(Phase::Behind, ctx, isa, policy, options, checking)
+}
+
+/// [`run_checked`] for either side of the mid-end.
+fn phase_checked(
+    phase: Phase,
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    checking: Checking,
+) -> Result<CheckedStats, CheckError> {
     if checking == Checking::Off {
-        return Ok(cranelift_memopt::run(ctx, isa, policy, options)?.into());
+        return Ok(phase.run(ctx, isa, policy, options, None)?.into());
     }
     let original = ctx.func.clone();
     let mut verdict = Verdict::Proven;
@@ -193,7 +204,7 @@ pub fn run_checked(
             before: original.clone(),
             verdict: Verdict::Proven,
         };
-        let stats = run_observed(ctx, isa, policy, options, Some(&mut proof))?;
+        let stats = phase.run(ctx, isa, policy, options, Some(&mut proof))?;
         if proof.verdict == Verdict::Proven {
             return Ok(stats.into());
         }
@@ -227,11 +238,17 @@ pub fn optimize_module_checked<'p>(
     checking: Checking,
 ) -> Result<Vec<CheckedStats>, FunctionError<CheckError>> {
     let mut all = vec![CheckedStats::default(); contexts.len()];
-    let stats = optimize_module_with(contexts, isa, policy_of, |index, ctx, policy| {
-        let one = run_checked(ctx, isa, policy, options, checking)?;
+    let mut made = vec![0; contexts.len()];
+    let run = |index: usize, phase, ctx: &mut Context, policy: &dyn Policy| {
+        let options = options.behind(made[index]);
+        let one = phase_checked(phase, ctx, isa, policy, &options, checking)?;
+        if phase == Phase::Before {
+            made[index] = one.stats.applied;
+        }
         all[index] += &one;
         Ok::<_, CheckError>(one.stats)
-    })?;
+    };
+    let stats = optimize_module_with(contexts, isa, policy_of, run)?;
     Ok(with_stats(all, stats))
 }
 

@@ -49,6 +49,17 @@ impl Terms {
 
     fn simplify(&mut self, skeleton: &InstructionData, ty: Type, args: &[Term]) -> Option<Term> {
         match (skeleton.opcode(), args) {
+            // A float is the bits that it has.
+            (Opcode::F32const | Opcode::F64const, []) => {
+                let bits = match skeleton {
+                    InstructionData::UnaryIeee32 { imm, .. } => imm.bits().into(),
+                    InstructionData::UnaryIeee64 { imm, .. } => imm.bits(),
+                    _ => return None,
+                };
+                let integer = Type::int(ty.bits() as u16)?;
+                let bits = self.number(integer, bits);
+                Some(self.cast(bits, ty))
+            }
             (Opcode::Iadd, [x, y]) if is_small_int(ty) => {
                 if let Some(by) = self.signed_constant(*y) {
                     Some(self.plus(*x, by))

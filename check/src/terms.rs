@@ -187,6 +187,9 @@ impl Terms {
             }
             _ => {}
         }
+        if let Some(part) = self.bits_of_parts(term, low, ty) {
+            return part;
+        }
         let taint = self.taint(term);
         self.make(Node::Bits(term, low), ty, taint, None, &[term])
     }

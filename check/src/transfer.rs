@@ -51,10 +51,12 @@ impl Memory {
             self.append(terms, &[], Store::new(access, value));
             return;
         }
+        let sides = Side::Original.bit() | Side::Result.bit();
+        let wider = self.with_part(terms, sides, access, value);
         self.forget_overwritten_in_both(terms, &access.place);
         self.close(terms, &access.place);
-        let sides = Side::Original.bit() | Side::Result.bit();
         self.learn(access, value, sides, true, Passed::Store);
+        self.add(wider);
         self.append(terms, &Side::BOTH, Store::new(access, value));
     }
 
@@ -68,11 +70,13 @@ impl Memory {
             self.pass(terms, access, value, side.bit(), Passed::by(side, true));
             return;
         }
+        let wider = self.with_part(terms, side.bit(), access, value);
         self.forget_overwritten(terms, side, &access.place);
         // What is known of one memory because both were equal has to be said
         // of the other one before they differ.
         let passed = Passed::by(side, true);
         self.learn(access, value, side.bit(), true, passed);
+        self.add(wider);
         if other {
             self.escape(terms.taint(value));
             self.close(terms, &access.place);

@@ -21,6 +21,7 @@ mod one_sided;
 mod order;
 mod points;
 mod product;
+mod unwritten;
 mod waits;
 mod walker;
 
@@ -89,6 +90,7 @@ impl Walk<'_> {
         if !self.slots_are_left && !self.policy.has_asynchronous_memory() {
             memory.not_leaked = named;
         }
+        self.know_unwritten_slots(&mut memory, named);
         let [original, result] = Side::BOTH.map(|side| self.func(side).layout.entry_block());
         let (Some(original), Some(result)) = (original, result) else {
             return match (original, result) {

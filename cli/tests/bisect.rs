@@ -4,7 +4,7 @@ mod common;
 
 use common::Bench;
 
-/// Three dead stores in one function, and two in another.
+/// Three fields in one function, and two in another, that are stored and never read.
 const FIVE: &str = "\
 test verifier
 
@@ -41,7 +41,7 @@ fn the_edit_that_breaks_a_command_is_found() {
         let outcome = bisect(&format!("grep -q 'store notrap aligned {store}$'"));
         outcome
             .ends_with(0)
-            .prints(&format!("of {function} (dead_stores)\n"))
+            .prints(&format!("of {function} (promoted_fields)\n"))
             .prints(&format!("-    store notrap aligned {store}\n"));
         assert_eq!(outcome.out.matches("\n-    ").count(), 1, "{outcome:#?}");
     }

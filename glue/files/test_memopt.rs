@@ -189,10 +189,13 @@ impl TestMemopt {
             .collect();
 
         let stats = run_module(&mut contexts, &policies, isa, |ctx, turn, policy| {
+            let mut stats = memopt::Stats::default();
             if turn == Turn::First {
+                stats = memopt::run_before(ctx, isa, policy, &options)?;
                 mid_end(ctx, isa, policy)?;
             }
-            memopt::run(ctx, isa, policy, &options)
+            stats += &memopt::run(ctx, isa, policy, &options)?;
+            Ok(stats)
         })?;
 
         let mut outputs = Vec::new();

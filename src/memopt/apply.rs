@@ -10,7 +10,9 @@
 
 use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::types::INVALID;
-use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, MemFlagsData, Value};
+use crate::ir::{
+    Block, BlockArg, BlockCall, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value,
+};
 use crate::isa::TargetIsa;
 use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
@@ -28,6 +30,7 @@ use alloc::vec::Vec;
 #[cfg(memopt_paths)]
 mod on_paths;
 mod params;
+mod promote;
 
 /// Makes edits, counts them, and stops at the limit.
 pub struct Editor<'a> {
@@ -212,10 +215,13 @@ impl<'a> Editor<'a> {
             | Change::SinkLoad(..)
             | Change::SinkPure(..)
             | Change::MoveUp(_) => self.change_on_paths(change),
-            Change::FreeSlot(slot) => {
-                let data = &mut func.sized_stack_slots[*slot];
-                data.size = 0;
-                data.align_shift = 0;
+            Change::Promote(promotion) => return Ok(self.promote(promotion)),
+            Change::FreeSlot(slot) => free(func, *slot),
+            Change::FreeAddressed(slot, addresses) => {
+                for inst in addresses {
+                    func.layout.remove_inst(*inst);
+                }
+                free(func, *slot);
             }
             Change::RunEgraph => return egraph::run_again(self.ctx, self.isa, self.policy),
         }
@@ -315,6 +321,13 @@ impl Editor<'_> {
     fn repair(&mut self) {
         debug_assert!(self.copied.is_empty());
     }
+}
+
+/// Takes the space of a slot that nothing names out of the frame.
+fn free(func: &mut Function, slot: StackSlot) {
+    let data = &mut func.sized_stack_slots[slot];
+    data.size = 0;
+    data.align_shift = 0;
 }
 
 /// Lets every edge of `branch` to `block` lead to `target` with `args`, in which the

@@ -18,13 +18,20 @@ pub fn is_open(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
     let has_body = func.layout.entry_block().is_some();
     has_body
         && match effort {
-            Effort::Gated => has_slot(func) || names_transient_region(func, policy),
-            Effort::Full => has_slot(func) || accesses_memory(func),
+            Effort::Gated => declares_slot(func) || names_transient_region(func, policy),
+            Effort::Full => declares_slot(func) || accesses_memory(func),
         }
 }
 
+/// Is there a slot that nobody outside can name by a key? It may have been freed before the
+/// mid-end; the function is worth the look as it was then.
+fn declares_slot(func: &Function) -> bool {
+    let mut slots = func.sized_stack_slots.values();
+    slots.any(|slot| slot.key.is_none())
+}
+
 /// Is there a slot that takes space, and that nobody outside can name by a key?
-fn has_slot(func: &Function) -> bool {
+pub fn has_slot(func: &Function) -> bool {
     let mut slots = func.sized_stack_slots.values();
     slots.any(|slot| slot.size != 0 && slot.key.is_none())
 }

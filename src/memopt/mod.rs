@@ -26,11 +26,12 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | rounds of passes; the first pass that finds something | `run`, `search` |
+//! | rounds of passes; the first pass that finds something; what comes before the mid-end | `run`, `search`, `run_before` |
 //! | whether a function is looked at | `gate` |
 //! | what has been done and refused, remembered | [`remarks`] |
 //! | the wing: jump threading, SSA repair, PRE, sinking, their clean-up | `paths::*` |
 //! | the core: load and store elimination, folds, dead stores, dead code, slots | `passes::*` |
+//! | locals in stack slots become values | `promote` |
 //! | the one place that changes the function | `apply` |
 //! | memory instructions, slot escape, memory SSA, clobber walker, next access, values | `memory::*` |
 //! | the graph both ways, dominance, edits of edges | `cfg::*` |
@@ -58,9 +59,11 @@ mod options;
 mod passes;
 #[cfg(memopt_paths)]
 mod paths;
+mod promote;
 pub mod refusal;
 pub mod remarks;
 mod run;
+mod run_before;
 mod search;
 mod stats;
 pub mod workarounds;
@@ -74,4 +77,5 @@ pub use options::{Effort, Options};
 pub use refusal::{Obstacle, Refusal, Subject};
 pub use remarks::{Remark, RemarkKind, Remarks};
 pub use run::{run, run_observed};
+pub use run_before::{run_before, run_before_observed};
 pub use stats::Stats;

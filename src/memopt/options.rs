@@ -43,6 +43,8 @@ pub struct Options {
     pub sink_stores: bool,
     /// Move loads and stores to those ways into their block that need them.
     pub partly_redundant: bool,
+    /// Make values of the fields of private stack slots.
+    pub promote_slots: bool,
     /// Free stack slots that nothing names any more.
     pub unused_slots: bool,
     /// Let upstream's egraph pass run once more over what the edits uncovered.
@@ -63,6 +65,7 @@ impl Default for Options {
             thread_branches: true,
             sink_stores: true,
             partly_redundant: true,
+            promote_slots: true,
             unused_slots: true,
             rerun_egraph: true,
             edit_limit: None,
@@ -76,6 +79,15 @@ impl Options {
         Self {
             effort: Effort::Full,
             ..Self::default()
+        }
+    }
+
+    /// The same for a run that goes on after `made` edits: of [`Self::edit_limit`] that is left.
+    #[must_use]
+    pub fn behind(&self, made: u32) -> Self {
+        Self {
+            edit_limit: self.edit_limit.map(|limit| limit.saturating_sub(made)),
+            ..self.clone()
         }
     }
 
@@ -96,6 +108,7 @@ impl Options {
             thread_branches,
             sink_stores,
             partly_redundant,
+            promote_slots,
             unused_slots,
             rerun_egraph,
             edit_limit: _,
@@ -109,6 +122,7 @@ impl Options {
             ("thread_branches", thread_branches),
             ("sink_stores", sink_stores),
             ("partly_redundant", partly_redundant),
+            ("promote_slots", promote_slots),
             ("unused_slots", unused_slots),
             ("rerun_egraph", rerun_egraph),
         ]

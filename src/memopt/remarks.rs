@@ -152,8 +152,12 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::RemoveDeadStore(_)
         | Change::RemoveUnusedLoad(_)
         | Change::RemoveUnusedCode(_)
+        | Change::Promote(_)
         | Change::Sink(_) => change.removed(),
-        Change::RemoveParams(_) | Change::FreeSlot(_) | Change::RunEgraph => Vec::new(),
+        Change::RemoveParams(_)
+        | Change::FreeSlot(_)
+        | Change::FreeAddressed(..)
+        | Change::RunEgraph => Vec::new(),
     }
 }
 
@@ -174,6 +178,7 @@ fn reason_insts(func: &Function, reason: &Reason) -> Vec<Inst> {
         | Reason::Constant
         | Reason::UnobservedOnSomePaths
         | Reason::UsedBelow(_)
+        | Reason::Private(_)
         | Reason::Unnamed
         | Reason::Empty
         | Reason::ReachedArithmetic => Vec::new(),
@@ -192,6 +197,11 @@ impl Change {
             | Self::RemoveUnusedLoad(inst)
             | Self::RemoveUnusedCode(inst) => alloc::vec![*inst],
             Self::Sink(sunk) => sunk.stores.clone(),
+            Self::Promote(promotion) => {
+                let accesses = promotion.accesses.iter();
+                accesses.map(|access| access.inst).collect()
+            }
+            Self::FreeAddressed(_, addresses) => addresses.clone(),
             Self::MoveUp(_)
             | Self::RemoveParams(_)
             | Self::FoldCompare(..)

@@ -15,6 +15,7 @@ use crate::memopt::options::Options;
 use crate::memopt::passes::uses::Uses;
 use crate::memopt::passes::{branches, dead_code};
 use crate::memopt::refusal::Refusals;
+use crate::memopt::run_before::promote;
 use crate::memopt::search::{Search, Stage};
 use crate::memopt::stats::Stats;
 use crate::settings::OptLevel;
@@ -142,16 +143,38 @@ struct Run<'a> {
 impl Run<'_> {
     /// All rounds, and those behind the egraph pass.
     fn all(&mut self) -> CodegenResult<()> {
-        let touched = self.rounds()?;
+        let touched = self.settle()?;
         self.editor.settled();
         if touched.values && self.options.rerun_egraph {
             let edit = Change::RunEgraph.because(Reason::ReachedArithmetic);
             if self.editor.apply(&[edit])?.any {
-                self.rounds()?;
+                self.settle()?;
                 self.editor.settled();
             }
         }
         Ok(())
+    }
+
+    /// Promotion and all rounds, until neither finds anything: what the rounds remove may be
+    /// all that has kept a slot in memory.
+    fn settle(&mut self) -> CodegenResult<Touched> {
+        let mut touched = self.promote()?;
+        loop {
+            let round = self.rounds()?;
+            touched = touched.and(round);
+            if !round.any {
+                return Ok(touched);
+            }
+            let promoted = self.promote()?;
+            touched = touched.and(promoted);
+            if !promoted.any {
+                return Ok(touched);
+            }
+        }
+    }
+
+    fn promote(&mut self) -> CodegenResult<Touched> {
+        promote(&mut self.editor, self.policy, self.target, self.options)
     }
 
     fn rounds(&mut self) -> CodegenResult<Touched> {

@@ -49,6 +49,8 @@ pub struct Stats {
     pub raised_loads: u32,
     /// Stores moved up to the edges into their block that need them.
     pub raised_stores: u32,
+    /// Fields of stack slots that have become values.
+    pub promoted_fields: u32,
     /// Stack slots that no longer take space in the frame.
     pub freed_slots: u32,
     /// Pure instructions removed because nobody used their results.
@@ -93,6 +95,7 @@ impl Stats {
             sunk_loads,
             raised_loads,
             raised_stores,
+            promoted_fields,
             freed_slots,
             unused_code,
             sunk_values,
@@ -116,6 +119,7 @@ impl Stats {
             ("sunk_loads", sunk_loads),
             ("raised_loads", raised_loads),
             ("raised_stores", raised_stores),
+            ("promoted_fields", promoted_fields),
             ("freed_slots", freed_slots),
             ("unused_code", unused_code),
             ("sunk_values", sunk_values),
@@ -144,6 +148,7 @@ impl Stats {
             + self.sunk_loads
             + self.raised_loads
             + self.raised_stores
+            + self.promoted_fields
             + self.freed_slots
     }
 
@@ -160,7 +165,8 @@ impl Stats {
             Change::RemoveDeadStore(_) => self.dead_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,
-            Change::FreeSlot(_) => self.freed_slots += 1,
+            Change::Promote(_) => self.promoted_fields += 1,
+            Change::FreeSlot(_) | Change::FreeAddressed(..) => self.freed_slots += 1,
             Change::Bypass(_) => self.bypassed_blocks += 1,
             Change::Thread(_) => self.threaded_branches += 1,
             Change::Sink(sunk) => self.sunk_stores += sunk.stores.len() as u32,
@@ -213,6 +219,7 @@ impl AddAssign<&Stats> for Stats {
             sunk_loads,
             raised_loads,
             raised_stores,
+            promoted_fields,
             freed_slots,
             unused_code,
             sunk_values,
@@ -238,6 +245,7 @@ impl AddAssign<&Stats> for Stats {
         *sunk_loads += other.sunk_loads;
         *raised_loads += other.raised_loads;
         *raised_stores += other.raised_stores;
+        *promoted_fields += other.promoted_fields;
         *freed_slots += other.freed_slots;
         *unused_code += other.unused_code;
         *sunk_values += other.sunk_values;

@@ -37,7 +37,7 @@ impl Compiler {
         }
     }
 
-    /// Compiles `ctx.func`: upstream's mid-end, the passes of this crate, then
+    /// Compiles `ctx.func`: upstream's mid-end with the passes of this crate around it, then
     /// the back end. It does what [`Context::compile`] does, with the passes
     /// in between; with `opt_level=none` it does the same.
     ///
@@ -76,8 +76,7 @@ impl Compiler {
         options: &Options,
     ) -> CodegenResult<(CompiledCode, Stats)> {
         ctx.verify_if(isa)?;
-        super::mid_end(ctx, isa, policy, &mut self.control)?;
-        let stats = super::run(ctx, isa, policy, options)?;
+        let stats = super::both_phases(ctx, isa, policy, options, &mut self.control)?;
         let code = self.emit(ctx, isa)?;
         Ok((code, stats))
     }

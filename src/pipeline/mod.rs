@@ -29,7 +29,7 @@ use crate::isa::TargetIsa;
 use crate::memopt::call::effects::{CalleeName, Policy};
 use crate::memopt::call::from_body::Summaries;
 use crate::memopt::workarounds::one_region::Tags;
-use crate::memopt::{self, Options, Stats, TargetFacts};
+use crate::memopt::{self, Observer, Options, Stats, TargetFacts};
 use crate::settings::OptLevel;
 use crate::{CodegenError, CodegenResult, Context};
 use alloc::vec;
@@ -48,7 +48,42 @@ mod names {
     pub(super) use alloc::vec::Vec;
 }
 
-/// Optimizes one function: upstream's mid-end, then the passes of this crate.
+/// On which side of upstream's mid-end the passes are.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before it: [`memopt::run_before()`].
+    Before,
+    /// Behind it: [`memopt::run()`].
+    Behind,
+}
+
+impl Phase {
+    /// Runs the passes of this phase.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`memopt::run_before()`] and [`memopt::run()`].
+    pub fn run<'a>(
+        self,
+        ctx: &'a mut Context,
+        isa: &'a dyn TargetIsa,
+        policy: &'a dyn Policy,
+        options: &'a Options,
+        observer: Option<&'a mut dyn Observer>,
+    ) -> CodegenResult<Stats> {
+        // A timer costs more than the look at a function that is not looked into.
+        let is_open = memopt::is_open(&ctx.func, policy, options.effort);
+        let _timed = is_open.then(timing::gvn);
+        match self {
+            Self::Before => memopt::run_before_observed(ctx, isa, policy, options, observer),
+            Self::Behind => memopt::run_observed(ctx, isa, policy, options, observer),
+        }
+    }
+}
+
+/// Optimizes one function: locals in stack slots become values, then upstream's mid-end, then
+/// the other passes of this crate.
 ///
 /// What other functions do is known from `policy` alone; see
 /// [`optimize_module`] for functions that call each other. If `isa` has
@@ -94,8 +129,21 @@ pub fn optimize(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
-    run(ctx, isa, policy, options)
+    both_phases(ctx, isa, policy, options, &mut ControlPlane::default())
+}
+
+/// The passes before the mid-end, the mid-end, and the passes behind it.
+fn both_phases(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    control: &mut ControlPlane,
+) -> CodegenResult<Stats> {
+    let mut stats = Phase::Before.run(ctx, isa, policy, options, None)?;
+    mid_end(ctx, isa, policy, control)?;
+    stats += &run(ctx, isa, policy, &options.behind(stats.applied))?;
+    Ok(stats)
 }
 
 /// The passes of this crate alone, on a function that upstream's mid-end has been over.
@@ -132,10 +180,7 @@ pub fn run(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    // A timer costs more than the look at a function that is not looked into.
-    let is_open = memopt::is_open(&ctx.func, policy, options.effort);
-    let _timed = is_open.then(timing::gvn);
-    memopt::run(ctx, isa, policy, options)
+    Phase::Behind.run(ctx, isa, policy, options, None)
 }
 
 /// Optimizes functions that may call each other, callees first, so that a
@@ -235,12 +280,21 @@ pub fn optimize_batch<'p>(
     options: &Options,
     known: &mut Summaries,
 ) -> Result<Vec<Stats>, FunctionError> {
-    let one = |_: usize, ctx: &mut Context, policy: &dyn Policy| run(ctx, isa, policy, options);
+    let mut made = vec![0; contexts.len()];
+    let one = |index: usize, phase: Phase, ctx: &mut Context, policy: &dyn Policy| {
+        let options = options.behind(made[index]);
+        let stats = phase.run(ctx, isa, policy, &options, None)?;
+        if phase == Phase::Before {
+            made[index] = stats.applied;
+        }
+        Ok::<_, CodegenError>(stats)
+    };
     optimize_batch_with(contexts, isa, policy_of, known, one)
 }
 
-/// [`optimize_module`] with `run` in the place of [`run`]; it is told the
-/// index of the function. A function of a call cycle is run more than once.
+/// [`optimize_module`] with `run` in the place of [`Phase::run`]; it is told the
+/// index of the function. What is behind the mid-end runs more than once for a function of a
+/// call cycle.
 ///
 /// # Errors
 ///
@@ -250,7 +304,7 @@ pub fn optimize_module_with<'p, E: From<CodegenError>>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
-    run: impl FnMut(usize, &mut Context, &dyn Policy) -> Result<Stats, E>,
+    run: impl FnMut(usize, Phase, &mut Context, &dyn Policy) -> Result<Stats, E>,
 ) -> Result<Vec<Stats>, FunctionError<E>> {
     optimize_batch_with(contexts, isa, policy_of, &mut Summaries::default(), run)
 }
@@ -260,7 +314,7 @@ fn optimize_batch_with<'p, E: From<CodegenError>>(
     isa: &dyn TargetIsa,
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     known: &mut Summaries,
-    mut run: impl FnMut(usize, &mut Context, &dyn Policy) -> Result<Stats, E>,
+    mut run: impl FnMut(usize, Phase, &mut Context, &dyn Policy) -> Result<Stats, E>,
 ) -> Result<Vec<Stats>, FunctionError<E>> {
     bottom_up(
         contexts,
@@ -268,10 +322,13 @@ fn optimize_batch_with<'p, E: From<CodegenError>>(
         policy_of,
         known,
         |index, turn, ctx, policy| {
+            let mut stats = Stats::default();
             if turn == Turn::First {
+                stats = run(index, Phase::Before, ctx, policy)?;
                 mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
             }
-            run(index, ctx, policy)
+            stats += &run(index, Phase::Behind, ctx, policy)?;
+            Ok(stats)
         },
     )
 }

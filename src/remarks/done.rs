@@ -66,7 +66,13 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             let what = format!("loses the parameters {}", words::list(params));
             vec![(Subject::Function, what)]
         }
-        Change::FreeSlot(slot) => vec![(Subject::Slot(*slot), "freed".into())],
+        Change::Promote(promotion) => {
+            let what = format!("a field of it becomes a value, {}", promotion.ty);
+            vec![(Subject::Slot(promotion.slot), what)]
+        }
+        Change::FreeSlot(slot) | Change::FreeAddressed(slot, _) => {
+            vec![(Subject::Slot(*slot), "freed".into())]
+        }
         Change::RunEgraph => vec![(Subject::Function, "goes through the mid-end again".into())],
     }
 }
@@ -162,6 +168,10 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             Vec::new(),
         ),
         Reason::UsedBelow(block) => (format!("all its uses are behind {block}"), Vec::new()),
+        Reason::Private(slot) => (
+            format!("only accesses of this function touch {slot}"),
+            Vec::new(),
+        ),
         Reason::Unnamed => ("nothing names it any more".to_string(), Vec::new()),
         Reason::Empty => ("it does nothing but lead on".to_string(), Vec::new()),
         Reason::ReachedArithmetic => (
@@ -192,7 +202,8 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
             Subject::Inst(inst) if func.dfg.insts[inst].opcode().can_store() => "raised_stores",
             _ => "raised_loads",
         },
-        Change::FreeSlot(_) => "freed_slots",
+        Change::Promote(_) => "promoted_fields",
+        Change::FreeSlot(_) | Change::FreeAddressed(..) => "freed_slots",
         Change::RunEgraph => "egraph_runs",
     }
 }

@@ -42,8 +42,8 @@ mod words;
 use crate::ir::{Block, Function, Inst, SourceLoc, StackSlot};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::{self, Observer as _, Options, Stats, TargetFacts, blockers};
-use crate::pipeline::{self, FunctionError};
+use crate::memopt::{Observer as _, Options, Stats, TargetFacts, blockers};
+use crate::pipeline::{self, FunctionError, Phase};
 use crate::{CodegenResult, Context};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -153,7 +153,7 @@ impl fmt::Display for Subject {
 pub struct Explained {
     /// What it did, in numbers.
     pub stats: Stats,
-    /// The function before it, past the mid-end.
+    /// The function past the mid-end. What was done before that is among the remarks.
     pub before: Function,
     /// Every edit, in order; then what was left as it is and is still there.
     pub remarks: Vec<Remark>,
@@ -174,7 +174,7 @@ pub fn run(
     options: &Options,
 ) -> CodegenResult<Explained> {
     let mut watched = Watched::default();
-    let stats = watched.run(ctx, isa, policy, options)?;
+    let stats = watched.run(Phase::Behind, ctx, isa, policy, options)?;
     Ok(watched.explained(&ctx.func, stats))
 }
 
@@ -192,9 +192,10 @@ pub fn optimize_module<'p>(
     options: &Options,
 ) -> Result<Vec<Explained>, FunctionError> {
     let mut watched = each(contexts);
-    let stats = pipeline::optimize_module_with(contexts, isa, policy_of, |index, ctx, policy| {
-        watched[index].run(ctx, isa, policy, options)
-    })?;
+    let run = |index: usize, phase, ctx: &mut Context, policy: &dyn Policy| {
+        watched[index].run(phase, ctx, isa, policy, options)
+    };
+    let stats = pipeline::optimize_module_with(contexts, isa, policy_of, run)?;
     Ok(all_explained(contexts, watched, stats))
 }
 
@@ -213,7 +214,7 @@ pub fn run_module<'p>(
 ) -> Result<Vec<Explained>, FunctionError> {
     let mut watched = each(contexts);
     let stats = pipeline::run_module_with(contexts, isa, policy_of, |index, ctx, policy| {
-        watched[index].run(ctx, isa, policy, options)
+        watched[index].run(Phase::Behind, ctx, isa, policy, options)
     })?;
     Ok(all_explained(contexts, watched, stats))
 }
@@ -223,21 +224,28 @@ pub fn run_module<'p>(
 struct Watched {
     before: Option<Function>,
     collector: Collector,
+    /// Edits before the mid-end.
+    made: u32,
 }
 
 impl Watched {
     fn run(
         &mut self,
+        phase: Phase,
         ctx: &mut Context,
         isa: &dyn TargetIsa,
         policy: &dyn Policy,
         options: &Options,
     ) -> CodegenResult<Stats> {
-        if self.before.is_none() {
+        if self.before.is_none() && phase == Phase::Behind {
             self.before = Some(ctx.func.clone());
         }
+        let options = options.behind(self.made);
         let collector = &mut self.collector;
-        let stats = memopt::run_observed(ctx, isa, policy, options, Some(collector))?;
+        let stats = phase.run(ctx, isa, policy, &options, Some(collector))?;
+        if phase == Phase::Before {
+            self.made = stats.applied;
+        }
         if stats.runs > 0 {
             let target = TargetFacts::of(isa);
             let left = blockers::find(&ctx.func, &ctx.cfg, &ctx.domtree, policy, target);

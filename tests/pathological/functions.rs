@@ -38,7 +38,7 @@ pub fn within_limits<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'stati
 }
 
 /// A function of a pointer, and its entry.
-fn function() -> (Function, Block, Value) {
+pub fn function() -> (Function, Block, Value) {
     let mut func = Function::new();
     func.signature.params.push(AbiParam::new(types::I64));
     let entry = func.dfg.make_block();

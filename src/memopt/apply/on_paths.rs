@@ -30,7 +30,9 @@ impl Editor<'_> {
             | Change::FoldCompare(..)
             | Change::FoldBranch(..)
             | Change::Bypass(_)
+            | Change::Promote(_)
             | Change::FreeSlot(_)
+            | Change::FreeAddressed(..)
             | Change::RunEgraph => {}
         }
     }

@@ -104,6 +104,11 @@ impl Dominance {
         enter <= at && at < leave
     }
 
+    /// When a walk over the tree comes to `node`, parents first.
+    pub fn position(&self, node: Node) -> u32 {
+        self.span[node as usize].0
+    }
+
     /// [`Self::dominates`], and they differ.
     pub fn strictly_dominates(&self, above: Node, below: Node) -> bool {
         above != below && self.dominates(above, below)

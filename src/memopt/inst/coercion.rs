@@ -46,6 +46,27 @@ pub enum Conversion {
 /// The conversions in their order; none if the stored value will do.
 pub type Recipe = SmallVec<[Conversion; 4]>;
 
+/// `whole`, an integer of at most 64 bits, with `part` in the place of its bits from `shift` on;
+/// both with their types.
+pub fn insert(
+    cursor: &mut FuncCursor<'_>,
+    (whole, ty): (Value, Type),
+    (part, part_type): (Value, Type),
+    shift: u32,
+) -> Value {
+    let part_mask = u64::MAX >> (64 - part_type.bits());
+    // Constants are written zero-extended.
+    let mask = !(part_mask << shift) & (u64::MAX >> (64 - ty.bits()));
+    let mask = cursor.ins().iconst(ty, mask as i64);
+    let rest = cursor.ins().band(whole, mask);
+    let mut wide = cursor.ins().uextend(ty, part);
+    if shift != 0 {
+        let by = cursor.ins().iconst(ty, i64::from(shift));
+        wide = cursor.ins().ishl(wide, by);
+    }
+    cursor.ins().bor(rest, wide)
+}
+
 /// Inserts the instructions of `recipe`, applied to `value`, at the cursor.
 pub fn build(cursor: &mut FuncCursor<'_>, recipe: &Recipe, value: Value) -> Value {
     recipe.iter().fold(value, |value, conversion| {

@@ -28,7 +28,7 @@ pub fn run_again(
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
 ) -> CodegenResult<bool> {
-    if accesses_asynchronous(&ctx.func, policy) || defects::concern(&ctx.func) {
+    if may_go_wrong(&ctx.func, policy) {
         return Ok(false);
     }
     let Ok(tags) = Tags::try_take(&mut ctx.func, policy) else {
@@ -41,6 +41,12 @@ pub fn run_again(
     forget_removed_branches(&mut ctx.func);
     ctx.func.dfg.resolve_all_aliases();
     Ok(true)
+}
+
+/// May the pass do something to `func` that is not right, if the passes have made values of
+/// what was memory?
+pub fn may_go_wrong(func: &Function, policy: &dyn Policy) -> bool {
+    accesses_asynchronous(func, policy) || defects::concern(func)
 }
 
 /// Is there an access that has to be done exactly as it is written?

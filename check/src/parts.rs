@@ -1,0 +1,202 @@
+//! Integers that are put together from parts, by masks and shifts.
+//!
+//! A store of some bytes of a field changes some bits of its value: what was there is masked, and
+//! what is stored is extended, shifted, and added. Both runs spell it like that, one in
+//! instructions and one in memory, so that both have one term; and what is read of it again is
+//! the part that was put there.
+
+use super::terms::{Node, Term, Terms};
+use cranelift_codegen::ir::{InstructionData, Opcode, Type, Value};
+use smallvec::{SmallVec, smallvec};
+
+/// How deep bits are looked for in an integer of parts. What is given up is that two spellings of
+/// a part are equal where it was put in before so many others.
+const MAX_DEPTH: u32 = 8;
+
+/// Terms that are higher are not taken apart: it bounds the depth of recursion.
+const MAX_HEIGHT: u8 = 48;
+
+impl Terms {
+    /// `whole`, an integer of at most 64 bits, with `part` in the place of its bits from `low` on.
+    pub fn insert(&mut self, whole: Term, part: Term, low: u32) -> Term {
+        let ty = self.ty(whole);
+        let part_mask = u64::MAX >> (64 - self.ty(part).bits());
+        let mask = self.number(ty, !(part_mask << low));
+        let rest = self.binary(Opcode::Band, ty, whole, mask);
+        let extended = InstructionData::Unary {
+            opcode: Opcode::Uextend,
+            arg: Value::from_u32(0),
+        };
+        let mut wide = self.op(extended, 0, ty, smallvec![part]);
+        if low != 0 {
+            let by = self.number(ty, low.into());
+            wide = self.binary(Opcode::Ishl, ty, wide, by);
+        }
+        self.binary(Opcode::Bor, ty, rest, wide)
+    }
+
+    fn binary(&mut self, opcode: Opcode, ty: Type, x: Term, y: Term) -> Term {
+        let skeleton = InstructionData::Binary {
+            opcode,
+            args: [Value::from_u32(0); 2],
+        };
+        self.op(skeleton, 0, ty, smallvec![x, y])
+    }
+
+    /// The bits of `term` from `low` on, as a `ty`, if it is put together from parts of which one
+    /// has them all.
+    pub(super) fn bits_of_parts(&mut self, term: Term, low: u32, ty: Type) -> Option<Term> {
+        if self.height(term) > MAX_HEIGHT {
+            return None;
+        }
+        if let Some(Inserted { whole, part, at }) = self.inserted(term)
+            && low <= at
+            && at + self.ty(part).bits() <= low + ty.bits()
+            && ty.bits() > self.ty(part).bits()
+        {
+            let rest = self.bits(whole, low, ty);
+            return Some(self.insert(rest, part, at - low));
+        }
+        match self.find(term, low, ty.bits(), MAX_DEPTH)? {
+            Found::Zero => Some(self.number(ty, 0)),
+            Found::Bits(inner, _) if inner == term => None,
+            Found::Bits(inner, low) => Some(self.bits(inner, low, ty)),
+        }
+    }
+
+    /// What [`Self::insert`] has put together, as it is spelled if nothing in it is a constant.
+    fn inserted(&self, term: Term) -> Option<Inserted> {
+        let op = |term: Term, wanted: Opcode| match self.node(term) {
+            Node::Op(data, 0, args) if data.opcode() == wanted => Some(args),
+            _ => None,
+        };
+        let [rest, wide] = op(term, Opcode::Bor)?[..] else {
+            return None;
+        };
+        let [whole, mask] = op(rest, Opcode::Band)?[..] else {
+            return None;
+        };
+        let (extended, at) = match op(wide, Opcode::Ishl).map(|args| &args[..]) {
+            Some([inner, by]) => (*inner, u32::try_from(self.constant(*by)?).ok()?),
+            _ => (wide, 0),
+        };
+        let [part] = op(extended, Opcode::Uextend)?[..] else {
+            return None;
+        };
+        let bits = self.ty(part).bits();
+        let hole = (u64::MAX >> (64 - bits)).checked_shl(at)?;
+        let all = u64::MAX >> (64 - self.ty(term).bits());
+        (self.constant(mask)? == !hole & all).then_some(Inserted { whole, part, at })
+    }
+
+    /// Where some bits of `term` come from.
+    fn find(&self, term: Term, low: u32, bits: u32, depth: u32) -> Option<Found> {
+        let here = Some(Found::Bits(term, low));
+        let Some(depth) = depth.checked_sub(1) else {
+            return here;
+        };
+        if let Some(value) = self.constant(term) {
+            let mask = u64::MAX >> (64 - bits.clamp(1, 64));
+            let is_zero = value.checked_shr(low).unwrap_or(0) & mask == 0;
+            return if is_zero { Some(Found::Zero) } else { here };
+        }
+        let (data, args): (_, SmallVec<[Term; 3]>) = match self.node(term) {
+            Node::Op(data, 0, args) => (*data, args.clone()),
+            _ => return here,
+        };
+        match (data.opcode(), &args[..]) {
+            (Opcode::Uextend, [inner]) if low >= self.ty(*inner).bits() => Some(Found::Zero),
+            (Opcode::Uextend, [inner]) if low + bits <= self.ty(*inner).bits() => {
+                self.find(*inner, low, bits, depth)
+            }
+            (Opcode::Ishl, [inner, by]) => {
+                let by = u32::try_from(self.constant(*by)?).ok()?;
+                if by >= self.ty(term).bits() {
+                    here
+                } else if low + bits <= by {
+                    Some(Found::Zero)
+                } else if low >= by {
+                    self.find(*inner, low - by, bits, depth)
+                } else {
+                    here
+                }
+            }
+            (Opcode::Band, [inner, mask]) => {
+                let Some(mask) = self.constant(*mask) else {
+                    return here;
+                };
+                let all = u64::MAX >> (64 - bits.clamp(1, 64));
+                match mask.checked_shr(low).unwrap_or(0) & all {
+                    0 => Some(Found::Zero),
+                    wanted if wanted == all => self.find(*inner, low, bits, depth),
+                    _ => here,
+                }
+            }
+            (Opcode::Bor, [x, y]) => {
+                let both = [*x, *y].map(|arg| self.find(arg, low, bits, depth));
+                match both {
+                    [Some(Found::Zero), found] | [found, Some(Found::Zero)] => found,
+                    _ => here,
+                }
+            }
+            _ => here,
+        }
+    }
+}
+
+/// An integer with a part in the place of some of its bits.
+struct Inserted {
+    whole: Term,
+    part: Term,
+    at: u32,
+}
+
+/// Where bits come from.
+#[derive(Clone, Copy)]
+enum Found {
+    /// They are zero.
+    Zero,
+    /// They are those of this term from this one on.
+    Bits(Term, u32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot_set::SlotSet;
+    use cranelift_codegen::ir::types::{I8, I16, I32};
+
+    #[test]
+    fn what_is_put_in_is_found_again() {
+        let mut terms = Terms::new(Vec::new());
+        let whole = terms.leaf(I32, SlotSet::default(), None);
+        let part = terms.leaf(I8, SlotSet::default(), None);
+        let put = terms.insert(whole, part, 8);
+        assert_eq!(terms.bits(put, 8, I8), part);
+        let untouched = terms.bits(whole, 16, I16);
+        assert_eq!(terms.bits(put, 16, I16), untouched);
+        let across = terms.bits(put, 0, I16);
+        let before = terms.bits(whole, 0, I16);
+        assert_ne!(across, before);
+    }
+
+    #[test]
+    fn half_of_a_whole_with_a_part_is_half_with_the_part() {
+        let mut terms = Terms::new(Vec::new());
+        let whole = terms.leaf(I32, SlotSet::default(), None);
+        let part = terms.leaf(I8, SlotSet::default(), None);
+        let put = terms.insert(whole, part, 24);
+        let half = terms.bits(whole, 16, I16);
+        let expected = terms.insert(half, part, 8);
+        assert_eq!(terms.bits(put, 16, I16), expected);
+    }
+
+    #[test]
+    fn parts_of_a_constant_are_constants() {
+        let mut terms = Terms::new(Vec::new());
+        let whole = terms.number(I32, 0x1122_3344);
+        let part = terms.number(I8, 0xab);
+        let put = terms.insert(whole, part, 16);
+        assert_eq!(terms.constant(put), Some(0x11ab_3344));
+    }
+}

@@ -1,0 +1,226 @@
+//! Which bytes of which private slots an instruction touches.
+
+use crate::entity::SecondaryMap;
+use crate::ir::{
+    BlockArg, Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Type, Value,
+};
+use crate::memopt::TargetFacts;
+use crate::memopt::cfg::edit::destinations;
+use crate::memopt::cfg::graph::{Node, Order};
+use crate::memopt::inst::coercion::Load;
+use crate::memopt::inst::effect::{self, Effect, Place, effect};
+use crate::memopt::inst::location::{Address, Root};
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use alloc::vec::Vec;
+
+/// What is done to some bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Use {
+    /// A plain load.
+    Load(Load),
+    /// A plain store of a value of this type, or of its low bits.
+    Store(Value, Type),
+    /// A load that makes something else of the bytes than a value of them.
+    Kept,
+}
+
+/// One access of bytes of a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Touched {
+    /// The slot.
+    pub slot: StackSlot,
+    /// The first byte.
+    pub start: u32,
+    /// The byte behind the last one.
+    pub end: u32,
+    /// The instruction.
+    pub inst: Inst,
+    /// The node of its block.
+    pub node: Node,
+    /// What it does.
+    pub usage: Use,
+    /// The order of the bytes.
+    pub endianness: Endianness,
+}
+
+impl Touched {
+    /// How many bytes.
+    pub fn bytes(&self) -> u32 {
+        self.end - self.start
+    }
+
+    /// The type that the bytes have in memory; `None` if they have to stay there.
+    pub fn type_in_memory(&self) -> Option<Type> {
+        match self.usage {
+            Use::Load(Load::Plain { ty }) => Some(ty),
+            Use::Load(Load::Zero { narrow, .. } | Load::Sign { narrow, .. }) => Some(narrow),
+            Use::Store(_, ty) if ty.bytes() == self.bytes() => Some(ty),
+            Use::Store(..) => Type::int_with_byte_size(self.bytes().try_into().ok()?),
+            Use::Kept => None,
+        }
+    }
+}
+
+/// How the addresses of a slot are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Used {
+    /// By accesses at known offsets alone.
+    #[default]
+    Accessed,
+    /// Something else names the slot, and nobody accesses it by that at an offset that is not
+    /// known.
+    Named,
+    /// All of its bytes may be accessed, or somebody outside may look at them.
+    Whole,
+}
+
+/// The accesses of private slots.
+pub struct Traffic {
+    /// Those at known offsets, in reverse postorder.
+    pub touched: Vec<Touched>,
+    /// What else is done to each slot.
+    pub used: SecondaryMap<StackSlot, Used>,
+    /// The instructions that compute addresses in each slot, in their order.
+    pub addresses: Vec<(StackSlot, Inst)>,
+}
+
+impl Traffic {
+    /// Finds the accesses of all slots that are always private.
+    ///
+    /// Cost: O(instructions).
+    pub fn new(func: &Function, order: &Order, slots: &Slots, target: TargetFacts) -> Self {
+        let mut scan = Scan {
+            func,
+            slots,
+            endianness: target.endianness,
+            traffic: Self {
+                touched: Vec::new(),
+                used: SecondaryMap::new(),
+                addresses: Vec::new(),
+            },
+        };
+        for (node, block) in order.blocks().iter().enumerate() {
+            for inst in func.layout.block_insts(*block) {
+                scan.inst(inst, node as Node);
+            }
+        }
+        scan.traffic
+    }
+}
+
+struct Scan<'a> {
+    func: &'a Function,
+    slots: &'a Slots,
+    endianness: Endianness,
+    traffic: Traffic,
+}
+
+impl Scan<'_> {
+    fn inst(&mut self, inst: Inst, node: Node) {
+        // Whatever else touches memory by itself lets its address escape.
+        if let Effect::Access(access) = effect(self.func, inst) {
+            self.access(inst, node, &access);
+        }
+        self.names(inst);
+    }
+
+    fn access(&mut self, inst: Inst, node: Node, access: &effect::Access) {
+        let usage = match (access.stored, access.load) {
+            (Some(value), _) => Use::Store(value, access.ty),
+            (None, Some(load)) => Use::Load(load),
+            (None, None) => Use::Kept,
+        };
+        let endianness = access.flags.endianness(self.endianness);
+        self.touch(inst, node, access.place(), usage, endianness);
+    }
+
+    fn touch(&mut self, inst: Inst, node: Node, place: Place, usage: Use, endianness: Endianness) {
+        let Some((slot, offset)) = self.private(place.address) else {
+            return;
+        };
+        // What is known to lie in the slot fits into it, or no slot were private.
+        let start = offset.and_then(|at| u32::try_from(at + i64::from(place.offset)).ok());
+        let (Some(start), Some(bytes)) = (start, place.bytes) else {
+            self.traffic.used[slot] = Used::Whole;
+            return;
+        };
+        self.traffic.touched.push(Touched {
+            slot,
+            start,
+            end: start + bytes,
+            inst,
+            node,
+            usage,
+            endianness,
+        });
+    }
+
+    /// The slot in which `value` is an address, and where, if that slot is private.
+    fn private(&self, value: Value) -> Option<(StackSlot, Option<i64>)> {
+        let Address {
+            root: Root::Slot(slot),
+            offset,
+        } = self.slots.address(value)?
+        else {
+            return None;
+        };
+        (self.slots.privacy(slot) == Privacy::Always).then_some((slot, offset))
+    }
+
+    /// Notes the slots that `inst` names in another manner than by an access.
+    ///
+    /// Of a private slot only comparisons and block parameters have the address besides, and
+    /// what is computed from it is an address of the slot as well.
+    fn names(&mut self, inst: Inst) {
+        let func = self.func;
+        let data = &func.dfg.insts[inst];
+        let opcode = data.opcode();
+        match data {
+            InstructionData::IntCompare { args, .. } => {
+                args.iter().for_each(|arg| self.name(*arg));
+            }
+            _ if may_compute_address(opcode) => {
+                if let Some((slot, _)) = self.private(func.dfg.first_result(inst)) {
+                    self.traffic.addresses.push((slot, inst));
+                }
+            }
+            _ if opcode.is_branch() => {
+                for call in destinations(func, inst) {
+                    for arg in call.args(&func.dfg.value_lists) {
+                        if let BlockArg::Value(value) = arg {
+                            self.name(value);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        if opcode.is_call() {
+            for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+                self.traffic.used[entry.slot] = Used::Whole;
+            }
+        }
+    }
+
+    fn name(&mut self, value: Value) {
+        let value = self.func.dfg.resolve_aliases(value);
+        if let Some((slot, _)) = self.private(value) {
+            let used = &mut self.traffic.used[slot];
+            if *used == Used::Accessed {
+                *used = Used::Named;
+            }
+        }
+    }
+}
+
+/// May the result of such an instruction be followed as an address ([`Slots::address`])?
+fn may_compute_address(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::StackAddr
+            | Opcode::Iadd
+            | Opcode::Isub
+            | Opcode::Select
+            | Opcode::SelectSpectreGuard
+    )
+}

@@ -1,0 +1,180 @@
+//! Slots taken apart into fields: ranges of bytes that are accessed together.
+//!
+//! Accesses that share bytes belong to one field, and so do those that share bytes with
+//! them. A field becomes a value where each of its accesses is all of it, or a part of it
+//! that shifts and masks reach.
+
+use super::accesses::{Touched, Traffic, Use, Used};
+use crate::ir::{Endianness, Function, StackSlot, Type};
+use crate::memopt::call::effects::Policy;
+use crate::memopt::edit::FieldStep;
+use crate::memopt::inst::coercion::{Load, Recipe};
+use crate::memopt::inst::isle;
+use alloc::vec::Vec;
+
+/// Some bytes of a slot.
+pub struct Field {
+    /// The slot.
+    pub slot: StackSlot,
+    /// What it is as a value, if it can be one.
+    pub as_value: Option<FieldValue>,
+}
+
+/// A field as a value.
+pub struct FieldValue {
+    /// Its type.
+    pub ty: Type,
+    /// What each access does to it, by its position in [`Traffic::touched`]; in reverse postorder.
+    pub steps: Vec<(u32, FieldStep)>,
+}
+
+/// The fields of all slots that are accessed, sorted by their slots.
+///
+/// Cost: O(accesses · log accesses).
+pub fn find(func: &Function, policy: &dyn Policy, traffic: &Traffic) -> Vec<Field> {
+    let touched = &traffic.touched;
+    let mut sorted: Vec<u32> = (0..touched.len() as u32).collect();
+    sorted.sort_unstable_by_key(|at| {
+        let it = &touched[*at as usize];
+        (it.slot, it.start, *at)
+    });
+    let mut fields = Vec::new();
+    let mut rest = &mut sorted[..];
+    while !rest.is_empty() {
+        let len = first_field(touched, rest);
+        let (field, others) = rest.split_at_mut(len);
+        rest = others;
+        field.sort_unstable();
+        let slot = touched[field[0] as usize].slot;
+        let conversion = Conversion {
+            func,
+            policy,
+            touched,
+        };
+        let as_value = match traffic.used[slot] {
+            Used::Whole => None,
+            Used::Accessed | Used::Named => conversion.value(field),
+        };
+        fields.push(Field { slot, as_value });
+    }
+    fields
+}
+
+/// How many of the accesses, which are sorted by where they begin, are to the first field.
+fn first_field(touched: &[Touched], sorted: &[u32]) -> usize {
+    let access = |at: &u32| &touched[*at as usize];
+    let first = access(&sorted[0]);
+    let mut end = first.end;
+    let others = sorted.iter().position(|at| {
+        let next = access(at);
+        let is_other = next.slot != first.slot || next.start >= end;
+        end = end.max(next.end);
+        is_other
+    });
+    others.unwrap_or(sorted.len())
+}
+
+struct Conversion<'a> {
+    func: &'a Function,
+    policy: &'a dyn Policy,
+    touched: &'a [Touched],
+}
+
+impl Conversion<'_> {
+    fn value(&self, field: &[u32]) -> Option<FieldValue> {
+        let whole = self.whole(field)?;
+        let one_order = field.iter().all(|at| {
+            let it = self.access(*at);
+            it.bytes() == 1 || it.endianness == whole.endianness
+        });
+        if !one_order {
+            return None;
+        }
+        let types = self.types(field, whole);
+        types.into_iter().find_map(|ty| {
+            let steps = field.iter().map(|at| {
+                let step = self.step(self.access(*at), whole, ty)?;
+                Some((*at, step))
+            });
+            let steps = steps.collect::<Option<Vec<_>>>()?;
+            Some(FieldValue { ty, steps })
+        })
+    }
+
+    fn access(&self, at: u32) -> &Touched {
+        &self.touched[at as usize]
+    }
+
+    /// An access of all bytes of the field, the first if there is a choice.
+    fn whole(&self, field: &[u32]) -> Option<&Touched> {
+        let start = field.iter().map(|at| self.access(*at).start).min()?;
+        let end = field.iter().map(|at| self.access(*at).end).max()?;
+        let mut accesses = field.iter().map(|at| self.access(*at));
+        accesses.find(|it| it.start == start && it.end == end)
+    }
+
+    /// The types that the value may have, the best first: the one that all accesses have,
+    /// or else the one that most accesses of the whole field need no conversion for; and the
+    /// integer as wide as the field.
+    fn types(&self, field: &[u32], whole: &Touched) -> Vec<Type> {
+        let mut counts: Vec<(Type, u32)> = Vec::new();
+        for at in field {
+            let it = self.access(*at);
+            let Some(ty) = it.type_in_memory().filter(|_| it.bytes() == whole.bytes()) else {
+                continue;
+            };
+            match counts.iter_mut().find(|(known, _)| *known == ty) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((ty, 1)),
+            }
+        }
+        // The last of those that are equally frequent would be found; the order is turned
+        // round so that it is the first.
+        let most = counts.iter().rev().max_by_key(|(_, count)| *count);
+        let most = most.map(|(ty, _)| *ty);
+        let integer = u16::try_from(whole.bytes()).ok();
+        let integer = integer.and_then(Type::int_with_byte_size);
+        let mut types: Vec<Type> = most.into_iter().chain(integer).collect();
+        types.dedup();
+        types
+    }
+
+    /// What one access does to a value of type `ty` that has the bytes of `whole`.
+    fn step(&self, it: &Touched, whole: &Touched, ty: Type) -> Option<FieldStep> {
+        let at = it.start - whole.start;
+        let below = match whole.endianness {
+            Endianness::Little => at,
+            Endianness::Big => whole.bytes() - at - it.bytes(),
+        };
+        let shift = 8 * below;
+        match it.usage {
+            Use::Kept => None,
+            Use::Load(load) => {
+                let recipe = self.coerce(ty, shift, &load)?;
+                Some(FieldStep::Load(recipe))
+            }
+            Use::Store(value, stored) if it.bytes() == whole.bytes() => {
+                let recipe = self.coerce(stored, 0, &Load::Plain { ty })?;
+                Some(FieldStep::Store(value, recipe))
+            }
+            Use::Store(value, stored) => {
+                // A mask of more bits is no constant.
+                if !ty.is_int() || ty.bits() > 64 {
+                    return None;
+                }
+                let part = Type::int_with_byte_size(it.bytes().try_into().ok()?)?;
+                let recipe = self.coerce(stored, 0, &Load::Plain { ty: part })?;
+                Some(FieldStep::StorePart {
+                    value,
+                    recipe,
+                    part,
+                    shift,
+                })
+            }
+        }
+    }
+
+    fn coerce(&self, from: Type, shift: u32, load: &Load) -> Option<Recipe> {
+        isle::coerce(&self.func.dfg, self.policy, from, shift, load)
+    }
+}

@@ -1,0 +1,276 @@
+//! Promotion: fields of private stack slots become SSA values.
+//!
+//! # The problem
+//!
+//! A front end that keeps each local in a stack slot loads it where it is used and stores
+//! it where it is assigned. Forwarding finds such a value where one store, or one store on
+//! each path, reaches the load. Where a loop changes the local on one path of a branch, the
+//! join behind the branch and the header of the loop would each need a parameter that
+//! depends on the other, and neither is found without the other:
+//!
+//! ```text
+//! block1(v4: i32):                            block1(v4: i32, v20: i32):
+//!     v10 = load.i32 notrap ss0
+//!     brif v5, block2, block3                     brif v5, block2, block3(v20)
+//! block2:                                     block2:
+//!     v11 = iadd v10, v2              ==/==>      v11 = iadd v20, v2
+//!     store notrap v11, ss0
+//!     jump block3                                 jump block3(v11)
+//! block3:                                     block3(v21: i32):
+//!     brif v7, block1(v7), block4                 brif v7, block1(v7, v21), block4
+//! ```
+//!
+//! Cranelift 0.137 does nothing here: to it a stack slot is memory like any other.
+//!
+//! # Phases
+//!
+//! 1. [`accesses`]: which bytes of which slots are read and written, by whom.
+//! 2. [`fields`]: ranges of bytes that are always accessed together, as in SROA, and the type
+//!    of each as a value. A field that accesses cut into pieces which no cheap conversion
+//!    puts together stays in memory, and the others of its slot do not care.
+//! 3. [`reaching`]: the pruned SSA form of a field, by iterated dominance frontiers.
+//!    Only what a load asks for gets a parameter.
+//! 4. [`constants`]: a parameter that is the same constant on all paths is that.
+//! 5. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
+//!
+//! # Soundness
+//!
+//! - A slot of which every address is followed, and that nobody outside can name
+//!   ([`Privacy::Always`]), is read and written by the accesses of this function alone; no call,
+//!   barrier or trap sees it, and it is gone at every end. An address at an offset that is not
+//!   known may be to any byte of its slot, which then stays as it is. So does a slot of which a
+//!   stack map speaks: a collector rewrites it.
+//! - An access inside its slot does not trap.
+//! - Bytes of a private slot that the function has not written hold values that nobody has
+//!   promised anything about, but for one thing: they do not change by themselves. They are zero
+//!   here ([`Content::Unwritten`]), for every access and in every run of the passes, so that two
+//!   reads of them agree.
+//! - Between accesses of different types or widths the conversions are those of forwarding
+//!   ([`coerce`](crate::memopt::inst::isle::coerce)), byte order included. Accesses of two byte
+//!   orders are not put into one field.
+//! - Regions say nothing here: all accesses of a byte of a private slot are to one memory, and
+//!   nobody else writes what nobody else knows, whatever the tags say.
+//!
+//! # Cost
+//!
+//! O(instructions + edges) for finding, and O(accesses · log accesses) for sorting them. The
+//! arguments of parameters have a limit for the whole function
+//! ([`reaching::ARGS_PER_ITEM`]); the run counts one hit for each field beyond it.
+//!
+//! # Previous work
+//!
+//! Cytron et al., "Efficiently Computing Static Single Assignment Form and the Control
+//! Dependence Graph", 1991; LLVM's `PromoteMemoryToRegister.cpp` and `SROA.cpp`, the latter for
+//! fields that are whole integers in some accesses and parts of them in others. Pruning by
+//! demand, and not by liveness, does not depend on how long a local lives.
+
+mod accesses;
+mod constants;
+mod fields;
+mod reaching;
+
+use crate::dominator_tree::DominatorTree;
+use crate::flowgraph::ControlFlowGraph;
+use crate::ir::{Block, Function, Inst, StackSlot};
+use crate::memopt::TargetFacts;
+use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::edit::{Change, Content, Edit, FieldStep, Promoted, Promotion, Reason};
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use accesses::{Traffic, Used};
+use alloc::vec::Vec;
+use fields::Field;
+use reaching::{Asked, Reached, Reaching};
+
+/// A function, and what is known about it.
+pub struct Promoting<'a> {
+    /// The function.
+    pub func: &'a Function,
+    /// Its graph.
+    pub cfg: &'a ControlFlowGraph,
+    /// Its dominator tree.
+    pub domtree: &'a DominatorTree,
+    /// What the embedder knows.
+    pub policy: &'a dyn Policy,
+    /// What the target says.
+    pub target: TargetFacts,
+    /// May slots be freed that nothing names any more?
+    pub frees_slots: bool,
+}
+
+/// What can be promoted.
+#[derive(Default)]
+pub struct Found {
+    /// The edits.
+    pub edits: Vec<Edit>,
+    /// Does one of the fields hold the address of a slot? That may be all that keeps the other
+    /// slot in memory, so that there is more to find once the edits are made.
+    pub reveals_more: bool,
+    /// How often a limit has kept a field, or all of them, in memory.
+    pub limits_hit: u32,
+}
+
+/// How often promotion looks once more because a field held the address of a slot.
+///
+/// Each look follows pointers to pointers one level further, and front ends rarely have more than
+/// two. What is given up is the rest of a longer chain, and the run counts one hit.
+pub const MAX_LOOKS: u32 = 8;
+
+impl Promoting<'_> {
+    /// One edit for each field that becomes a value, and one for each slot that is left
+    /// without accesses.
+    pub fn find(&self) -> Found {
+        let order = Order::new(self.domtree);
+        let slots = Slots::new(self.func, &order, self.policy);
+        let mut used = slots.used().iter();
+        if !used.any(|slot| slots.privacy(*slot) == Privacy::Always) {
+            return Found::default();
+        }
+        let traffic = Traffic::new(self.func, &order, &slots, self.target);
+        let fields = fields::find(self.func, self.policy, &traffic);
+        if fields.iter().all(|field| field.as_value.is_none()) {
+            return Found::default();
+        }
+        let graph = Graph::forward(&order, self.cfg);
+        let Some(dominance) = Dominance::of_blocks(&graph, &order, self.domtree) else {
+            return Found {
+                limits_hit: 1,
+                ..Found::default()
+            };
+        };
+        let reaching = Reaching::new(&graph, &dominance, traffic.touched.len());
+        let mut limits_hit = 0;
+        let edits = self.promote(&order, &traffic, &fields, reaching, &mut limits_hit);
+        let mut promotions = edits.iter();
+        let reveals_more = promotions.any(|edit| match &edit.change {
+            Change::Promote(promotion) => holds_address(self.func, &slots, promotion),
+            _ => false,
+        });
+        Found {
+            edits,
+            reveals_more,
+            limits_hit,
+        }
+    }
+
+    fn promote(
+        &self,
+        order: &Order,
+        traffic: &Traffic,
+        fields: &[Field],
+        mut reaching: Reaching<'_>,
+        limits_hit: &mut u32,
+    ) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        let mut kept: Vec<StackSlot> = Vec::new();
+        for field in fields {
+            let promotion = field
+                .as_value
+                .is_some()
+                .then(|| self.promotion(order, traffic, field, &mut reaching, limits_hit))
+                .flatten();
+            match promotion {
+                Some(promotion) => {
+                    edits.push(Change::Promote(promotion).because(Reason::Private(field.slot)))
+                }
+                None => kept.push(field.slot),
+            }
+        }
+        // What is in unreachable blocks has not been looked at.
+        if self.frees_slots && self.func.layout.blocks().count() == order.len() {
+            edits.extend(freed(traffic, fields, &kept));
+        }
+        edits
+    }
+
+    /// How one field becomes a value; `None` beyond a limit, or if there is no zero for
+    /// what nobody has written.
+    fn promotion(
+        &self,
+        order: &Order,
+        traffic: &Traffic,
+        field: &Field,
+        reaching: &mut Reaching<'_>,
+        limits_hit: &mut u32,
+    ) -> Option<Promotion> {
+        let value = field.as_value.as_ref()?;
+        let asked = value.steps.iter().map(|(touched, step)| Asked {
+            node: traffic.touched[*touched as usize].node,
+            reads: step.reads(),
+            writes: step.writes(),
+        });
+        let asked: Vec<Asked> = asked.collect();
+        let Some(reached) = reaching.definitions(&asked) else {
+            *limits_hit += 1;
+            return None;
+        };
+        let Reached {
+            before,
+            params,
+            args,
+        } = constants::removed(self.func, value, reached);
+        let block = |node: Node| order.block(node);
+        let params: Vec<Block> = params.into_iter().map(block).collect();
+        let mut args: Vec<(Block, Block, Content)> = args
+            .into_iter()
+            .map(|(pred, param, content)| (block(pred), params[param as usize], content))
+            .collect();
+        for join in &params {
+            let preds = self.cfg.pred_iter(*join).map(|pred| pred.block);
+            let unreachable = preds.filter(|pred| order.node(*pred).is_none());
+            args.extend(unreachable.map(|pred| (pred, *join, Content::Unwritten)));
+        }
+        args.sort_unstable_by_key(|(pred, join, _)| (*pred, *join));
+        args.dedup_by_key(|(pred, join, _)| (*pred, *join));
+        let steps = value.steps.iter().zip(before);
+        let accesses = steps.map(|((touched, step), before)| Promoted {
+            inst: traffic.touched[*touched as usize].inst,
+            before,
+            step: step.clone(),
+        });
+        let promotion = Promotion {
+            slot: field.slot,
+            ty: value.ty,
+            params,
+            args,
+            accesses: accesses.collect(),
+        };
+        let has_zero = !value.ty.is_vector() || value.ty.bits() == 128;
+        let mut asked = promotion.asked();
+        let is_written = asked.all(|it| matches!(it, Content::Param(_) | Content::Store(_)));
+        drop(asked);
+        (has_zero || is_written).then_some(promotion)
+    }
+}
+
+/// Is the address of a slot stored to a field?
+fn holds_address(func: &Function, slots: &Slots, promotion: &Promotion) -> bool {
+    let mut steps = promotion.accesses.iter().map(|access| &access.step);
+    steps.any(|step| match step {
+        FieldStep::Store(value, _) => {
+            let value = func.dfg.resolve_aliases(*value);
+            slots.address(value).is_some()
+        }
+        FieldStep::Load(_) | FieldStep::StorePart { .. } => false,
+    })
+}
+
+/// The slots of which every field has become a value, and that nothing else names.
+fn freed(traffic: &Traffic, fields: &[Field], kept: &[StackSlot]) -> Vec<Edit> {
+    let mut slots: Vec<StackSlot> = fields.iter().map(|field| field.slot).collect();
+    // Fields are sorted by their slots, and so is what is kept.
+    slots.dedup();
+    slots.retain(|slot| {
+        kept.binary_search(slot).is_err() && !matches!(traffic.used[*slot], Used::Named)
+    });
+    let mut addresses: Vec<Vec<Inst>> = slots.iter().map(|_| Vec::new()).collect();
+    for (slot, inst) in &traffic.addresses {
+        if let Ok(at) = slots.binary_search(slot) {
+            addresses[at].push(*inst);
+        }
+    }
+    let both = slots.into_iter().zip(addresses);
+    both.map(|(slot, addresses)| Change::FreeAddressed(slot, addresses).because(Reason::Unnamed))
+        .collect()
+}
