@@ -6,7 +6,7 @@
 //!
 //! | you have | call |
 //! |---|---|
-//! | a [`Context`](cranelift_codegen::Context), and go on yourself | [`optimize`]; [`run`] if it is past the mid-end |
+//! | a [`Context`], and go on yourself | [`optimize`]; [`run`] if it is past the mid-end |
 //! | a `Context`, and want machine code | [`Compiler::compile`] |
 //! | functions that call each other | [`optimize_module`]; [`run_module`] if they are past the mid-end |
 //! | functions that come in batches | [`optimize_batch`], with [`Summaries`] |
@@ -63,6 +63,10 @@ pub(crate) use cranelift_codegen::{
 
 // For the checker, the oracle and their tests; no part of the interface.
 #[doc(hidden)]
+#[allow(
+    rustdoc::private_intra_doc_links,
+    reason = "it is read as source, where its modules lie beside each other"
+)]
 pub mod memopt;
 mod pipeline;
 pub mod remarks;

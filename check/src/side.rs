@@ -21,7 +21,7 @@ impl Side {
         }
     }
 
-    /// The bit that stands for it in [`Fact::sides`].
+    /// The bit that stands for it in `Fact::sides`.
     pub fn bit(self) -> u8 {
         1 << self as u8
     }

@@ -199,7 +199,7 @@ fn exit_code(check: &str, file: &Path) -> Result<bool> {
 fn kinds(before: &Stats, after: &Stats) -> String {
     let counters = before.counters().zip(after.counters());
     let more = counters.filter(|((name, before), (_, after))| {
-        after > before && !["rounds", "limits_hit"].contains(name)
+        after > before && !["applied", "rounds", "limits_hit"].contains(name)
     });
     let names: Vec<_> = more.map(|((name, _), _)| name).collect();
     match names.is_empty() {

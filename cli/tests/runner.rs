@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Bench;
+use common::{Bench, repository};
 
 /// A function with a store that the passes leave alone, because it may trap.
 const KEPT: &str = "\
@@ -354,4 +354,21 @@ fn directories_are_searched() {
         .ends_with(2)
         .complains("nowhere: ")
         .prints("1 passed, 0 failed, 1 unusable");
+}
+
+/// What a newcomer does first.
+#[test]
+fn the_readmes_filetest_passes_once_its_output_is_accepted() {
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let (_, section) = readme.split_once("## Writing a filetest").unwrap();
+    let blocks = section.split("\n```\n");
+    let example = blocks
+        .into_iter()
+        .find(|block| block.starts_with("test memopt"));
+    let bench = Bench::new();
+    bench.write("mine.clif", example.expect("an example"));
+    bench.memopt(&["test", "mine.clif"]).ends_with(1);
+    let accepted = bench.memopt_blessing(&["test", "mine.clif"]);
+    accepted.ends_with(0);
+    bench.memopt(&["test", "mine.clif"]).ends_with(0);
 }

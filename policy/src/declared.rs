@@ -65,6 +65,8 @@ impl std::error::Error for PolicyError {}
 impl DeclaredPolicy {
     /// Adds one clause.
     ///
+    /// Cost: O(words).
+    ///
     /// # Errors
     ///
     /// Says which word was not understood; the policy is then unchanged.
@@ -107,12 +109,16 @@ impl DeclaredPolicy {
     }
 
     /// Declares no clause at all?
+    ///
+    /// Cost: O(clauses).
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// The regions that clauses say something about, other than what callees
     /// do to them; in no order.
+    ///
+    /// Cost: O(clauses).
     pub fn regions(&self) -> impl Iterator<Item = u32> + '_ {
         let joined = self.joined.iter().flat_map(|(from, to)| [*from, *to]);
         let lists = [
@@ -128,12 +134,16 @@ impl DeclaredPolicy {
     }
 
     /// The functions that clauses name.
+    ///
+    /// Cost: O(clauses).
     pub fn callees(&self) -> impl Iterator<Item = &CalleeName> {
         self.callees.iter().map(|entry| &entry.0)
     }
 
     /// The size of components up to which the policy holds, if it says one. Who
     /// hands components to the passes has to check it: the passes see functions.
+    ///
+    /// Cost: constant.
     pub fn component_limits(&self) -> Option<ComponentLimits> {
         self.component_limits
     }

@@ -75,6 +75,8 @@ impl Default for Options {
 
 impl Options {
     /// All passes on all functions: [`Effort::Full`].
+    ///
+    /// Cost: constant.
     pub fn full() -> Self {
         Self {
             effort: Effort::Full,

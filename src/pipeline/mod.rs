@@ -296,6 +296,8 @@ pub fn optimize_batch<'p>(
 /// index of the function. What is behind the mid-end runs more than once for a function of a
 /// call cycle.
 ///
+/// Cost: that of [`optimize_module`], with that of `run`.
+///
 /// # Errors
 ///
 /// The first error of the mid-end or of `run`, with its function.
@@ -366,6 +368,8 @@ pub fn run_module<'p>(
 
 /// [`run_module`] with `run` in the place of [`run`], as in
 /// [`optimize_module_with`].
+///
+/// Cost: that of [`run_module`], with that of `run`.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Memory for functions that nobody generated.
 //!
 //! Such functions come with regions and offsets of their own, so that the
-//! [`layout`](crate::layout) cannot say which address belongs to which region.
+//! [`crate::layout`] cannot say which address belongs to which region.
 //! Here a byte belongs to the region that it is first accessed under. An access
 //! under another one means that the run is not defined. What a confined host
 //! may see depends on the owners, so that two runs can be compared only if both

@@ -22,6 +22,8 @@ pub enum CalleeName {
 
 impl CalleeName {
     /// The name under which other functions call a function that has `name`.
+    ///
+    /// Cost: a copy of the name.
     pub fn of_function(name: &UserFuncName) -> Self {
         match name {
             UserFuncName::User(name) => Self::of_user(name),
@@ -31,6 +33,8 @@ impl CalleeName {
 
     /// The name that `func_ref` stands for in `func`; `None` for a libcall or
     /// a known symbol.
+    ///
+    /// Cost: a copy of the name.
     pub fn of_ref(func: &Function, func_ref: ir::FuncRef) -> Option<Self> {
         match &func.dfg.ext_funcs[func_ref].name {
             ExternalName::User(name) => Some(Self::of_user(&func.params.user_named_funcs()[*name])),
@@ -57,16 +61,22 @@ enum Regions {
 
 impl RegionSet {
     /// No memory at all.
+    ///
+    /// Cost: constant.
     pub fn none() -> Self {
         Self(Regions::These(SmallVec::new()))
     }
 
     /// Any memory but the caller's private stack slots.
+    ///
+    /// Cost: constant.
     pub fn all() -> Self {
         Self(Regions::All)
     }
 
     /// The regions with these user ids, in any order.
+    ///
+    /// Cost: O(n log n) for n ids.
     pub fn of(ids: impl IntoIterator<Item = u32>) -> Self {
         let mut ids: SmallVec<[u32; 4]> = ids.into_iter().collect();
         ids.sort_unstable();
@@ -75,6 +85,8 @@ impl RegionSet {
     }
 
     /// The user ids of the regions, in their order; `None` if it is any memory.
+    ///
+    /// Cost: constant.
     pub fn ids(&self) -> Option<&[u32]> {
         match &self.0 {
             Regions::These(ids) => Some(ids),
@@ -83,21 +95,29 @@ impl RegionSet {
     }
 
     /// Is no region in this set?
+    ///
+    /// Cost: constant.
     pub fn is_empty(&self) -> bool {
         self.ids().is_some_and(<[u32]>::is_empty)
     }
 
     /// Is it any memory?
+    ///
+    /// Cost: constant.
     pub fn is_all(&self) -> bool {
         self.ids().is_none()
     }
 
     /// Is the region with user id `id` in this set?
+    ///
+    /// Cost: O(log regions).
     pub fn contains(&self, id: u32) -> bool {
         self.ids().is_none_or(|ids| ids.binary_search(&id).is_ok())
     }
 
     /// Is all memory of this set in `other`?
+    ///
+    /// Cost: O(regions of both).
     pub fn is_subset(&self, other: &Self) -> bool {
         match (self.ids(), other.ids()) {
             (_, None) => true,
@@ -201,6 +221,8 @@ pub struct Summary {
 
 impl Summary {
     /// What is known about a callee of which nothing is known.
+    ///
+    /// Cost: constant.
     pub fn opaque() -> Self {
         Self::pure()
             .reading(&RegionSet::all())
@@ -211,6 +233,8 @@ impl Summary {
 
     /// A callee that computes from its arguments alone and always returns.
     /// The bottom of the lattice, where a fixpoint over a call cycle starts.
+    ///
+    /// Cost: constant.
     pub fn pure() -> Self {
         Self {
             reads: RegionSet::none(),
@@ -222,6 +246,8 @@ impl Summary {
     }
 
     /// The same, and it may read `regions`.
+    ///
+    /// Cost: O(regions of both).
     #[must_use]
     pub fn reading(mut self, regions: &RegionSet) -> Self {
         self.reads.union_with(regions);
@@ -229,6 +255,8 @@ impl Summary {
     }
 
     /// The same, and it may write `regions`, which are touched by that.
+    ///
+    /// Cost: O(regions of both).
     #[must_use]
     pub fn writing(mut self, regions: &RegionSet) -> Self {
         self.writes.union_with(regions);
@@ -237,6 +265,8 @@ impl Summary {
 
     /// The same, and it may write `regions` but puts back what it found in them before it
     /// returns.
+    ///
+    /// Cost: O(regions of both).
     #[must_use]
     pub fn touching(mut self, regions: &RegionSet) -> Self {
         self.touches.union_with(regions);
@@ -244,6 +274,8 @@ impl Summary {
     }
 
     /// The same, and it may end in a trap, or leave the program.
+    ///
+    /// Cost: constant.
     #[must_use]
     pub fn trapping(mut self) -> Self {
         self.may_trap = true;
@@ -251,6 +283,8 @@ impl Summary {
     }
 
     /// The same, and it may return to an exception handler.
+    ///
+    /// Cost: constant.
     #[must_use]
     pub fn unwinding(mut self) -> Self {
         self.may_unwind = true;
@@ -259,6 +293,8 @@ impl Summary {
 
     /// Regions whose contents before the call can make a difference to what
     /// the callee does or to what anyone it calls sees.
+    ///
+    /// Cost: constant.
     pub fn reads(&self) -> &RegionSet {
         &self.reads
     }
@@ -266,6 +302,8 @@ impl Summary {
     /// Regions whose contents after a normal return may differ from those
     /// before the call: the net effect, so that a callee that publishes a
     /// pointer and puts the old one back writes nothing.
+    ///
+    /// Cost: constant.
     pub fn writes(&self) -> &RegionSet {
         &self.writes
     }
@@ -273,21 +311,29 @@ impl Summary {
     /// Regions that may be written at any time during the call: what a caller
     /// finds after an abrupt way out (a trap, an exceptional return). All that are written
     /// are among them.
+    ///
+    /// Cost: constant.
     pub fn touches(&self) -> &RegionSet {
         &self.touches
     }
 
     /// May the callee end in a trap, or leave the program?
+    ///
+    /// Cost: constant.
     pub fn may_trap(&self) -> bool {
         self.may_trap
     }
 
     /// May the callee return to an exception handler?
+    ///
+    /// Cost: constant.
     pub fn may_unwind(&self) -> bool {
         self.may_unwind
     }
 
     /// Widens `self` to cover what `other` does as well.
+    ///
+    /// Cost: O(regions of both).
     pub fn join(&mut self, other: &Self) {
         let Self {
             reads,
@@ -306,6 +352,8 @@ impl Summary {
     /// What Cranelift's own libcalls do. `memcpy` and its kin touch memory
     /// that has no region here, so they may touch any, and as their pointers may be bad
     /// they may trap; but they do not unwind.
+    ///
+    /// Cost: constant.
     pub fn of_libcall(libcall: LibCall) -> Self {
         let all = RegionSet::all();
         match libcall {
@@ -367,6 +415,8 @@ pub trait Policy {
     /// says, whatever the arguments are, whatever is linked in its place, and by
     /// whomever it calls in turn, and that a way out of it by a trap or an unwind is in
     /// the answer. Nothing checks that.
+    ///
+    /// Cost: asked once for each direct call in each search of a run, and once for each summary.
     fn callee(&self, name: &CalleeName) -> Option<Summary> {
         let _ = name;
         None
@@ -376,6 +426,8 @@ pub trait Policy {
     ///
     /// The embedder promises of each function that such a pointer may ever lead to what
     /// [`Self::callee`] promises of one. Nothing checks that.
+    ///
+    /// Cost: asked as often, for each indirect call.
     fn indirect_callee(&self, origin: &Origin) -> Option<Summary> {
         let _ = origin;
         None
@@ -387,6 +439,8 @@ pub trait Policy {
     /// With `false` the embedder promises that no handler, signal handler, debugger,
     /// destructor, callback or later call reads what is there before writing it, whoever
     /// catches the trap. Nothing checks that.
+    ///
+    /// Cost: asked once for each region of a function in each search of a run.
     fn survives_trap(&self, region: u32) -> bool {
         let _ = region;
         true
@@ -407,6 +461,8 @@ pub trait Policy {
     /// With `false` the embedder promises that it changes only where this function lets
     /// others run: at calls, atomics, fences, and debug and sequence points. Nothing checks
     /// that.
+    ///
+    /// Cost: asked once for each region of a function in each search of a run.
     fn is_asynchronous(&self, region: u32) -> bool {
         let _ = region;
         false
@@ -417,6 +473,8 @@ pub trait Policy {
     ///
     /// With `false` the embedder promises that there is none, also under tags that the
     /// function does not name. Nothing checks that.
+    ///
+    /// Cost: asked once for each access without a region.
     fn has_asynchronous_memory(&self) -> bool {
         false
     }
@@ -426,6 +484,8 @@ pub trait Policy {
     ///
     /// The embedder promises that regions with two representatives share no byte, in this
     /// function and in all whose summaries it is given. Nothing checks that.
+    ///
+    /// Cost: asked once for each region of a function in each search of a run.
     fn representative(&self, region: u32) -> u32 {
         region
     }
@@ -446,6 +506,8 @@ pub trait Policy {
     ///
     /// The embedder promises that this pointer is one for all bases and that nobody stores
     /// another there meanwhile, nor this function itself. Nothing checks that.
+    ///
+    /// Cost: asked for each `readonly` load that an address goes through.
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
         let _ = (region, offset);
         false
@@ -454,6 +516,8 @@ pub trait Policy {
 
 /// Is the memory of an access that carries `region`, by its user id,
 /// asynchronous under any of the names that the access knows for it?
+///
+/// Cost: asked once for each region of a function in each search of a run.
 pub fn is_asynchronous(policy: &dyn Policy, region: Option<u32>) -> bool {
     match region {
         Some(id) => policy.is_asynchronous(id) || policy.is_asynchronous(policy.representative(id)),
