@@ -204,6 +204,12 @@ impl<'a> Editor<'a> {
             | Change::RemoveUnusedLoad(inst)
             | Change::RemoveUnusedCode(inst) => func.layout.remove_inst(*inst),
             Change::RemoveParams(list) => params::remove(func, list),
+            Change::RemoveCycles { params, insts } => {
+                for inst in insts {
+                    func.layout.remove_inst(*inst);
+                }
+                params::remove(func, params);
+            }
             Change::FoldCompare(inst, result) => {
                 let ty = func.dfg.value_type(func.dfg.first_result(*inst));
                 func.replace(*inst).iconst(ty, i64::from(*result));

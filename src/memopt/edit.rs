@@ -92,6 +92,13 @@ pub enum Change {
     /// Nobody uses the block parameters, but maybe each other's. The last of each block
     /// comes first.
     RemoveParams(Vec<Value>),
+    /// Nobody uses these but each other.
+    RemoveCycles {
+        /// Parameters, the last of each block first.
+        params: Vec<Value>,
+        /// Loads and pure instructions.
+        insts: Vec<Inst>,
+    },
     /// The comparison always gives this.
     FoldCompare(Inst, bool),
     /// The branch always takes the destination at this position.
@@ -365,6 +372,7 @@ impl Change {
             | Self::RemoveUnusedLoad(_)
             | Self::RemoveUnusedCode(_)
             | Self::RemoveParams(_)
+            | Self::RemoveCycles { .. }
             | Self::FreeSlot(_)
             | Self::FreeAddressed(..)
             | Self::RunEgraph => (false, false),

@@ -154,6 +154,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::RemoveUnusedCode(_)
         | Change::Promote(_)
         | Change::Sink(_) => change.removed(),
+        Change::RemoveCycles { .. } => change.removed(),
         Change::RemoveParams(_)
         | Change::FreeSlot(_)
         | Change::FreeAddressed(..)
@@ -202,6 +203,7 @@ impl Change {
                 accesses.map(|access| access.inst).collect()
             }
             Self::FreeAddressed(_, addresses) => addresses.clone(),
+            Self::RemoveCycles { insts, .. } => insts.clone(),
             Self::MoveUp(_)
             | Self::RemoveParams(_)
             | Self::FoldCompare(..)

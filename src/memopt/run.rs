@@ -13,7 +13,7 @@ use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
 use crate::memopt::passes::uses::Uses;
-use crate::memopt::passes::{branches, dead_code};
+use crate::memopt::passes::{branches, dead_code, dead_cycles};
 use crate::memopt::refusal::Refusals;
 use crate::memopt::run_before::promote;
 use crate::memopt::search::{Search, Stage};
@@ -161,16 +161,22 @@ impl Run<'_> {
         let mut touched = self.promote()?;
         loop {
             let round = self.rounds()?;
-            touched = touched.and(round);
-            if !round.any {
-                return Ok(touched);
+            let mut more = self.dead_cycles()?;
+            if round.any {
+                more = more.and(self.promote()?);
             }
-            let promoted = self.promote()?;
-            touched = touched.and(promoted);
-            if !promoted.any {
+            touched = touched.and(round).and(more);
+            if !more.any {
                 return Ok(touched);
             }
         }
+    }
+
+    /// Removes parameters that only feed themselves, where nothing else is found.
+    fn dead_cycles(&mut self) -> CodegenResult<Touched> {
+        let func = &self.editor.context().func;
+        let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
+        self.editor.apply(&edits)
     }
 
     fn promote(&mut self) -> CodegenResult<Touched> {

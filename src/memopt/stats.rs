@@ -162,6 +162,10 @@ impl Stats {
             Change::RemoveUnusedLoad(_) => self.unused_loads += 1,
             Change::RemoveUnusedCode(_) => self.unused_code += 1,
             Change::RemoveParams(params) => self.unused_params += params.len() as u32,
+            Change::RemoveCycles { params, insts } => {
+                self.unused_params += params.len() as u32;
+                self.unused_code += insts.len() as u32;
+            }
             Change::RemoveDeadStore(_) => self.dead_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,

@@ -62,7 +62,7 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             });
             moved.map(|subject| (subject, what.clone())).collect()
         }
-        Change::RemoveParams(params) => {
+        Change::RemoveParams(params) | Change::RemoveCycles { params, .. } => {
             let what = format!("loses the parameters {}", words::list(params));
             vec![(Subject::Function, what)]
         }
@@ -190,7 +190,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::RemoveDeadStore(_) => "dead_stores",
         Change::RemoveUnusedLoad(_) => "unused_loads",
         Change::RemoveUnusedCode(_) => "unused_code",
-        Change::RemoveParams(_) => "unused_params",
+        Change::RemoveParams(_) | Change::RemoveCycles { .. } => "unused_params",
         Change::FoldCompare(..) => "folded_compares",
         Change::FoldBranch(..) => "folded_branches",
         Change::Bypass(_) => "bypassed_blocks",

@@ -27,6 +27,7 @@ impl Editor<'_> {
             | Change::RemoveUnusedLoad(_)
             | Change::RemoveUnusedCode(_)
             | Change::RemoveParams(_)
+            | Change::RemoveCycles { .. }
             | Change::FoldCompare(..)
             | Change::FoldBranch(..)
             | Change::Bypass(_)

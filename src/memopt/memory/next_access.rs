@@ -142,6 +142,13 @@ impl<'a> Upcoming<'a> {
     ///
     /// `private`: is its slot known to nobody else when it executes?
     pub fn is_observed(&mut self, event: EventIndex, private: bool) -> bool {
+        let access = self.memory.access(event);
+        access.is_none_or(|access| self.is_part_observed(event, private, access.location))
+    }
+
+    /// May anyone see some of the bytes that the store `event` writes: those at `part`, which
+    /// has the root of its location?
+    pub fn is_part_observed(&mut self, event: EventIndex, private: bool, part: Location) -> bool {
         let memory = self.memory;
         let Some(access) = memory.access(event) else {
             return true;
@@ -152,7 +159,7 @@ impl<'a> Upcoming<'a> {
             self.region_ops[event as usize]
         };
         let node = memory.events[event as usize].node;
-        self.is_observed_after(op, node, access, private)
+        self.is_observed_after(op, node, access, private, part)
     }
 
     /// May anyone see what the store `event` writes if it were written on the
@@ -172,7 +179,7 @@ impl<'a> Upcoming<'a> {
             Some(op) => {
                 let home = memory.events[event as usize].node;
                 let forward = node > home || self.is_steady(access) == Some(true);
-                !forward || self.is_observed_after(*op, node, access, private)
+                !forward || self.is_observed_after(*op, node, access, private, access.location)
             }
             None => true,
         }
@@ -190,13 +197,14 @@ impl<'a> Upcoming<'a> {
         }
     }
 
-    /// May anyone see what the store `access` writes, behind `op` in `node`?
+    /// May anyone see what the store `access` writes at `location`, behind `op` in `node`?
     fn is_observed_after(
         &mut self,
         op: OpIndex,
         node: Node,
         access: &Access,
         private: bool,
+        location: Location,
     ) -> bool {
         let memory = self.memory;
         let class = memory.class_of(access, private);
@@ -210,7 +218,7 @@ impl<'a> Upcoming<'a> {
         let query = Query {
             upcoming: self,
             linked: slot.filter(|slot| self.links.follows(*slot)),
-            location: access.location,
+            location,
             private,
             traps_observe: !private && memory.survives_trap(class),
             returns_observe: !private && access.slot().is_none(),
@@ -256,6 +264,8 @@ pub fn is_seen_soon(
                 _ if room == 0 => return false,
                 Next::Observed => return true,
                 Next::Gone => is_gone = true,
+                // Others may overwrite the rest.
+                Next::Part => return false,
                 Next::Pass => room -= 1,
             }
             if is_gone {
@@ -317,6 +327,7 @@ fn soon_accessed(memory: &Memory<'_>, access: &Access, other: &Access) -> Next {
         _ if overlap == Overlap::None => Next::Pass,
         None => Next::Observed,
         Some(_) if overlap.covers() => Next::Gone,
+        Some(_) if matches!(overlap, Overlap::Inside | Overlap::Partial) => Next::Part,
         Some(_) => Next::Pass,
     }
 }
@@ -343,6 +354,8 @@ enum Next {
     Observed,
     /// Nobody sees it on this path.
     Gone,
+    /// Nobody sees some of it on this path.
+    Part,
     /// Go on behind this event.
     Pass,
 }
@@ -378,7 +391,7 @@ impl Query<'_, '_> {
                         match self.event(op, event) {
                             Next::Observed => return (true, self.steps),
                             Next::Gone => break,
-                            Next::Pass => {
+                            Next::Part | Next::Pass => {
                                 state = self.upcoming.versions.before(op);
                                 from = node;
                             }

@@ -20,12 +20,24 @@
 //! store that made K dead. But a store must not be dead because of one that is
 //! a no-op because of it, so the two passes see different functions.
 //!
-//! Cost: one query for each store, see [`Upcoming::is_observed`].
+//! A store that several later ones overwrite together is cut into parts where they begin and
+//! end, and each part is a question of its own:
+//!
+//! ```text
+//! store v0, v9        ; sixteen bytes
+//! store v1, v9        ; eight            ==>   store v1, v9
+//! store v2, v9+8      ; the others             store v2, v9+8
+//! ```
+//!
+//! Cost: one query for each store, see [`Upcoming::is_observed`], and at most [`MAX_PARTS`] for a
+//! store into which others reach.
 
+use crate::FxHashMap;
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::Graph;
 use crate::memopt::edit::{Change, Edit, Reason};
+use crate::memopt::inst::location::{Address, Location, Root};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
 use crate::memopt::memory::slot_escape::Privacy;
@@ -55,6 +67,7 @@ pub fn edits(
     is_private: impl Fn(EventIndex) -> bool,
 ) -> Vec<Edit> {
     let read = slots_that_are_read(memory);
+    let stores = Stores::new(memory, candidates);
     let mut edits = Vec::new();
     for index in candidates.iter().copied() {
         let slot = memory.access(index).and_then(Access::slot);
@@ -62,7 +75,9 @@ pub fn edits(
             .filter(|slot| memory.slots.privacy(*slot) == Privacy::Always && !read.contains(*slot));
         let reason = match unread {
             Some(slot) => Reason::NeverRead(slot),
-            None if !upcoming.is_observed(index, is_private(index)) => {
+            None if !upcoming.is_observed(index, is_private(index))
+                || is_covered(memory, &stores, upcoming, index, is_private(index)) =>
+            {
                 Reason::OverwrittenBy(SmallVec::new())
             }
             None => continue,
@@ -71,6 +86,97 @@ pub fn edits(
         edits.push(Change::RemoveDeadStore(inst).because(reason));
     }
     edits
+}
+
+/// Do several stores together overwrite what the store `index` writes, or is what they leave of
+/// it seen by nobody?
+///
+/// The store is taken for several ones that lie side by side, cut where other stores to
+/// its root begin and end. Nobody sees it if nobody sees any of them.
+fn is_covered(
+    memory: &Memory<'_>,
+    stores: &Stores,
+    upcoming: &mut Upcoming<'_>,
+    index: EventIndex,
+    private: bool,
+) -> bool {
+    let Some(access) = memory.access(index) else {
+        return false;
+    };
+    let Some(parts) = stores.parts(access) else {
+        return false;
+    };
+    let mut parts = parts.into_iter();
+    parts.all(|part| !upcoming.is_part_observed(index, private, part))
+}
+
+/// Parts into which a store is cut.
+///
+/// A vector of bytes has as many. What is given up is a store that more narrow ones cover.
+const MAX_PARTS: usize = 16;
+
+/// Where stores to each root begin and end.
+struct Stores {
+    ends: FxHashMap<Root, Vec<i64>>,
+}
+
+impl Stores {
+    /// Of the roots that wide candidates have. Nothing, if no two stores are to one root.
+    fn new(memory: &Memory<'_>, candidates: &[EventIndex]) -> Self {
+        let mut ends: FxHashMap<Root, Vec<i64>> = FxHashMap::default();
+        for index in candidates {
+            if let Some(access) = memory.access(*index)
+                && access.location.bytes.is_some_and(|bytes| bytes > 1)
+            {
+                ends.entry(access.location.address.root).or_default();
+            }
+        }
+        if !ends.is_empty() {
+            for event in 0..memory.events.len() as EventIndex {
+                let Some(access) = memory.access(event).filter(|it| it.stored.is_some()) else {
+                    continue;
+                };
+                if let Some(ends) = ends.get_mut(&access.location.address.root)
+                    && let Some((start, bytes)) = range(&access.location)
+                {
+                    ends.extend([start, start.wrapping_add(bytes.into())]);
+                }
+            }
+        }
+        for ends in ends.values_mut() {
+            ends.sort_unstable();
+            ends.dedup();
+        }
+        Self { ends }
+    }
+
+    /// The parts of what `store` writes, at least two.
+    fn parts(&self, store: &Access) -> Option<SmallVec<[Location; 4]>> {
+        let (start, bytes) = range(&store.location)?;
+        let end = start.checked_add(bytes.into())?;
+        let ends = self.ends.get(&store.location.address.root)?;
+        let first = ends.partition_point(|at| *at <= start);
+        let inside = ends[first..].iter().take_while(|at| **at < end);
+        let mut parts = SmallVec::new();
+        let mut from = start;
+        for at in inside.copied().chain([end]) {
+            if parts.len() == MAX_PARTS {
+                return None;
+            }
+            let address = Address {
+                offset: Some(from),
+                ..store.location.address
+            };
+            let bytes = u32::try_from(at - from).ok();
+            parts.push(Location { address, bytes });
+            from = at;
+        }
+        (parts.len() > 1).then_some(parts)
+    }
+}
+
+fn range(location: &Location) -> Option<(i64, u32)> {
+    Some((location.address.offset?, location.bytes?))
 }
 
 /// May the store go if nobody observes it?

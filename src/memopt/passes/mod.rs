@@ -5,6 +5,7 @@ pub mod branches;
 pub mod compares;
 pub mod constant_params;
 pub mod dead_code;
+pub mod dead_cycles;
 pub mod dead_slots;
 pub mod dead_stores;
 pub mod load_store_elim;

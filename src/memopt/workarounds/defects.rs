@@ -28,6 +28,7 @@
 
 use crate::ir::{Function, Inst, Opcode, Type, types};
 use crate::memopt::inst::effect::{Effect, Touch, any_inst, effect};
+use smallvec::SmallVec;
 
 /// One defect of upstream's egraph pass.
 struct Defect {
@@ -35,8 +36,11 @@ struct Defect {
     /// version that was looked at has it.
     mended: Option<(u32, u32)>,
     /// May the pass go wrong in this way at this instruction?
-    concerns: fn(&Function, Inst) -> bool,
+    concerns: Concerns,
 }
+
+/// Is an instruction one that matters?
+type Concerns = fn(&Function, Inst) -> bool;
 
 /// All that are known, but for those that [`one_region`](super::one_region) guards
 /// against.
@@ -63,8 +67,10 @@ pub fn concern(func: &Function) -> bool {
         _ => true,
     };
     let defects = DEFECTS.iter().filter(here);
-    let mut defects = defects.map(|defect| defect.concerns);
-    defects.any(|concerns| any_inst(func, |inst| concerns(func, inst)))
+    let concerns: SmallVec<[Concerns; 2]> = defects.map(|defect| defect.concerns).collect();
+    any_inst(func, |inst| {
+        concerns.iter().any(|concerns| concerns(func, inst))
+    })
 }
 
 /// Major and minor of a version as Cargo writes it.
@@ -87,15 +93,18 @@ fn is_atomic_access(func: &Function, inst: Inst) -> bool {
 /// that finds its result to be one panics?
 fn computes_without_constants(func: &Function, inst: Inst) -> bool {
     let dfg = &func.dfg;
+    let mut values = dfg.inst_args(inst).iter().chain(dfg.inst_results(inst));
+    // Cheaper to tell than what the instruction does, and rarer.
+    if values.all(|value| has_constants(dfg.value_type(*value))) {
+        return false;
+    }
     let opcode = dfg.insts[inst].opcode();
-    let computes = match effect(func, inst) {
+    match effect(func, inst) {
         Effect::None => !opcode.is_branch() && !is_constant_or_copy(opcode),
         // Divisions.
         Effect::Trap => true,
         Effect::Access(_) | Effect::Call | Effect::Barrier(_) | Effect::End => false,
-    };
-    let mut values = dfg.inst_args(inst).iter().chain(dfg.inst_results(inst));
-    computes && values.any(|value| !has_constants(dfg.value_type(*value)))
+    }
 }
 
 /// No rule makes anything else of these than one of the same.
