@@ -9,7 +9,6 @@
 //! an unlimited one, and the function is whole after each of them.
 
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::types::INVALID;
 use crate::ir::{
     Block, BlockArg, BlockCall, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value,
 };
@@ -22,6 +21,7 @@ use crate::memopt::inst::coercion::{self, Recipe};
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::observer::Observer;
 use crate::memopt::passes::constant_params;
+use crate::memopt::passes::uses::for_each_use;
 use crate::memopt::refusal::Refusal;
 use crate::memopt::workarounds::egraph;
 use crate::{CodegenResult, Context};
@@ -203,12 +203,12 @@ impl<'a> Editor<'a> {
             | Change::RemoveDeadStore(inst)
             | Change::RemoveUnusedLoad(inst)
             | Change::RemoveUnusedCode(inst) => func.layout.remove_inst(*inst),
-            Change::RemoveParams(list) => params::remove(func, list),
+            Change::RemoveParams(list) => params::remove(func, &self.ctx.cfg, list),
             Change::RemoveCycles { params, insts } => {
                 for inst in insts {
                     func.layout.remove_inst(*inst);
                 }
-                params::remove(func, params);
+                params::remove(func, &self.ctx.cfg, params);
             }
             Change::FoldCompare(inst, result) => {
                 let ty = func.dfg.value_type(func.dfg.first_result(*inst));
@@ -290,8 +290,10 @@ impl<'a> Editor<'a> {
         };
         let target = cfg_edit::target(func, onward);
         let args = cfg_edit::arguments(func, onward);
-        for branch in &bypass.branches {
-            lead_on(func, *branch, bypass.block, target, &args);
+        for edge in &bypass.edges {
+            if cfg_edit::target(func, *edge) == bypass.block {
+                lead_on(func, *edge, bypass.block, target, &args);
+            }
         }
     }
 
@@ -336,28 +338,19 @@ fn free(func: &mut Function, slot: StackSlot) {
     data.align_shift = 0;
 }
 
-/// Lets every edge of `branch` to `block` lead to `target` with `args`, in which the
+/// Lets `edge`, which leads to `block`, lead to `target` with `args`, in which the
 /// parameters of `block` are what the edge passes.
-fn lead_on(func: &mut Function, branch: Inst, block: Block, target: Block, args: &[BlockArg]) {
-    for destination in 0..cfg_edit::destinations(func, branch).len() {
-        let edge = Edge {
-            branch,
-            destination,
-        };
-        if cfg_edit::target(func, edge) != block {
-            continue;
-        }
-        let passed = cfg_edit::arguments(func, edge);
-        let args: Vec<BlockArg> = args
-            .iter()
-            .map(|arg| through(func, block, &passed, *arg))
-            .collect();
-        let dfg = &mut func.stencil.dfg;
-        let call = BlockCall::new(target, args, &mut dfg.value_lists);
-        let calls = dfg.insts[branch]
-            .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
-        calls[destination] = call;
-    }
+fn lead_on(func: &mut Function, edge: Edge, block: Block, target: Block, args: &[BlockArg]) {
+    let passed = cfg_edit::arguments(func, edge);
+    let args: Vec<BlockArg> = args
+        .iter()
+        .map(|arg| through(func, block, &passed, *arg))
+        .collect();
+    let dfg = &mut func.stencil.dfg;
+    let call = BlockCall::new(target, args, &mut dfg.value_lists);
+    let calls = dfg.insts[edge.branch]
+        .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
+    calls[edge.destination] = call;
 }
 
 /// `arg`, as it is where `block` is entered with the arguments `passed`.
@@ -374,10 +367,11 @@ fn through(func: &Function, block: Block, passed: &[BlockArg], arg: BlockArg) ->
     }
 }
 
-/// Is any value another name of one? Those that have been resolved everywhere have
-/// no type any more.
+/// Does any instruction use another name of a value?
 fn has_aliases(func: &Function) -> bool {
-    let dfg = &func.dfg;
-    let mut values = (0..dfg.num_values() as u32).map(Value::from_u32);
-    values.any(|value| dfg.value_is_alias(value) && dfg.value_type(value) != INVALID)
+    any_inst(func, |inst| {
+        let mut any = false;
+        for_each_use(func, inst, |value, _| any |= func.dfg.value_is_alias(value));
+        any
+    })
 }

@@ -136,13 +136,13 @@ impl Change {
     }
 }
 
-/// A block that nothing but a jump is in, and the branches that lead to it.
+/// A block that nothing but a jump is in, and the edges into it.
 #[derive(Clone, Debug)]
 pub struct Bypass {
     /// The block.
     pub block: Block,
-    /// The branches, of which other destinations may be the block too.
-    pub branches: SmallVec<[Inst; 4]>,
+    /// The edges. Those that lead elsewhere by now are left alone.
+    pub edges: SmallVec<[Edge; 4]>,
 }
 
 /// How a field of a slot becomes a value: its pruned SSA form.

@@ -70,7 +70,7 @@ pub mod workarounds;
 
 pub use call::effects::Policy;
 pub use edit::{Change, Edit, Reason};
-pub use gate::is_open;
+pub use gate::{has_slot, is_open};
 pub use memory::insts::TargetFacts;
 pub use observer::Observer;
 pub use options::{Effort, Options};

@@ -136,7 +136,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::FoldBranch(inst, _)
         | Change::SinkLoad(inst, _)
         | Change::SinkPure(inst, _) => alloc::vec![*inst],
-        Change::Bypass(bypass) => bypass.branches.to_vec(),
+        Change::Bypass(bypass) => bypass.edges.iter().map(|edge| edge.branch).collect(),
         Change::Thread(thread) => alloc::vec![thread.edge.branch],
         Change::MoveUp(upward) => {
             let moved = upward.moved.iter();

@@ -88,6 +88,8 @@ pub struct Search<'a> {
     pub has_sunk: bool,
     /// Instructions that may still be copied past branches.
     pub copies: &'a mut usize,
+    /// Set to whether memory has a part in what is found.
+    pub by_memory: &'a mut bool,
     /// Where passes note what they leave as it is.
     pub refusals: &'a mut Refusals,
     /// Where limits are counted that the search hits.

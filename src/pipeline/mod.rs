@@ -73,8 +73,11 @@ impl Phase {
         observer: Option<&'a mut dyn Observer>,
     ) -> CodegenResult<Stats> {
         // A timer costs more than the look at a function that is not looked into.
-        let is_open = memopt::is_open(&ctx.func, policy, options.effort);
-        let _timed = is_open.then(timing::gvn);
+        let looks = match self {
+            Self::Before => memopt::has_slot(&ctx.func),
+            Self::Behind => memopt::is_open(&ctx.func, policy, options.effort),
+        };
+        let _timed = looks.then(timing::gvn);
         match self {
             Self::Before => memopt::run_before_observed(ctx, isa, policy, options, observer),
             Self::Behind => memopt::run_observed(ctx, isa, policy, options, observer),

@@ -176,7 +176,8 @@ fn is_common(opcode: Opcode) -> bool {
 
 /// What `inst` does to memory.
 pub fn effect(func: &Function, inst: Inst) -> Effect {
-    let opcode = func.dfg.insts[inst].opcode();
+    let data = &func.dfg.insts[inst];
+    let opcode = data.opcode();
     if is_common(opcode) {
         return Effect::None;
     }
@@ -197,7 +198,7 @@ pub fn effect(func: &Function, inst: Inst) -> Effect {
         | Opcode::Store
         | Opcode::Istore8
         | Opcode::Istore16
-        | Opcode::Istore32 => match access(func, inst) {
+        | Opcode::Istore32 => match access(func, inst, data) {
             Some(access) => Effect::Access(access),
             None => Effect::Barrier(Barrier::UNKNOWN),
         },
@@ -336,9 +337,9 @@ fn by_flags(opcode: Opcode) -> Effect {
     }
 }
 
-fn access(func: &Function, inst: Inst) -> Option<Access> {
+fn access(func: &Function, inst: Inst, data: &InstructionData) -> Option<Access> {
     let dfg = &func.dfg;
-    let (stored, address, flags, offset) = match dfg.insts[inst] {
+    let (stored, address, flags, offset) = match *data {
         InstructionData::Load {
             arg, flags, offset, ..
         } => (None, arg, flags, offset),
@@ -354,7 +355,7 @@ fn access(func: &Function, inst: Inst) -> Option<Access> {
         Some(value) => dfg.value_type(value),
         None => dfg.value_type(dfg.first_result(inst)),
     };
-    let opcode = dfg.insts[inst].opcode();
+    let opcode = data.opcode();
     Some(Access {
         stored,
         address: dfg.resolve_aliases(address),

@@ -68,9 +68,9 @@ fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step 
 /// Could a rule for [`Step`] match? Most addresses are roots, and to see that here
 /// takes a tenth of asking the rules.
 fn may_step(dfg: &DataFlowGraph, sees_loads: bool, value: Value) -> bool {
-    let opcode = |value: Value| {
-        let inst = dfg.value_def(value).inst()?;
-        Some(dfg.insts[inst].opcode())
+    let is_constant = |value: Value| {
+        let inst = dfg.value_def(value).inst();
+        inst.is_some_and(|inst| dfg.insts[inst].opcode() == Opcode::Iconst)
     };
     let Some(inst) = dfg.value_def(value).inst() else {
         return false;
@@ -79,9 +79,15 @@ fn may_step(dfg: &DataFlowGraph, sees_loads: bool, value: Value) -> bool {
         InstructionData::Binary {
             opcode: Opcode::Iadd | Opcode::Isub,
             args,
-        } => args.iter().any(|arg| opcode(*arg) == Some(Opcode::Iconst)),
+            // The mid-end has put constants to the right.
+        } => is_constant(args[1]) || is_constant(args[0]),
         InstructionData::StackAddr { .. } => true,
-        InstructionData::Load { .. } => sees_loads,
+        InstructionData::Load { flags, .. } => {
+            sees_loads && {
+                let flags = dfg.mem_flags[flags];
+                flags.readonly() && flags.notrap() && flags.alias_region().is_some()
+            }
+        }
         _ => false,
     }
 }

@@ -242,7 +242,6 @@ impl<'a> Memory<'a> {
         for (class, slot) in (first_slot..).zip(this.slots.used()) {
             this.slot_classes.insert(*slot, class);
         }
-        this.find_foreign_values(order);
         this.scan(order, target.endianness);
         this
     }
@@ -329,23 +328,10 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn find_foreign_values(&mut self, order: &Order) {
-        if self.slots.used().is_empty() {
-            return;
-        }
-        let dfg = &self.func.dfg;
-        if let Some(entry) = order.blocks().first() {
-            for param in dfg.block_params(*entry) {
-                self.foreign[*param] = Foreign::Always;
-            }
-        }
-        for block in order.blocks() {
-            for inst in self.func.layout.block_insts(*block) {
-                let foreign = self.foreign_result(inst);
-                if foreign != Foreign::No {
-                    self.foreign[dfg.first_result(inst)] = foreign;
-                }
-            }
+    fn note_foreign(&mut self, inst: Inst) {
+        let foreign = self.foreign_result(inst);
+        if foreign != Foreign::No {
+            self.foreign[self.func.dfg.first_result(inst)] = foreign;
         }
     }
 
@@ -375,9 +361,18 @@ impl<'a> Memory<'a> {
     fn scan(&mut self, order: &Order, endianness: Endianness) {
         let func = self.func;
         let mut addresses = Addresses::new(func, self.policy);
+        let has_slots = !self.slots.used().is_empty();
+        if has_slots && let Some(entry) = order.blocks().first() {
+            for param in func.dfg.block_params(*entry) {
+                self.foreign[*param] = Foreign::Always;
+            }
+        }
         for (node, block) in order.blocks().iter().enumerate() {
             self.starts.push(self.events.len() as u32);
             for inst in func.layout.block_insts(*block) {
+                if has_slots {
+                    self.note_foreign(inst);
+                }
                 let effect = effect::effect(func, inst);
                 self.note_store(effect.writes());
                 let kind = match effect {

@@ -181,13 +181,11 @@ impl Slots {
     /// or if its address is lost track of.
     fn collect_escapes(&mut self, func: &Function, order: &Order) -> bool {
         let mut inside = true;
+        let has_tags = !func.debug_tags.is_empty();
         for block in order.blocks() {
             for inst in func.layout.block_insts(*block) {
-                for tag in func.debug_tags.get(inst) {
-                    match tag {
-                        DebugTag::StackSlot(slot) => self.privacy[*slot] = Privacy::Never,
-                        DebugTag::User(_) => {}
-                    }
+                if has_tags {
+                    self.collect_tags(func, inst);
                 }
                 // A stack map on a call is that event's; on anything else nobody
                 // looks for one.
@@ -197,6 +195,9 @@ impl Slots {
                     for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
                         self.privacy[entry.slot] = Privacy::Never;
                     }
+                }
+                if !self.is_concerned(func, inst) {
+                    continue;
                 }
                 let escaping = self.escaping(func, inst);
                 for slot in &escaping {
@@ -211,6 +212,26 @@ impl Slots {
             }
         }
         inside
+    }
+
+    fn collect_tags(&mut self, func: &Function, inst: Inst) {
+        for tag in func.debug_tags.get(inst) {
+            match tag {
+                DebugTag::StackSlot(slot) => self.privacy[*slot] = Privacy::Never,
+                DebugTag::User(_) => {}
+            }
+        }
+    }
+
+    /// Does `inst` use the address of a slot? Most instructions do not, and that is seen
+    /// without asking what they do.
+    fn is_concerned(&self, func: &Function, inst: Inst) -> bool {
+        let dfg = &func.dfg;
+        let data = &dfg.insts[inst];
+        let is_address = |value: Value| self.facts[dfg.resolve_aliases(value)].slot().is_some();
+        let mut args = data.arguments(&dfg.value_lists).iter();
+        // What a call hands to an unwinder is in its table.
+        data.opcode().is_branch() || data.opcode().is_call() || args.any(|arg| is_address(*arg))
     }
 
     fn access_stays_inside(&self, func: &Function, inst: Inst) -> bool {

@@ -46,6 +46,14 @@ impl Uses {
         self.counts[value].all > self.counts[value].passed
     }
 
+    /// Takes back one use of `value`, which a branch passes to a parameter; is none left?
+    pub fn remove_passed(&mut self, value: Value) -> bool {
+        let count = &mut self.counts[value];
+        count.all -= 1;
+        count.passed -= 1;
+        count.all == 0
+    }
+
     /// Takes back the uses by `inst`, and visits what nobody uses any more.
     pub fn remove(&mut self, func: &Function, inst: Inst, mut unused: impl FnMut(Value)) {
         for_each_use(func, inst, |value, passed| {

@@ -80,15 +80,14 @@ const LIVE_BLOCKS_PER_BLOCK: usize = 64;
 /// Finds ways past branches, and branches that are decided on all ways.
 ///
 /// The edits of one answer concern different blocks, so that all can be made.
-/// Also how often [`LIVE_BLOCKS_PER_BLOCK`] has refused some. `copies` is how many
-/// instructions may still be copied.
+/// `copies` is how many instructions may still be copied.
 pub fn edits(
     values: &Values<'_, '_>,
     graph: &Graph,
     reaching: &mut Reaching<'_>,
     effort: Effort,
     copies: &mut usize,
-) -> (Vec<Edit>, u32) {
+) -> Found {
     let func = values.memory.func;
     let mut pass = Pass {
         values,
@@ -100,6 +99,7 @@ pub fn edits(
         last_uses: None,
         live_room: LIVE_BLOCKS_PER_BLOCK * graph.len(),
         limits_hit: 0,
+        by_memory: false,
         copies,
         taken: FxHashSet::default(),
         edits: Vec::new(),
@@ -107,7 +107,21 @@ pub fn edits(
     for node in 0..graph.len() as Node {
         pass.branch(node);
     }
-    (pass.edits, pass.limits_hit)
+    Found {
+        edits: pass.edits,
+        by_memory: pass.by_memory,
+        limits_hit: pass.limits_hit,
+    }
+}
+
+/// What [`edits`] finds.
+pub struct Found {
+    /// The edits.
+    pub edits: Vec<Edit>,
+    /// Does what memory holds determine one of the branches?
+    pub by_memory: bool,
+    /// How often [`LIVE_BLOCKS_PER_BLOCK`] has refused some.
+    pub limits_hit: u32,
 }
 
 struct Pass<'p, 'a, 'r> {
@@ -123,6 +137,8 @@ struct Pass<'p, 'a, 'r> {
     /// What is left of [`LIVE_BLOCKS_PER_BLOCK`].
     live_room: usize,
     limits_hit: u32,
+    /// See [`Found::by_memory`]; also of edits that were not made in the end.
+    by_memory: bool,
     /// What is left of the run's room for copies.
     copies: &'p mut usize,
     /// Blocks that an edit concerns.
@@ -389,8 +405,10 @@ impl Pass<'_, '_, '_> {
             asked_memory: false,
         };
         let taken = way.destination(chain.branch)?;
+        let by_memory = way.asked_memory;
+        self.by_memory |= by_memory;
         match effort {
-            Effort::Gated if !way.asked_memory => None,
+            Effort::Gated if !by_memory => None,
             Effort::Gated | Effort::Full => Some(taken),
         }
     }

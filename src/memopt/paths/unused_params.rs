@@ -5,20 +5,116 @@
 //! them keep loads alive in every predecessor. Upstream removes parameters only if
 //! all predecessors pass one value.
 //!
-//! Cost: O(blocks + what they pass to each other), given the uses.
+//! What fed such a parameter may feed nothing else, and be fed by another one that is then
+//! unused too: uses are taken back, as in [`dead_code`](crate::memopt::passes::dead_code), and
+//! not counted anew.
+//!
+//! Cost: O(blocks + what they pass to each other), given the uses, and O(uses) of what goes.
 
-use crate::entity::{EntitySet, SecondaryMap};
-use crate::ir::{Block, BlockArg, Function, Value};
+use crate::entity::EntitySet;
+use crate::ir::{Block, BlockArg, Function, Value, ValueDef};
+use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::lists::Links;
 use crate::memopt::edit::{Change, Edit, Reason};
+use crate::memopt::passes::dead_code::{Removable, removable};
 use crate::memopt::passes::uses::Uses;
 use alloc::vec::Vec;
 
-/// Removes the parameters that can go, in one edit: they may feed each other. `uses` are
-/// those of `func`.
-pub fn edits(func: &Function, uses: &Uses) -> Vec<Edit> {
+/// Removes the parameters that can go, and what fed nothing else.
+///
+/// The first edit removes all that nobody uses but each other; each later one something
+/// that those before it have left unused. With `loads` false, loads stay. `uses` are those
+/// of `func`, and afterwards those that are left when all edits are made.
+pub fn edits(func: &Function, policy: &dyn Policy, loads: bool, uses: &mut Uses) -> Vec<Edit> {
     let unused = find(func, uses);
-    let edit = (!unused.is_empty()).then(|| Change::RemoveParams(unused).because(Reason::NoUses));
-    edit.into_iter().collect()
+    if unused.is_empty() {
+        return Vec::new();
+    }
+    let mut cascade = Cascade {
+        func,
+        uses,
+        passed: passed_by_param(func),
+        entry: func.layout.entry_block(),
+        gone: EntitySet::new(),
+        unused: Vec::new(),
+        edits: Vec::new(),
+    };
+    cascade
+        .edits
+        .push(Change::RemoveParams(unused.clone()).because(Reason::NoUses));
+    cascade.gone.extend(unused.iter().copied());
+    for param in unused {
+        cascade.take_back(param);
+    }
+    while let Some(value) = cascade.unused.pop() {
+        cascade.value(value, policy, loads);
+    }
+    cascade.edits
+}
+
+/// Edits that follow from each other.
+struct Cascade<'a> {
+    func: &'a Function,
+    uses: &'a mut Uses,
+    /// What is passed to each parameter.
+    passed: Links,
+    entry: Option<Block>,
+    /// Parameters that go, and results of instructions that do.
+    gone: EntitySet<Value>,
+    /// What is not used any more, and has not been looked at.
+    unused: Vec<Value>,
+    edits: Vec<Edit>,
+}
+
+impl Cascade<'_> {
+    /// Nothing is passed to `param` any more.
+    fn take_back(&mut self, param: Value) {
+        for value in self.passed.of(param) {
+            if self.uses.remove_passed(value) {
+                self.unused.push(value);
+            }
+        }
+    }
+
+    /// Nobody uses `value` any more.
+    fn value(&mut self, value: Value, policy: &dyn Policy, loads: bool) {
+        let func = self.func;
+        if self.gone.contains(value) {
+            return;
+        }
+        let change = match func.dfg.value_def(value) {
+            ValueDef::Param(block, _) if Some(block) != self.entry => {
+                self.gone.insert(value);
+                self.take_back(value);
+                Change::RemoveParams([value].into())
+            }
+            ValueDef::Result(inst, _)
+                if func.layout.inst_block(inst).is_some() && self.uses.are_none(func, inst) =>
+            {
+                let change = match removable(func, policy, inst) {
+                    Removable::Pure => Change::RemoveUnusedCode(inst),
+                    Removable::Load if loads => Change::RemoveUnusedLoad(inst),
+                    Removable::Load | Removable::No => return,
+                };
+                self.gone
+                    .extend(func.dfg.inst_results(inst).iter().copied());
+                self.uses
+                    .remove(func, inst, |value| self.unused.push(value));
+                change
+            }
+            ValueDef::Param(..) | ValueDef::Result(..) | ValueDef::Union(..) => return,
+        };
+        self.edits.push(change.because(Reason::NoUses));
+    }
+}
+
+/// For each parameter the values that are passed to it.
+fn passed_by_param(func: &Function) -> Links {
+    let mut passed = Links::new(func.dfg.num_values());
+    for block in func.layout.blocks() {
+        for_each_passed(func, block, |param, value| passed.add(param, value));
+    }
+    passed
 }
 
 /// The parameters that can go, the last of each block first.
@@ -47,15 +143,13 @@ fn used_candidates(func: &Function, uses: &Uses, candidates: &[Value]) -> Entity
     is_candidate.extend(candidates.iter().copied());
     let mut used = EntitySet::new();
     let mut work = Vec::new();
-    // For each parameter those that are passed to it, as a list.
-    let mut first: SecondaryMap<Value, Option<u32>> = SecondaryMap::new();
-    let mut feeds: Vec<(Value, Option<u32>)> = Vec::new();
+    // For each parameter those that are passed to it.
+    let mut feeds = Links::new(func.dfg.num_values());
     for block in func.layout.blocks() {
         for_each_passed(func, block, |param, value| {
             if is_candidate.contains(value) {
                 if !uses.are_direct(param) {
-                    let next = first[param].replace(feeds.len() as u32);
-                    feeds.push((value, next));
+                    feeds.add(param, value);
                 } else if used.insert(value) {
                     work.push(value);
                 }
@@ -63,13 +157,10 @@ fn used_candidates(func: &Function, uses: &Uses, candidates: &[Value]) -> Entity
         });
     }
     while let Some(param) = work.pop() {
-        let mut next = first[param];
-        while let Some(at) = next {
-            let (feeding, rest) = feeds[at as usize];
+        for feeding in feeds.of(param) {
             if used.insert(feeding) {
                 work.push(feeding);
             }
-            next = rest;
         }
     }
     used

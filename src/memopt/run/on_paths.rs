@@ -32,16 +32,18 @@ impl Run<'_> {
     /// Removes what nobody uses, parameters included.
     fn unused_values(&mut self) -> CodegenResult<Touched> {
         let (mut touched, mut uses) = self.unused_code()?;
-        loop {
-            let edits = unused_params::edits(&self.editor.context().func, &uses);
-            let removed = self.editor.apply(&edits)?;
-            if !removed.any {
-                return Ok(touched);
+        // Mostly the first search finds all. Another finds those that used each other
+        // through code that is gone.
+        while self.editor.has_room() {
+            let func = &self.editor.context().func;
+            let loads = self.options.unused_loads;
+            let edits = unused_params::edits(func, self.policy, loads, &mut uses);
+            if edits.is_empty() {
+                break;
             }
-            let more;
-            (more, uses) = self.unused_code()?;
-            touched = touched.and(removed).and(more);
+            touched = touched.and(self.editor.apply(&edits)?);
         }
+        Ok(touched)
     }
 
     fn bypass_empty_blocks(&mut self) -> CodegenResult<Touched> {

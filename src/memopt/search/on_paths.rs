@@ -45,16 +45,17 @@ impl Looking<'_, '_, '_> {
             )
         });
         if options.thread_branches {
-            let (threads, refused) = threading::edits(
+            let found = threading::edits(
                 values,
                 self.graph,
                 reaching,
                 options.effort,
                 self.search.copies,
             );
-            self.search.stats.limits_hit += refused;
-            if !threads.is_empty() {
-                return threads;
+            self.search.stats.limits_hit += found.limits_hit;
+            if !found.edits.is_empty() {
+                *self.search.by_memory = found.by_memory;
+                return found.edits;
             }
         }
         if !options.partly_redundant {
