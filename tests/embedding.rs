@@ -248,7 +248,7 @@ fn upstreams_timing_has_the_passes() {
     let compiled = compiler.compile(&mut ctx, isa.isa(), &NoPolicy, &Options::full());
     timing::set_thread_profiler(before);
     assert!(compiled.is_ok());
-    assert_eq!(count.get(), 1);
+    assert!(count.get() >= 1);
 }
 
 #[test]

@@ -394,7 +394,7 @@ pub fn run_module_with<'p, E: From<CodegenError>>(
 
 /// [`Context::optimize`], which does not get to see regions where they would
 /// mislead it.
-fn mid_end(
+pub(crate) fn mid_end(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,

@@ -39,6 +39,7 @@ mod done;
 mod kept;
 mod words;
 
+use crate::control::ControlPlane;
 use crate::ir::{Block, Function, Inst, SourceLoc, StackSlot};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
@@ -153,8 +154,11 @@ impl fmt::Display for Subject {
 pub struct Explained {
     /// What it did, in numbers.
     pub stats: Stats,
-    /// The function past the mid-end. What was done before that is among the remarks.
+    /// The function without it, past the mid-end.
     pub before: Function,
+    /// So many instructions, from the first, have the same numbers with it and without it.
+    /// Those with larger ones were made on the way, with it or without it.
+    pub source_insts: usize,
     /// Every edit, in order; then what was left as it is and is still there.
     pub remarks: Vec<Remark>,
 }
@@ -223,6 +227,7 @@ pub fn run_module<'p>(
 #[derive(Default)]
 struct Watched {
     before: Option<Function>,
+    source_insts: usize,
     collector: Collector,
     /// Edits before the mid-end.
     made: u32,
@@ -237,8 +242,17 @@ impl Watched {
         policy: &dyn Policy,
         options: &Options,
     ) -> CodegenResult<Stats> {
-        if self.before.is_none() && phase == Phase::Behind {
-            self.before = Some(ctx.func.clone());
+        if self.before.is_none() {
+            self.source_insts = ctx.func.dfg.num_insts();
+            self.before = Some(match phase {
+                Phase::Behind => ctx.func.clone(),
+                // What the mid-end makes of it without the passes before it.
+                Phase::Before => {
+                    let mut stock = Context::for_function(ctx.func.clone());
+                    pipeline::mid_end(&mut stock, isa, policy, &mut ControlPlane::default())?;
+                    stock.func
+                }
+            });
         }
         let options = options.behind(self.made);
         let collector = &mut self.collector;
@@ -261,6 +275,7 @@ impl Watched {
         Explained {
             stats,
             before: self.before.unwrap_or_else(|| after.clone()),
+            source_insts: self.source_insts,
             remarks: self.collector.into_remarks(after),
         }
     }

@@ -96,7 +96,12 @@ impl Sheet {
             counts,
             stats: subject.stats,
             policy: subject.policy.clone(),
-            rows: rows(&lines(before), &lines(after), &remarks),
+            rows: rows(
+                &lines(before),
+                &lines(after),
+                &remarks,
+                explained.source_insts,
+            ),
             graphs: [Graph::of(before), Graph::of(after)],
             remarks,
         })
@@ -185,8 +190,15 @@ fn inst_line(func: &Function, inst: Inst) -> Line {
 }
 
 /// Both sides in rows: a line stands beside itself, wherever it has not moved.
-fn rows(before: &[Line], after: &[Line], remarks: &[Remark]) -> Vec<Row> {
-    let keys = |lines: &[Line]| lines.iter().map(|line| line.subject).collect::<Vec<_>>();
+///
+/// An instruction that is not of the source, of which there are `source`, may have the number
+/// of another one on the other side; it is itself if it reads the same.
+fn rows(before: &[Line], after: &[Line], remarks: &[Remark], source: usize) -> Vec<Row> {
+    let key = |line: &Line| {
+        let made = is_made(line.subject, source);
+        (line.subject, made.then(|| line.text.clone()))
+    };
+    let keys = |lines: &[Line]| lines.iter().map(key).collect::<Vec<_>>();
     let mut rows = Vec::new();
     for op in capture_diff_slices(Algorithm::Myers, &keys(before), &keys(after)) {
         let (old, new) = (op.old_range(), op.new_range());
@@ -201,8 +213,13 @@ fn rows(before: &[Line], after: &[Line], remarks: &[Remark]) -> Vec<Row> {
             }
         }
     }
-    attach(&mut rows, remarks);
+    attach(&mut rows, remarks, source);
     rows
+}
+
+/// Is it an instruction that the source, which has `source` of them, has not?
+fn is_made(subject: Subject, source: usize) -> bool {
+    matches!(subject, Subject::Inst(inst) if inst.as_u32() as usize >= source)
 }
 
 fn row(before: Option<&Line>, after: Option<&Line>) -> Row {
@@ -214,12 +231,14 @@ fn row(before: Option<&Line>, after: Option<&Line>) -> Row {
 }
 
 /// Gives each remark to the rows that it is about. What was done stands where the line was;
-/// what was left as it is where the line is.
-fn attach(rows: &mut [Row], remarks: &[Remark]) {
+/// what was left as it is where the line is. Of the lines before, only those of the source count.
+fn attach(rows: &mut [Row], remarks: &[Remark], source: usize) {
     let mut was: HashMap<Subject, usize> = HashMap::new();
     let mut is: HashMap<Subject, usize> = HashMap::new();
     for (at, row) in rows.iter().enumerate() {
-        if let Some(line) = &row.before {
+        if let Some(line) = &row.before
+            && !is_made(line.subject, source)
+        {
             was.insert(line.subject, at);
         }
         if let Some(line) = &row.after {
