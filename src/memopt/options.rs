@@ -85,6 +85,8 @@ impl Options {
     }
 
     /// The same for a run that goes on after `made` edits: of [`Self::edit_limit`] that is left.
+    ///
+    /// Cost: constant.
     #[must_use]
     pub fn behind(&self, made: u32) -> Self {
         Self {

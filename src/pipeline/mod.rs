@@ -61,6 +61,8 @@ pub enum Phase {
 impl Phase {
     /// Runs the passes of this phase.
     ///
+    /// Cost: that of [`memopt::run_before()`] or [`memopt::run()`].
+    ///
     /// # Errors
     ///
     /// Those of [`memopt::run_before()`] and [`memopt::run()`].
