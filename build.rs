@@ -1,6 +1,9 @@
 //! Compiles the ISLE rules in `isle/` to Rust, as `$ISLE_DIR/isle_memopt.rs`, and turns
 //! the feature `paths` into the configuration `memopt_paths`, by which `src/memopt/` has its
 //! wing. Inside of cranelift-codegen the directory of the wing is what decides.
+//!
+//! What differs between the releases of Cranelift is found by their version: `src/pipeline/`
+//! has it as configurations. `src/memopt/` knows of no such differences.
 
 use cranelift_isle::codegen::CodegenOptions;
 use std::path::PathBuf;
@@ -34,8 +37,24 @@ fn main() {
         }
     }
     println!("cargo:rustc-env=ISLE_DIR={}", out_dir.display());
+    configure_for(cranelift_codegen_shared::VERSION);
     println!("cargo:rustc-check-cfg=cfg(memopt_paths)");
     if std::env::var_os("CARGO_FEATURE_PATHS").is_some() {
         println!("cargo:rustc-cfg=memopt_paths");
+    }
+}
+
+/// Sets the configurations that hold for this version of Cranelift, and `CRANELIFT_VERSION`,
+/// by which `src/lib.rs` checks that it is that of the cranelift-codegen that it uses.
+fn configure_for(version: &str) {
+    println!("cargo:rustc-env=CRANELIFT_VERSION={version}");
+    let minor = version.split('.').nth(1);
+    let minor: u32 = minor
+        .and_then(|minor| minor.parse().ok())
+        .expect("a version is three numbers");
+    // `MachBufferFinalized::alignment` is `min_alignment` there.
+    println!("cargo:rustc-check-cfg=cfg(cranelift_min_alignment)");
+    if minor >= 137 {
+        println!("cargo:rustc-cfg=cranelift_min_alignment");
     }
 }

@@ -61,6 +61,24 @@ pub(crate) use cranelift_codegen::{
     dominator_tree, entity, flowgraph, ir, isa, loop_analysis, settings,
 };
 
+// build.rs goes by the version of a crate that is released with cranelift-codegen. Were
+// there two releases of both in one build, cargo might have given it the other one.
+const _: () = assert!(
+    is_same(VERSION, env!("CRANELIFT_VERSION")),
+    "cranelift-codegen and cranelift-codegen-shared are of different versions: \
+     `cargo update -p cranelift-codegen-shared --precise` makes them one"
+);
+
+/// Are these the same text? `==` cannot be asked where constants are computed.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 // For the checker, the oracle and their tests; no part of the interface.
 #[doc(hidden)]
 #[allow(
@@ -86,4 +104,4 @@ pub use memopt::call::from_body::WithSummaries;
 #[doc(hidden)]
 pub use memopt::{Observer, TargetFacts};
 #[doc(hidden)]
-pub use pipeline::{Phase, optimize_module_with, run_module_with};
+pub use pipeline::{Phase, alignment, optimize_module_with, run_module_with};

@@ -73,13 +73,3 @@ fn there_may_be_nothing_to_find() {
         .ends_with(2)
         .complains("`no-such-program` cannot be run");
 }
-
-#[test]
-fn webassembly_is_bisected_too() {
-    let bench = Bench::new();
-    let file = common::repository("examples/trivial.wat");
-    let check = "grep -q 'explicit_slot 32'";
-    let arguments = ["bisect", &file, "--check", check, "--target", "x86_64"];
-    let outcome = bench.memopt(&arguments);
-    outcome.ends_with(0).prints(": edit ").prints("freed_slots");
-}

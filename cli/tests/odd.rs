@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, repository};
+use common::Bench;
 use std::time::{Duration, Instant};
 
 const GOOD: &str = "function %good() {\nblock0:\n    return\n}\n";
@@ -239,74 +239,6 @@ fn export_says_how_it_is_used() {
         .ends_with(2)
         .complains("Usage: memopt export --registry [--out DIR]")
         .complains("memopt export --report DIR");
-}
-
-/// More results than registers: Wasmtime compiles that with a setting of its own.
-#[test]
-fn the_settings_are_those_of_wasmtime() {
-    let results = "i32 ".repeat(12);
-    let gets = "local.get 0 ".repeat(12);
-    let bench = Bench::new();
-    let text = format!("(module (func (export \"f\") (param i32) (result {results}) {gets}))");
-    bench.write("many.wat", text);
-    for target in ["x86_64", "aarch64", "riscv64", "s390x"] {
-        for emit in ["clif", "asm", "stats"] {
-            let arguments = ["opt", "many.wat", "--emit", emit, "--target", target];
-            bench.memopt(&arguments).ends_with(0);
-        }
-    }
-}
-
-#[test]
-fn proposals_are_switched_by_wasmtimes_names() {
-    let bench = Bench::new();
-    let text = "(module (func (param i64 i64 i64 i64) (result i64 i64)
-        (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3))))";
-    bench.write("wide.wat", text);
-    bench
-        .memopt(&["opt", "wide.wat"])
-        .ends_with(2)
-        .complains("wide arithmetic");
-    // Wasmtime has no stack switching elsewhere.
-    let some = ["--wasm", "all-proposals,stack-switching=n"];
-    let all = ["--wasm", "all-proposals"];
-    let all = if cfg!(target_arch = "x86_64") {
-        all
-    } else {
-        some
-    };
-    for on in [["-W", "wide-arithmetic"], some, all] {
-        bench
-            .memopt(&[&["opt", "wide.wat"][..], &on].concat())
-            .ends_with(0);
-    }
-    let wrong = bench.memopt(&["opt", "wide.wat", "-W", "wide-maths"]);
-    let said = &wrong.ends_with(2).err;
-    assert!(
-        said.contains("wide-maths") && !said.contains("wide.wat"),
-        "{said}"
-    );
-}
-
-#[test]
-fn the_first_screen_is_a_table_and_what_changed() {
-    let bench = Bench::new();
-    let file = repository("examples/trivial.wat");
-    let outcome = bench.memopt(&["opt", &file, "--target", "x86_64"]);
-    outcome
-        .ends_with(0)
-        .prints(";; wasm[1]::function[1], B.g'")
-        .prints("15 > 0")
-        .prints("wasm[2]::function[4], adapter B -> A.f', inlined into B.g' and B.run'")
-        .prints(";; 15 functions without a change\n");
-    let functions = |text: &str| text.matches(", as the passes leave it").count();
-    assert_eq!(functions(&outcome.out), 3, "{outcome:#?}");
-    let all = bench.memopt(&["opt", &file, "--target", "x86_64", "--all"]);
-    assert_eq!(functions(&all.ends_with(0).out), 18, "{all:#?}");
-    let named = bench.memopt(&["opt", &file, "--function", "B.run'", "--target", "x86_64"]);
-    named
-        .ends_with(0)
-        .prints("wasm[1]::function[2], as the passes");
 }
 
 #[test]

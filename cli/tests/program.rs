@@ -102,18 +102,6 @@ fn a_file_of_no_known_kind_is_refused() {
 }
 
 #[test]
-fn webassembly_that_does_not_validate_is_refused() {
-    let text = "(module (func (result i32) nop))";
-    refuses("bad.wat", text, "type mismatch");
-    refuses("bad.wasm", b"\0asm\x01\0\0\0\x01", "bad.wasm: ");
-}
-
-#[test]
-fn a_syntax_error_in_webassembly_names_its_place() {
-    refuses("bad.wat", "(module\n  (fnc))", "bad.wat:2:4: ");
-}
-
-#[test]
 fn a_missing_file_is_reported() {
     let bench = Bench::new();
     bench.write("good.clif", GOOD);
@@ -128,13 +116,10 @@ fn a_missing_file_is_reported() {
 fn an_unknown_target_is_reported() {
     let bench = Bench::new();
     bench.write("good.clif", GOOD);
-    bench.write("good.wat", "(module)");
-    for file in ["good.clif", "good.wat"] {
-        let outcome = bench.memopt(&["opt", "--target", "pdp11", file]);
-        let said = "--target pdp11: unknown target `pdp11`";
-        outcome.ends_with(2).complains(said);
-        assert!(!outcome.err.contains("good."), "{outcome:#?}");
-    }
+    let outcome = bench.memopt(&["opt", "--target", "pdp11", "good.clif"]);
+    let said = "--target pdp11: unknown target `pdp11`";
+    outcome.ends_with(2).complains(said);
+    assert!(!outcome.err.contains("good."), "{outcome:#?}");
 }
 
 #[test]
@@ -219,79 +204,6 @@ fn only_wanted_functions_are_shown() {
     assert!(!outcome.out.contains("%good"), "{outcome:#?}");
 }
 
-/// The figures of a function that Wasmtime compiled.
-fn figures(file: &str, more: &[&str]) -> Vec<Value> {
-    let bench = Bench::new();
-    bench.write("some.policy", "lost-at-trap 8\n");
-    let file = repository(file);
-    let arguments = ["opt", &file, "--emit", "stats", "--json"];
-    let outcome = bench.memopt(&[&arguments, more].concat());
-    serde_json::from_str(&outcome.ends_with(0).out).expect("valid JSON")
-}
-
-fn of_symbol<'v>(figures: &'v [Value], symbol: &str) -> &'v Value {
-    let found = figures.iter().find(|f| f["symbol"] == symbol);
-    found.expect("the function is there")
-}
-
-/// The loads of one side that are not `readonly`.
-fn plain_loads(side: &Value) -> u64 {
-    let count = |name: &str| side[name].as_u64().expect("a count");
-    count("loads") - count("readonly_loads")
-}
-
-#[test]
-fn the_figures_of_an_adapter_are_json() {
-    let figures = figures("examples/trivial.wat", &["--target", "x86_64"]);
-    // The caller into which Wasmtime has inlined the adapter and its callee.
-    let adapter = of_symbol(&figures, "wasm[1]::function[1]");
-    let stock = &adapter["stock"];
-    assert_eq!(adapter["policy"], "none");
-    assert_eq!(stock["stores"], 15);
-    assert_eq!(stock["stack_slots"], 1);
-    assert_eq!(plain_loads(stock), 6);
-    assert!(stock["code_bytes"].as_u64() > Some(0));
-    assert!(adapter["edits"]["dead_stores"].is_u64());
-}
-
-#[test]
-fn an_adapter_keeps_the_load_of_its_check_alone() {
-    for target in ["x86_64", "aarch64", "riscv64", "s390x"] {
-        let figures = figures("examples/trivial.wat", &["--target", target]);
-        for symbol in [
-            "wasm[1]::function[1]",
-            "wasm[1]::function[2]",
-            "wasm[2]::function[4]",
-        ] {
-            let memopt = &of_symbol(&figures, symbol)["memopt"];
-            assert_eq!(memopt["stores"], 0, "{symbol} on {target}");
-            assert_eq!(memopt["stack_slots"], 0, "{symbol} on {target}");
-            assert_eq!(plain_loads(memopt), 1, "{symbol} on {target}");
-        }
-    }
-}
-
-#[test]
-fn what_sinks_into_a_cold_path_makes_no_function_larger() {
-    for target in ["x86_64", "aarch64", "riscv64", "s390x"] {
-        for figures in figures("examples/host-cold.wat", &["--target", target]) {
-            let size = |side: &str| figures[side]["code_bytes"].as_u64().expect("a count");
-            let symbol = &figures["symbol"];
-            assert!(size("memopt") <= size("stock"), "{symbol} on {target}");
-        }
-    }
-}
-
-#[test]
-fn the_policy_is_named_with_every_figure() {
-    let figures = figures(
-        "examples/trivial.wat",
-        &["--policy", "some.policy", "--function", "function["],
-    );
-    assert!(!figures.is_empty());
-    assert!(figures.iter().all(|f| f["policy"] == "some.policy"));
-}
-
 #[test]
 fn wasmtimes_policy_as_text_is_understood() {
     let text = std::fs::read_to_string(repository("wasmtime/wasmtime48.policy"));
@@ -308,21 +220,6 @@ fn wasmtimes_policy_as_text_is_understood() {
 }
 
 #[test]
-fn a_component_that_is_too_large_for_the_policy_is_refused() {
-    let bench = Bench::new();
-    bench.write("small.policy", "component-limits 3 3");
-    let file = repository("examples/trivial.wat");
-    let large = repository("wasmtime/adapters/chain.wat");
-    let stats = ["--emit", "stats", "--policy", "small.policy"];
-    let arguments = [&["opt", &file][..], &stats].concat();
-    bench.memopt(&arguments).ends_with(0);
-    let arguments = [&["opt", &large][..], &stats].concat();
-    bench.memopt(&arguments).ends_with(2).complains(
-        "the policy holds for components of at most 3 modules and 3 instances, and this one has",
-    );
-}
-
-#[test]
 fn a_function_that_is_not_there_is_missed() {
     let bench = Bench::new();
     bench.write("good.clif", GOOD);
@@ -335,27 +232,6 @@ fn a_function_that_is_not_there_is_missed() {
     let outcome = bench.memopt(&stats);
     let figures: Value = serde_json::from_str(&outcome.ends_with(2).out).expect("valid JSON");
     assert_eq!(figures, Value::Array(Vec::new()));
-}
-
-#[test]
-fn both_sides_of_webassembly_are_shown() {
-    let bench = Bench::new();
-    let file = repository("examples/trivial.wat");
-    let outcome = bench.memopt(&["opt", &file, "--function", "wasm[1]::function[1]"]);
-    outcome
-        .ends_with(0)
-        .prints("wasm[1]::function[1], as stock Cranelift leaves it: 15 loads")
-        .prints("wasm[1]::function[1], as the passes leave it (policy none): ");
-}
-
-#[test]
-fn names_with_slashes_do_not_stop_wasmtime() {
-    let bench = Bench::new();
-    bench.write("a.wat", "(module (func $a/b (export \"f\")))");
-    let outcome = bench.memopt(&["opt", "a.wat", "--emit", "stats"]);
-    outcome
-        .ends_with(0)
-        .prints("wasm[0]::function[0] (policy none)");
 }
 
 /// The mid-end alone panics over these; `docs/upstream-findings.md` has why.

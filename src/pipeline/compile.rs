@@ -109,3 +109,15 @@ impl Compiler {
         Ok(stencil.apply_params(&ctx.func.params))
     }
 }
+
+/// Where machine code may be put: at multiples of this, which is what its instructions and
+/// its constants need on this target.
+///
+/// [`CompiledCode`] calls it by different names in different releases.
+pub fn alignment(code: &CompiledCode, isa: &dyn TargetIsa) -> u64 {
+    #[cfg(cranelift_min_alignment)]
+    let own = code.buffer.min_alignment;
+    #[cfg(not(cranelift_min_alignment))]
+    let own = code.buffer.alignment;
+    u64::from(own.max(isa.function_alignment().minimum))
+}

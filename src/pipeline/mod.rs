@@ -19,7 +19,7 @@ mod error;
 #[cfg(feature = "module")]
 mod module;
 
-pub use compile::Compiler;
+pub use compile::{Compiler, alignment};
 pub use error::FunctionError;
 #[cfg(feature = "module")]
 pub use module::{Cause, DefineError, Defined, Handover, define_batch, define_functions};

@@ -24,7 +24,7 @@
 //! then, if it has no answer, for the name that the function was declared with, `%name`.
 
 use super::error::Entries;
-use super::{Compiler, FunctionError, optimize_batch};
+use super::{Compiler, FunctionError, alignment, optimize_batch};
 use crate::Context;
 use crate::ir::{ExternalName, Function, GlobalValueData, UserFuncName};
 use crate::memopt::call::effects::{CalleeName, Origin, Policy, Summary};
@@ -389,14 +389,13 @@ impl Batch<'_> {
             let code = code.map_err(Cause::Codegen).and_then(fits_in_bytes);
             codes.push(code.map_err(|cause| (*id, cause))?);
         }
-        let least = u64::from(self.module.isa().function_alignment().minimum);
         for ((id, ctx), code) in self.ids.iter().zip(&self.contexts).zip(&codes) {
             // Names were checked, so the conversion meets none that it cannot turn.
             let relocs = code.buffer.relocs().iter();
             let relocs: Vec<_> = relocs
                 .map(|reloc| ModuleReloc::from_mach_reloc(reloc, &ctx.func, *id))
                 .collect();
-            let alignment = u64::from(code.buffer.alignment).max(least);
+            let alignment = alignment(code, self.module.isa());
             self.module
                 .define_function_bytes(*id, alignment, code.code_buffer(), &relocs)
                 .map_err(|error| (*id, Cause::Module(Box::new(error))))?;

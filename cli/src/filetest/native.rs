@@ -17,7 +17,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_memopt::CalleeName;
+use cranelift_memopt::{CalleeName, alignment};
 use cranelift_module::{
     FuncId, Linkage, Module as _, ModuleReloc, ModuleRelocTarget, default_libcall_names,
 };
@@ -173,8 +173,7 @@ fn define(
     let relocs: Vec<_> = relocs
         .map(|reloc| linked(reloc, func, id, ids))
         .collect::<Result<_>>()?;
-    let minimum = isa.function_alignment().minimum;
-    let alignment = u64::from(code.buffer.alignment.max(minimum));
+    let alignment = alignment(&code, isa);
     jit.define_function_bytes(id, alignment, code.code_buffer(), &relocs)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::opt::batch::Batch;
 use crate::opt::input::{self, Content};
 use crate::opt::progress::Progress;
 use crate::opt::show::Shower;
-use crate::opt::{clif, engine, wasm};
+use crate::opt::{clif, wasm};
 use crate::policies::{self, Clauses};
 use crate::{guard, passes, target};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -185,7 +185,7 @@ impl Choices {
             target::by_name(name, Flags::new(settings::builder()))
                 .with_context(|| format!("--target {name}"))?;
         }
-        engine::of_options(&arguments.wasm)?;
+        wasm::check_options(&arguments.wasm)?;
         let clauses = match &arguments.policy {
             None => Clauses::default(),
             Some(path) => read_policy(path)?,

@@ -9,13 +9,13 @@
 use crate::opt::wasm::is_component;
 use anyhow::{Result, anyhow};
 use std::collections::{BTreeMap, BTreeSet};
-use wasmparser::{
-    ComponentName, Encoding, KnownCustom, Name, Operator, Parser, Payload, TypeRef, Validator,
-    WasmFeatures,
-};
 use wasmtime_environ::component::{
     Component, ComponentTypesBuilder, CoreDef, CoreExport, ExportItem, GlobalInitializer,
     InstantiateModule, Translator,
+};
+use wasmtime_environ::wasmparser::{
+    self, ComponentName, Encoding, KnownCustom, Name, Operator, Parser, Payload, TypeRef,
+    Validator, WasmFeatures,
 };
 use wasmtime_environ::{EntityIndex, ScopeVec, Tunables};
 

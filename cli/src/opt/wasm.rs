@@ -53,6 +53,15 @@ fn position(message: &str) -> Option<(usize, usize)> {
     Some((parts.next()?.parse().ok()?, column))
 }
 
+/// Checks options of Wasmtime's group `-W`.
+///
+/// # Errors
+///
+/// An option that Wasmtime does not know, or that it was not built with.
+pub fn check_options(options: &[String]) -> Result<()> {
+    engine::of_options(options).map(|_| ())
+}
+
 /// Compiles a module or component and optimizes its functions.
 ///
 /// # Errors
