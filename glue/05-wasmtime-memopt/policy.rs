@@ -11,8 +11,10 @@ use cranelift_codegen::ir;
 use cranelift_codegen::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
 use cranelift_codegen::memopt::call::from_body::Summaries;
 use wasmtime_environ::{
-    BuiltinFunctionIndex, FuncKey, KnownTrampoline, NUM_COMPONENT_CONTEXT_SLOTS, PtrSize, Tunables,
+    BuiltinFunctionIndex, FuncKey, NUM_COMPONENT_CONTEXT_SLOTS, PtrSize, Tunables,
 };
+
+mod layout;
 
 /// What is known while one function is compiled.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl MemoryPolicy {
         callees: Summaries,
     ) -> Self {
         let store = ptr.vm_store_context();
-        let offset = u32::from(ptr.vmctx_store_context());
+        let offset = layout::store_context(ptr);
         let exit_record = [
             store.last_wasm_exit_trampoline_fp(),
             store.last_wasm_exit_pc(),
@@ -56,10 +58,7 @@ impl MemoryPolicy {
                 && !tunables.debug_guest
                 && distinct_regions,
             current_thread: store.current_thread().into(),
-            context_slots: std::array::from_fn(|index| {
-                let index = u8::try_from(index).expect("there are few slots");
-                store.component_context_slot(index).into()
-            }),
+            context_slots: std::array::from_fn(|slot| layout::context_slot(ptr, slot)),
             store_context: (field(VmType::VMContext, offset), offset.into()),
             call_hooks: tunables.call_hooks,
             exit_record: RegionSet::of(
@@ -103,19 +102,6 @@ impl MemoryPolicy {
             _ => None,
         }
     }
-
-    fn known_trampoline(&self, trampoline: KnownTrampoline) -> Summary {
-        match trampoline {
-            // Says which trap it is, which is then raised.
-            KnownTrampoline::Trap => self.trampoline(RegionSet::none(), true),
-            // Copies between linear memories. They are exported, or the adapter
-            // could not have them, and so have one region everywhere.
-            KnownTrampoline::Transcoder => {
-                let memories = RegionSet::of([AliasRegionKey::PublicMemory.into_raw()]);
-                self.trampoline(memories, true)
-            }
-        }
-    }
 }
 
 impl Policy for MemoryPolicy {
@@ -137,10 +123,7 @@ impl Policy for MemoryPolicy {
             return None;
         }
         let (region, _) = origin.loads.first()?;
-        let known = KnownTrampoline::ALL
-            .into_iter()
-            .find(|known| AliasRegionKey::KnownTrampoline(*known).into_raw() == *region)?;
-        Some(self.known_trampoline(known))
+        self.known_trampoline(*region)
     }
 
     /// A trap resumes at the innermost array-to-wasm trampoline (in a
@@ -217,7 +200,7 @@ pub(crate) fn has_distinct_regions(func: &ir::Function) -> bool {
     };
     match FuncKey::from_raw_parts(name.namespace, name.index) {
         FuncKey::DefinedWasmFunction(module, _) | FuncKey::ModuleStartup(_, module) => {
-            module.as_u32() < 1 << AliasRegionKey::MODULE_BITS
+            u64::from(module.as_u32()) < 1 << AliasRegionKey::MODULE_BITS
         }
         // Trampolines have nothing of a module.
         _ => true,
@@ -244,12 +227,12 @@ mod tests {
     use super::*;
     use wasmtime_environ::NUM_COMPONENT_CONTEXT_SLOTS;
 
-    fn policy(tunables: Tunables) -> MemoryPolicy {
+    pub(super) fn policy(tunables: Tunables) -> MemoryPolicy {
         MemoryPolicy::new(8, &tunables, true, Summaries::default())
     }
 
     /// With concurrency support, without hooks and a debugger.
-    fn tunables() -> Tunables {
+    pub(super) fn tunables() -> Tunables {
         Tunables {
             concurrency_support: true,
             call_hooks: false,
@@ -265,7 +248,7 @@ mod tests {
         }
     }
 
-    fn with_hooks() -> Tunables {
+    pub(super) fn with_hooks() -> Tunables {
         Tunables {
             call_hooks: true,
             ..tunables()
@@ -293,9 +276,9 @@ mod tests {
     #[test]
     fn a_trap_loses_no_context_slot_no_flag_and_no_fuel() {
         let policy = policy(tunables());
-        for slot in 0..u8::try_from(NUM_COMPONENT_CONTEXT_SLOTS).unwrap() {
-            let offset = 8u8.vm_store_context().component_context_slot(slot);
-            assert!(policy.survives_trap(field(VmType::VMStoreContext, offset.into())));
+        for slot in 0..NUM_COMPONENT_CONTEXT_SLOTS {
+            let offset = layout::context_slot(8, slot);
+            assert!(policy.survives_trap(field(VmType::VMStoreContext, offset)));
         }
         assert!(policy.survives_trap(AliasRegionKey::PublicGlobal.into_raw()));
         assert!(policy.survives_trap(field(VmType::VMComponentContext, 32)));
@@ -321,16 +304,30 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_trampoline_is_opaque() {
-        let (policy, policy_with_hooks) = (policy(tunables()), policy(with_hooks()));
-        let from = |region| Origin {
-            loads: vec![(region, 0)],
+    fn what_is_said_of_a_field_is_said_of_nothing_else() {
+        let own = [
+            field(VmType::VMStoreContext, 0),
+            field(VmType::VMDeferredThread, 0),
+            field(VmType::EpochCounter, 0),
+            field(VmType::VMContext, layout::store_context(8)),
+        ];
+        let (modules, indices) = (0..64, 0..64);
+        for (module, index) in modules.flat_map(|m| indices.clone().map(move |i| (m, i))) {
+            let global = AliasRegionKey::DefinedGlobal {
+                module: wasmtime_environ::StaticModuleIndex::from_u32(module),
+                index: wasmtime_environ::DefinedGlobalIndex::from_u32(index),
+            };
+            assert!(!own.contains(&global.into_raw()));
+        }
+    }
+
+    #[test]
+    fn a_trampoline_by_another_pointer_is_opaque() {
+        let origin = Origin {
+            loads: vec![(field(VmType::VMFunctionImport, 8), 0)],
             function: None,
         };
-        let trap = AliasRegionKey::KnownTrampoline(KnownTrampoline::Trap).into_raw();
-        assert!(policy.indirect_callee(&from(trap)).unwrap().may_trap());
-        assert_eq!(policy_with_hooks.indirect_callee(&from(trap)), None);
-        let import = field(VmType::VMFunctionImport, 8);
-        assert_eq!(policy.indirect_callee(&from(import)), None);
+        assert_eq!(policy(tunables()).indirect_callee(&origin), None);
+        assert_eq!(policy(with_hooks()).indirect_callee(&origin), None);
     }
 }

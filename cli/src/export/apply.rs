@@ -1,7 +1,7 @@
 //! Placing a series into sources, in memory.
 
 use crate::export::anchor::{Edited, Position, Trouble};
-use crate::export::series::{CopyOf, Edit, Patch, Series, Way};
+use crate::export::series::{CopyOf, Edit, Given, Patch, Series, Way};
 use crate::export::sources::{Location, Sources};
 use anyhow::{Context as _, Result};
 use ignore::WalkBuilder;
@@ -15,6 +15,8 @@ use std::path::Path;
 pub struct Application<'a> {
     /// What each patch comes to.
     pub patches: Vec<Applied<'a>>,
+    /// The patches that are not for these sources.
+    pub left_out: Vec<&'a Patch>,
 }
 
 /// A patch, placed on top of those before it.
@@ -113,9 +115,16 @@ impl<'a> Application<'a> {
             sources,
             texts: BTreeMap::new(),
         };
-        let patches = series.patches.iter().map(|patch| placing.patch(patch));
-        let patches = patches.collect::<Result<_>>()?;
-        Ok(Self { patches })
+        let mut patches = Vec::new();
+        let mut left_out = Vec::new();
+        for patch in &series.patches {
+            let shown = || format!("glue/{}", patch.name);
+            match placing.is_for(patch, &patch.given).with_context(shown)? {
+                true => patches.push(placing.patch(patch)?),
+                false => left_out.push(patch),
+            }
+        }
+        Ok(Self { patches, left_out })
     }
 
     /// The placements that do not hold, each with the name of its patch.
@@ -157,10 +166,16 @@ impl Placing<'_> {
         let mut before = BTreeMap::new();
         let mut placements = Vec::new();
         for copy in &patch.copies {
+            if !self.is_for(patch, &copy.given)? {
+                continue;
+            }
             self.copies(copy, &mut before, &mut placements)
                 .with_context(|| format!("glue/{}: {}", patch.name, copy.from))?;
         }
         for edit in &patch.edits {
+            if !self.is_for(patch, &edit.given)? {
+                continue;
+            }
             let placement = self.edit(edit, &mut before);
             placements.push(placement.with_context(|| format!("glue/{}", patch.name))?);
         }
@@ -174,6 +189,22 @@ impl Placing<'_> {
             changes: before.into_iter().map(change).collect(),
             placements,
         })
+    }
+
+    /// Is something of `patch` that is `given` a condition for these sources?
+    ///
+    /// What the patches before have left is asked. A file that the sources do not have
+    /// fulfils no condition.
+    fn is_for(&self, patch: &Patch, given: &Given) -> Result<bool> {
+        let Some((name, wanted)) = given.condition() else {
+            return Ok(true);
+        };
+        let condition = &patch.conditions[name];
+        let text = self.text(&condition.file)?.flatten().unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let has: Vec<&str> = condition.has.lines().collect();
+        let holds = lines.windows(has.len().max(1)).any(|part| part == has);
+        Ok(holds == wanted)
     }
 
     fn copies(

@@ -193,6 +193,9 @@ fn report(application: &Application<'_>, sources: &Sources) {
         anstream::println!("{patch}: {file}{line} {}: {outcome}", placement.what);
     }
     report_copies(application);
+    for patch in &application.left_out {
+        anstream::println!("{}: not for these sources", patch.name);
+    }
     if elsewhere != 0 {
         anstream::println!("{elsewhere} anchors are in files that these sources do not have");
     }

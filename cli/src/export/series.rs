@@ -6,6 +6,7 @@ use crate::complaint::Complaint;
 use crate::export::anchor::{Anchor, Position};
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,10 @@ pub struct Series {
 pub struct Patch {
     /// Its folder in `glue/`.
     pub name: String,
+    /// Which sources it is for.
+    pub given: Given,
+    /// The conditions that it knows, by name.
+    pub conditions: BTreeMap<String, Condition>,
     /// The first line of the commit message.
     pub subject: String,
     /// The rest of the commit message.
@@ -33,6 +38,34 @@ pub struct Patch {
     pub edits: Vec<Edit>,
 }
 
+/// Something that tells versions of upstream's sources apart: a file that is there, with
+/// lines that occur in it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The file, as upstream's repository names it.
+    pub file: String,
+    /// Whole lines, one after the other.
+    pub has: String,
+}
+
+/// Which sources a patch, a copy or an edit is for: those in which the condition of this
+/// name holds, with `!` in front those in which it does not, or all.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Given(Option<String>);
+
+impl Given {
+    /// The name of the condition, and whether it has to hold.
+    pub fn condition(&self) -> Option<(&str, bool)> {
+        let text = self.0.as_deref()?;
+        Some(match text.strip_prefix('!') {
+            Some(name) => (name, false),
+            None => (text, true),
+        })
+    }
+}
+
 /// A file, or a folder with all that is in it, to be copied byte for byte.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +74,9 @@ pub struct CopyOf {
     pub from: String,
     /// Where it goes in upstream's.
     pub to: String,
+    /// Which sources it is for.
+    #[serde(default)]
+    pub given: Given,
 }
 
 /// Lines for one of upstream's files.
@@ -48,6 +84,8 @@ pub struct CopyOf {
 pub struct Edit {
     /// The file, as upstream's repository names it.
     pub file: String,
+    /// Which sources it is for.
+    pub given: Given,
     /// The ways to place it, for versions that differ. The first whose anchor
     /// is not missing is taken.
     pub ways: Vec<Way>,
@@ -115,6 +153,8 @@ impl Patch {
         let edits = raw.edit.into_iter().map(RawEdit::checked);
         let patch = Self {
             name: name.to_owned(),
+            given: raw.given,
+            conditions: raw.condition,
             subject: raw.subject,
             message: raw.message,
             copies: raw.copy,
@@ -124,8 +164,21 @@ impl Patch {
         };
         patch
             .check_message()
+            .and_then(|()| patch.check_conditions())
             .map_err(|why| Complaint::of_file(shown, why))?;
         Ok(patch)
+    }
+
+    /// Conditions that there are.
+    fn check_conditions(&self) -> Result<(), String> {
+        let copies = self.copies.iter().map(|copy| &copy.given);
+        let edits = self.edits.iter().map(|edit| &edit.given);
+        let given = std::iter::once(&self.given).chain(copies).chain(edits);
+        let mut names = given.filter_map(Given::condition).map(|(name, _)| name);
+        match names.find(|name| !self.conditions.contains_key(*name)) {
+            Some(name) => Err(format!("`given`: there is no [condition.{name}]")),
+            None => Ok(()),
+        }
     }
 
     /// A message that `git am` reads back as it is.
@@ -154,6 +207,10 @@ struct RawPatch {
     subject: String,
     message: String,
     #[serde(default)]
+    given: Given,
+    #[serde(default)]
+    condition: BTreeMap<String, Condition>,
+    #[serde(default)]
     copy: Vec<CopyOf>,
     #[serde(default)]
     edit: Vec<RawEdit>,
@@ -163,6 +220,8 @@ struct RawPatch {
 #[serde(deny_unknown_fields)]
 struct RawEdit {
     file: String,
+    #[serde(default)]
+    given: Given,
     #[serde(default)]
     within: Within,
     before: Option<String>,
@@ -210,6 +269,7 @@ impl RawEdit {
         let ways = std::iter::once(first).chain(self.or);
         let ways = ways.map(RawWay::checked).collect::<Result<_, _>>();
         Ok(Edit {
+            given: self.given,
             ways: ways.map_err(|why| format!("an edit of {}: {why}", self.file))?,
             file: self.file,
         })
@@ -264,6 +324,16 @@ mod tests {
         assert_eq!(edit.ways[1].anchor.within, ["v", "w"]);
         assert_eq!(edit.ways[1].anchor.position, Position::Replace);
         assert_eq!(edit.ways[1].lines, "m");
+    }
+
+    #[test]
+    fn a_condition_that_is_asked_for_has_to_be_there() {
+        let condition = "[condition.new]\nfile = 'f'\nhas = 'x'\n";
+        let edit = "[[edit]]\nfile = 'f'\ngiven = '!new'\nafter = 'a'\nlines = 'l'\n";
+        let patch = parse(&format!("{condition}{edit}")).unwrap();
+        assert_eq!(patch.edits[0].given.condition(), Some(("new", false)));
+        let error = parse(edit).unwrap_err();
+        assert!(error.contains("no [condition.new]"), "{error}");
     }
 
     #[test]
