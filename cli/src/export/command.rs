@@ -1,7 +1,7 @@
 //! The command line of `memopt export`.
 
 use crate::export::apply::{Application, Outcome};
-use crate::export::series::Series;
+use crate::export::series::{SMALL, Series, WHOLE};
 use crate::export::sources::{CRATES, Sources};
 use crate::export::{mail, registry, tree};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -35,6 +35,12 @@ pub struct Arguments {
     /// Change the checkout itself
     #[arg(long, group = "target", requires = "checkout")]
     in_place: bool,
+    /// The small patches, each useful alone, and not all of the passes
+    #[arg(long, conflicts_with = "whole")]
+    series: bool,
+    /// All of the passes, behind a setting; the default
+    #[arg(long)]
+    whole: bool,
     /// Who the patches are from, as `NAME <ADDRESS>`
     #[arg(long, default_value = "Nobody yet <nobody@example.invalid>")]
     author: String,
@@ -72,7 +78,8 @@ fn source(argument: &str) -> Result<(String, PathBuf), String> {
 ///
 /// Glue or sources that cannot be read; an output that cannot be written.
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    let series = Series::read(&arguments.repository)?;
+    let folder = if arguments.series { SMALL } else { WHOLE };
+    let series = Series::read(&arguments.repository, folder)?;
     let sources = sources(arguments)?;
     let application = Application::new(&series, &sources)?;
     let writes = arguments.out.is_some() || arguments.format_patch.is_some() || arguments.in_place;

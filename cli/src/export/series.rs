@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The folder of the series that brings all of the passes at once.
+pub const WHOLE: &str = "glue";
+/// The folder of the series of small patches, each useful alone.
+pub const SMALL: &str = "glue/series";
+
 /// Patches, in the order in which they apply.
 #[derive(Clone, Debug)]
 pub struct Series {
@@ -101,13 +106,14 @@ pub struct Way {
 }
 
 impl Series {
-    /// Reads `glue/` of the repository at `repository`.
+    /// Reads the patches in `folder` of the repository at `repository`: [`WHOLE`] or
+    /// [`SMALL`].
     ///
     /// # Errors
     ///
     /// A file that cannot be read, or that is not in the format, with its place.
-    pub fn read(repository: &Path) -> Result<Self> {
-        let glue = repository.join("glue");
+    pub fn read(repository: &Path, folder: &str) -> Result<Self> {
+        let glue = repository.join(folder);
         let entries = fs::read_dir(&glue).with_context(|| glue.display().to_string())?;
         let mut files = Vec::new();
         for entry in entries {
