@@ -96,6 +96,7 @@ fn remarks_are_records_as_llvm_writes_them() {
     assert!(count >= 6, "{text}");
 }
 
+#[cfg(feature = "wasm")]
 #[test]
 fn where_each_store_went_is_shown() {
     let file = "examples/host-cold.wat";
@@ -104,6 +105,7 @@ fn where_each_store_went_is_shown() {
     assert!(sunk >= 5, "{outcome:#?}");
 }
 
+#[cfg(feature = "wasm")]
 #[test]
 fn the_page_needs_nothing_else() {
     let outcome = explain("examples/host-cold.wat", &["--html"]);

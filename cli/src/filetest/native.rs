@@ -11,11 +11,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::data_value::DataValue;
 use cranelift_codegen::ir::{
-    AbiParam, Endianness, ExternalName, Function, InstBuilder, MemFlagsData, Signature,
-    UserFuncName, types,
+    AbiParam, Endianness, ExternalName, Function, GlobalValueData, InstBuilder, MemFlagsData,
+    Signature, UserExternalName, UserFuncName, types,
 };
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa, TargetIsa};
-use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_memopt::{CalleeName, alignment};
 use cranelift_module::{
@@ -168,67 +167,84 @@ fn define(
     ids: &HashMap<CalleeName, FuncId>,
     isa: &dyn TargetIsa,
 ) -> Result<()> {
-    let code = lower::machine_code(func, isa, false)?;
+    let (func, missing) = renamed(func, ids);
+    let code = lower::machine_code(&func, isa, false)?;
     let relocs = code.buffer.relocs().iter();
     let relocs: Vec<_> = relocs
-        .map(|reloc| linked(reloc, func, id, ids))
-        .collect::<Result<_>>()?;
+        .map(|reloc| ModuleReloc::from_mach_reloc(reloc, &func, id))
+        .collect();
+    for reloc in &relocs {
+        check(&reloc.name, &func, &missing)?;
+    }
     let alignment = alignment(&code, isa);
     jit.define_function_bytes(id, alignment, code.code_buffer(), &relocs)?;
     Ok(())
 }
 
-/// A relocation of `func` in terms of what the JIT knows.
-fn linked(
-    reloc: &FinalizedMachReloc,
-    func: &Function,
-    id: FuncId,
-    ids: &HashMap<CalleeName, FuncId>,
-) -> Result<ModuleReloc> {
-    let name = match &reloc.target {
-        FinalizedRelocTarget::Func(offset) => ModuleRelocTarget::FunctionOffset(id, *offset),
-        FinalizedRelocTarget::ExternalName(external) => match external {
-            ExternalName::LibCall(libcall) => match host::lacks(*libcall) {
-                None => ModuleRelocTarget::LibCall(*libcall),
-                Some(missing) => bail!(
-                    "{} calls {missing}, which `test run` does not have",
-                    func.name
-                ),
-            },
-            ExternalName::KnownSymbol(symbol) => ModuleRelocTarget::KnownSymbol(*symbol),
+/// The namespace of names that nothing defines.
+const MISSING: u32 = u32::MAX;
+
+/// `func` with the names that it refers to as the JIT has them, `u0:<id>`, and those of
+/// them that nobody defines, which are names in [`MISSING`] then.
+///
+/// So every name that a relocation can have is one that
+/// [`ModuleReloc::from_mach_reloc`] understands.
+fn renamed(func: &Function, ids: &HashMap<CalleeName, FuncId>) -> (Function, Vec<ExternalName>) {
+    let mut renamed = func.clone();
+    let mut missing = Vec::new();
+    let mut new_name = |renamed: &mut Function, name: &ExternalName| {
+        let known = match name {
             ExternalName::User(name) => {
                 let name = &func.params.user_named_funcs()[*name];
-                let name = CalleeName::User(name.namespace, name.index);
-                defined(&name, external, func, ids)?
+                CalleeName::User(name.namespace, name.index)
             }
-            ExternalName::TestCase(name) => {
-                let name = CalleeName::Named(name.raw().into());
-                defined(&name, external, func, ids)?
+            ExternalName::TestCase(name) => CalleeName::Named(name.raw().into()),
+            ExternalName::LibCall(_) | ExternalName::KnownSymbol(_) => return name.clone(),
+        };
+        let new = match ids.get(&known) {
+            Some(id) => UserExternalName::new(0, id.as_u32()),
+            None => {
+                missing.push(name.clone());
+                UserExternalName::new(MISSING, missing.len() as u32 - 1)
             }
-        },
+        };
+        ExternalName::User(renamed.declare_imported_user_function(new))
     };
-    Ok(ModuleReloc {
-        offset: reloc.offset,
-        kind: reloc.kind,
-        name,
-        addend: reloc.addend,
-    })
+    for callee in func.dfg.ext_funcs.keys() {
+        let name = new_name(&mut renamed, &func.dfg.ext_funcs[callee].name);
+        renamed.dfg.ext_funcs[callee].name = name;
+    }
+    for (global, data) in &func.global_values {
+        if let GlobalValueData::Symbol { name, .. } = data {
+            let new = new_name(&mut renamed, name);
+            if let GlobalValueData::Symbol { name, .. } = &mut renamed.global_values[global] {
+                *name = new;
+            }
+        }
+    }
+    (renamed, missing)
 }
 
-fn defined(
-    name: &CalleeName,
-    written: &ExternalName,
-    func: &Function,
-    ids: &HashMap<CalleeName, FuncId>,
-) -> Result<ModuleRelocTarget> {
-    match ids.get(name) {
-        Some(id) => Ok((*id).into()),
-        None => bail!(
+/// Is what machine code refers to as `target` there?
+fn check(target: &ModuleRelocTarget, func: &Function, missing: &[ExternalName]) -> Result<()> {
+    match target {
+        ModuleRelocTarget::LibCall(libcall) => match host::lacks(*libcall) {
+            None => Ok(()),
+            Some(lacking) => bail!(
+                "{} calls {lacking}, which `test run` does not have",
+                func.name
+            ),
+        },
+        ModuleRelocTarget::User {
+            namespace: MISSING,
+            index,
+        } => bail!(
             "{} refers to {}, which is neither in the file nor a host function; those are {}",
             func.name,
-            written.display(Some(&func.params)),
+            missing[*index as usize].display(Some(&func.params)),
             host::names().join(", ")
         ),
+        _ => Ok(()),
     }
 }
 
