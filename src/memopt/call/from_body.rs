@@ -307,7 +307,7 @@ impl Restoring<'_, '_> {
             && match location.address.root {
                 Root::Value(value) => defining_node(self.memory.func, self.order, value)
                     .is_some_and(|node| !self.repeating[node as usize]),
-                Root::Slot(_) | Root::Shared(..) => true,
+                Root::Slot(_) | Root::Shared(..) | Root::Absolute => true,
             }
     }
 

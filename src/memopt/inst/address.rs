@@ -44,10 +44,29 @@ impl<'a> Addresses<'a> {
                 Step::Shared { region, offset } => {
                     return self.at(value, Root::Shared(region, offset), distance, 0);
                 }
-                Step::Root => return self.at(value, Root::Value(at), distance, 0),
+                Step::Root => {
+                    let (root, by) = self.root(at);
+                    return self.at(value, root, distance, by);
+                }
             }
         }
         self.follow(value)
+    }
+
+    /// The root that `value` is, and how far from it: all constants have one root.
+    fn root(&self, value: Value) -> (Root, i64) {
+        let dfg = &self.func.dfg;
+        let inst = dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);
+        match inst {
+            Some(InstructionData::UnaryImm {
+                opcode: Opcode::Iconst,
+                imm,
+            }) => {
+                let bits = dfg.value_type(value).bits();
+                (Root::Absolute, imm.sign_extend_from_width(bits).bits())
+            }
+            _ => (Root::Value(value), 0),
+        }
     }
 
     /// What `value` is, `distance` from `by` behind `root`.
@@ -79,7 +98,10 @@ impl<'a> Addresses<'a> {
                 Step::Shared { region, offset } => {
                     break self.remember(at, Root::Shared(region, offset), 0);
                 }
-                Step::Root => break self.remember(at, Root::Value(at), 0),
+                Step::Root => {
+                    let (root, by) = self.root(at);
+                    break self.remember(at, root, by);
+                }
             }
         };
         path.into_iter().rev().fold(base, |below, (value, by)| {

@@ -12,6 +12,8 @@ pub enum Root {
     Slot(StackSlot),
     /// A pointer that the policy calls shared: region and offset of its load.
     Shared(u32, i64),
+    /// Address zero: what is a constant is a distance from that.
+    Absolute,
 }
 
 /// `root + offset`.

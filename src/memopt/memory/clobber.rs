@@ -347,7 +347,7 @@ impl<'a> Reaching<'a> {
     fn query<'q>(&'q self, location: Location, private: bool) -> Option<Query<'q, 'a>> {
         let root_node = match location.address.root {
             Root::Value(value) => Some(defining_node(self.memory.func, self.order, value)?),
-            Root::Slot(_) | Root::Shared(..) => None,
+            Root::Slot(_) | Root::Shared(..) | Root::Absolute => None,
         };
         Some(Query {
             reaching: self,
@@ -783,7 +783,7 @@ impl<'a> Builder<'a> {
             let value = memory.func.dfg.resolve_aliases(*arg);
             match memory.slots.address(value)?.root {
                 Root::Slot(slot) => Some(slot),
-                Root::Value(_) | Root::Shared(..) => None,
+                Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
             }
         });
         match slot {

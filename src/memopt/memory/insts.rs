@@ -90,7 +90,7 @@ impl Access {
     pub fn slot(&self) -> Option<StackSlot> {
         match self.location.address.root {
             Root::Slot(slot) => Some(slot),
-            Root::Value(_) | Root::Shared(..) => None,
+            Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
         }
     }
 
@@ -311,7 +311,7 @@ impl<'a> Memory<'a> {
     pub fn overlap(&self, a: &Location, b: &Location, slot_is_private: bool) -> Overlap {
         let separate = |other: Root| match other {
             Root::Value(value) => self.is_foreign(value),
-            Root::Slot(_) | Root::Shared(..) => true,
+            Root::Slot(_) | Root::Shared(..) | Root::Absolute => true,
         };
         match (a.address.root, b.address.root) {
             (x, y) if x == y => a.overlap_in_root(b, self.pointer_bits),
@@ -459,7 +459,7 @@ impl<'a> Memory<'a> {
         let base = slot.unwrap_or_else(|| addresses.of(access.address));
         let stays = match base.root {
             Root::Slot(_) => slot.is_some() && self.slots.is_inside(self.func, access.place()),
-            Root::Value(_) | Root::Shared(..) => true,
+            Root::Value(_) | Root::Shared(..) | Root::Absolute => true,
         };
         match stays {
             true => base,

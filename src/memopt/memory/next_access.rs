@@ -193,7 +193,7 @@ impl<'a> Upcoming<'a> {
                 let node = defining_node(self.memory.func, self.order, value)?;
                 Some(!self.repeating[node as usize])
             }
-            Root::Slot(_) | Root::Shared(..) => Some(true),
+            Root::Slot(_) | Root::Shared(..) | Root::Absolute => Some(true),
         }
     }
 
