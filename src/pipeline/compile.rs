@@ -114,6 +114,8 @@ impl Compiler {
 /// its constants need on this target.
 ///
 /// [`CompiledCode`] calls it by different names in different releases.
+///
+/// Cost: constant.
 pub fn alignment(code: &CompiledCode, isa: &dyn TargetIsa) -> u64 {
     #[cfg(cranelift_min_alignment)]
     let own = code.buffer.min_alignment;
