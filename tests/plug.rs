@@ -115,7 +115,7 @@ fn without_optimization_the_code_is_upstreams() {
             .unwrap()
     };
     assert!(unwinding(&code).is_some());
-    assert_eq!(unwinding(&code), unwinding(&expected));
+    assert_eq!(unwinding(&code), unwinding(expected));
 }
 
 #[test]

@@ -44,7 +44,11 @@ fn the_edit_that_breaks_a_command_is_found() {
             .prints(&format!("of {function} (promoted_fields)\n"))
             .prints(&format!("-    store notrap aligned {store}\n"));
         // With the last access its address goes, too.
-        assert_eq!(outcome.out.matches("\n-    store").count(), 1, "{outcome:#?}");
+        assert_eq!(
+            outcome.out.matches("\n-    store").count(),
+            1,
+            "{outcome:#?}"
+        );
     }
 }
 

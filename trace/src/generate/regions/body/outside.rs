@@ -52,7 +52,11 @@ impl Body<'_> {
             high,
             at,
         };
-        self.pool.pointers.push(pointer);
+        // What others make of an address that is not inside of its slot, and whether the
+        // slot that lies there is still there, nothing defines.
+        if matches!(home, Home::Shared(_)) && at.is_none() {
+            self.pool.pointers.push(pointer);
+        }
         Some(pointer)
     }
 
