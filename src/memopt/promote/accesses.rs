@@ -169,22 +169,26 @@ impl Scan<'_> {
 
     /// Notes the slots that `inst` names in another manner than by an access.
     ///
-    /// Of a private slot only comparisons and block parameters have the address besides, and
-    /// what is computed from it is an address of the slot as well.
+    /// Of a private slot comparisons, conditions and block parameters may have the address
+    /// besides, and what is computed from it is an address of the slot as well.
     fn names(&mut self, inst: Inst) {
         let func = self.func;
         let data = &func.dfg.insts[inst];
         let opcode = data.opcode();
-        match data {
-            InstructionData::IntCompare { args, .. } => {
-                args.iter().for_each(|arg| self.name(*arg));
+        if matches!(effect(func, inst), Effect::Access(_)) {
+            // Its address is what [`Self::access`] is about.
+        } else if may_compute_address(opcode)
+            && let Some((slot, _)) = self.private(func.dfg.first_result(inst))
+        {
+            self.traffic.addresses.push((slot, inst));
+            if let InstructionData::Ternary { args, .. } = data {
+                self.name(args[0]);
             }
-            _ if may_compute_address(opcode) => {
-                if let Some((slot, _)) = self.private(func.dfg.first_result(inst)) {
-                    self.traffic.addresses.push((slot, inst));
-                }
-            }
-            _ if opcode.is_branch() => {
+        } else {
+            data.arguments(&func.dfg.value_lists)
+                .iter()
+                .for_each(|arg| self.name(*arg));
+            if opcode.is_branch() {
                 for call in destinations(func, inst) {
                     for arg in call.args(&func.dfg.value_lists) {
                         if let BlockArg::Value(value) = arg {
@@ -193,7 +197,6 @@ impl Scan<'_> {
                     }
                 }
             }
-            _ => {}
         }
         if opcode.is_call() {
             for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
