@@ -184,12 +184,16 @@ fn unknown_commands_and_options_are_refused() {
 #[test]
 fn a_pass_can_be_switched_off() {
     test("test memopt", DEAD, "; not: store\n").ends_with(0);
-    test("test memopt no-dead-stores", DEAD, "; not: store\n").ends_with(1);
+    // Promotion takes the slot, and its stores with it.
+    test("test memopt no-promote-slots", DEAD, "; not: store\n").ends_with(0);
+    let none = "test memopt no-promote-slots no-dead-stores";
+    test(none, DEAD, "; not: store\n").ends_with(1);
 }
 
 #[test]
 fn a_file_has_to_fail_without_the_pass_it_needs() {
-    let needed = test("test memopt\n;; needs: dead_stores", DEAD, "; not: store\n");
+    let needs = "test memopt no-promote-slots\n;; needs: dead_stores";
+    let needed = test(needs, DEAD, "; not: store\n");
     needed.ends_with(0).prints("2 passed, 0 failed");
     let idle = test("test memopt\n;; needs: noop-stores", DEAD, "; not: store\n");
     idle.ends_with(1).prints("passes without noop_stores");
