@@ -114,8 +114,46 @@ impl Policy for Watched {
         self.policy.representative(region)
     }
 
+    fn forgets_addresses(&self, region: u32) -> bool {
+        self.note(|clause| clause.forgets_addresses(region));
+        self.policy.forgets_addresses(region)
+    }
+
     fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
         self.note(|clause| clause.is_shared_pointer(region, offset));
         self.policy.is_shared_pointer(region, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DeclaredPolicy;
+
+    /// Does the policy say what a clause says?
+    type Says = fn(&dyn Policy) -> bool;
+
+    /// Each clause about regions has its say, and is not listed as one without.
+    #[test]
+    fn it_says_of_regions_what_the_policy_says() {
+        let says: [(&str, Says); 6] = [
+            ("lost-at-trap 1", |policy| !policy.survives_trap(1)),
+            ("transient 1", |policy| policy.is_transient(1)),
+            ("asynchronous 1", |policy| policy.is_asynchronous(1)),
+            ("join 2 1", |policy| {
+                policy.representative(1) == policy.representative(2)
+            }),
+            ("forgets 1", |policy| policy.forgets_addresses(1)),
+            ("shared-pointer 1 8", |policy| {
+                policy.is_shared_pointer(1, 8)
+            }),
+        ];
+        for (clause, is_said) in says {
+            let declared: DeclaredPolicy = clause.parse().unwrap();
+            assert!(is_said(&declared), "{clause}");
+            let watched: Watched = clause.parse().unwrap();
+            assert!(is_said(&watched), "{clause}");
+            assert_eq!(watched.idle().count(), 0, "{clause}");
+        }
     }
 }

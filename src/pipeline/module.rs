@@ -27,7 +27,7 @@ use super::error::Entries;
 use super::{Compiler, FunctionError, alignment, optimize_batch};
 use crate::Context;
 use crate::ir::{ExternalName, Function, GlobalValueData, UserFuncName};
-use crate::memopt::call::effects::{CalleeName, Origin, Policy, Summary};
+use crate::memopt::call::effects::{CalleeName, Origin, Policy, Summary, regions_as_policy};
 use crate::memopt::call::from_body::Summaries;
 use crate::memopt::{Options, Stats};
 use core::fmt;
@@ -483,29 +483,7 @@ impl Policy for ByLinkageName<'_> {
         })
     }
 
-    fn survives_trap(&self, region: u32) -> bool {
-        self.policy.survives_trap(region)
-    }
-
-    fn is_transient(&self, region: u32) -> bool {
-        self.policy.is_transient(region)
-    }
-
-    fn is_asynchronous(&self, region: u32) -> bool {
-        self.policy.is_asynchronous(region)
-    }
-
-    fn has_asynchronous_memory(&self) -> bool {
-        self.policy.has_asynchronous_memory()
-    }
-
-    fn representative(&self, region: u32) -> u32 {
-        self.policy.representative(region)
-    }
-
-    fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
-        self.policy.is_shared_pointer(region, offset)
-    }
+    regions_as_policy!();
 }
 
 /// The namespace that a function's name has while [`optimize_batch`] reads it;

@@ -514,6 +514,42 @@ pub trait Policy {
     }
 }
 
+/// In an `impl` of [`Policy`] that stands before another one in its field `policy`: what that
+/// one says of regions. Every question about regions stands here, so that no policy in
+/// front loses one.
+macro_rules! regions_as_policy {
+    () => {
+        fn survives_trap(&self, region: u32) -> bool {
+            self.policy.survives_trap(region)
+        }
+
+        fn is_transient(&self, region: u32) -> bool {
+            self.policy.is_transient(region)
+        }
+
+        fn is_asynchronous(&self, region: u32) -> bool {
+            self.policy.is_asynchronous(region)
+        }
+
+        fn has_asynchronous_memory(&self) -> bool {
+            self.policy.has_asynchronous_memory()
+        }
+
+        fn representative(&self, region: u32) -> u32 {
+            self.policy.representative(region)
+        }
+
+        fn forgets_addresses(&self, region: u32) -> bool {
+            self.policy.forgets_addresses(region)
+        }
+
+        fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
+            self.policy.is_shared_pointer(region, offset)
+        }
+    };
+}
+pub(crate) use regions_as_policy;
+
 /// Is the memory of an access that carries `region`, by its user id,
 /// asynchronous under any of the names that the access knows for it?
 ///

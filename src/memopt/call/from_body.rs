@@ -13,7 +13,9 @@ use crate::FxHashMap;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{AliasRegion, Function, GlobalValue, GlobalValueData, Inst, Value};
-use crate::memopt::call::effects::{CalleeName, Origin, Policy, RegionSet, Summary};
+use crate::memopt::call::effects::{
+    CalleeName, Origin, Policy, RegionSet, Summary, regions_as_policy,
+};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::inst::location::{Location, Overlap, Root};
@@ -400,31 +402,5 @@ impl Policy for WithSummaries<'_> {
         self.policy.indirect_callee(origin)
     }
 
-    fn survives_trap(&self, region: u32) -> bool {
-        self.policy.survives_trap(region)
-    }
-
-    fn is_transient(&self, region: u32) -> bool {
-        self.policy.is_transient(region)
-    }
-
-    fn is_asynchronous(&self, region: u32) -> bool {
-        self.policy.is_asynchronous(region)
-    }
-
-    fn has_asynchronous_memory(&self) -> bool {
-        self.policy.has_asynchronous_memory()
-    }
-
-    fn representative(&self, region: u32) -> u32 {
-        self.policy.representative(region)
-    }
-
-    fn forgets_addresses(&self, region: u32) -> bool {
-        self.policy.forgets_addresses(region)
-    }
-
-    fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
-        self.policy.is_shared_pointer(region, offset)
-    }
+    regions_as_policy!();
 }
