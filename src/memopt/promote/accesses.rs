@@ -118,10 +118,10 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn inst(&mut self, inst: Inst, node: Node) {
         // Whatever else touches memory by itself lets its address escape.
-        if let Effect::Access(access) = effect(self.func, inst) {
-            self.access(inst, node, &access);
+        match effect(self.func, inst) {
+            Effect::Access(access) => self.access(inst, node, &access),
+            _ => self.names(inst),
         }
-        self.names(inst);
     }
 
     fn access(&mut self, inst: Inst, node: Node, access: &effect::Access) {
@@ -167,7 +167,7 @@ impl Scan<'_> {
         (self.slots.privacy(slot) == Privacy::Always).then_some((slot, offset))
     }
 
-    /// Notes the slots that `inst` names in another manner than by an access.
+    /// Notes the slots that `inst`, which is no access, names.
     ///
     /// Of a private slot comparisons, conditions and block parameters may have the address
     /// besides, and what is computed from it is an address of the slot as well.
@@ -175,9 +175,7 @@ impl Scan<'_> {
         let func = self.func;
         let data = &func.dfg.insts[inst];
         let opcode = data.opcode();
-        if matches!(effect(func, inst), Effect::Access(_)) {
-            // Its address is what [`Self::access`] is about.
-        } else if may_compute_address(opcode)
+        if may_compute_address(opcode)
             && let Some((slot, _)) = self.private(func.dfg.first_result(inst))
         {
             self.traffic.addresses.push((slot, inst));
