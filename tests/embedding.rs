@@ -58,6 +58,24 @@ fn declare(
     (id, Context::for_function(func))
 }
 
+/// Defines a batch of one function, by no policy.
+fn define(
+    module: &mut ObjectModule,
+    function: (FuncId, Context),
+    known: &mut Summaries,
+) -> Vec<Defined> {
+    let (policy, options) = (NoPolicy, Options::full());
+    define_batch(
+        module,
+        vec![function],
+        &policy,
+        &options,
+        Handover::Bytes,
+        known,
+    )
+    .unwrap()
+}
+
 fn stores(defined: &Defined) -> usize {
     defined
         .ctx
@@ -111,21 +129,9 @@ fn what_one_batch_tells_the_next_one_knows() {
     let mut module = module("speed");
     let leaf = declare(&mut module, "leaf", Linkage::Local, LEAF);
     let caller = declare(&mut module, "caller", Linkage::Export, CALLER);
-    let (policy, options) = (NoPolicy, Options::full());
     let mut known = Summaries::default();
-    let mut define = |batch, known: &mut Summaries| {
-        define_batch(
-            &mut module,
-            batch,
-            &policy,
-            &options,
-            Handover::Bytes,
-            known,
-        )
-        .unwrap()
-    };
-    define(vec![leaf], &mut known);
-    let defined = define(vec![caller], &mut known);
+    define(&mut module, leaf, &mut known);
+    let defined = define(&mut module, caller, &mut known);
     assert_eq!(stores(&defined[0]), 1);
 }
 
@@ -135,24 +141,12 @@ fn not_known_what_may_be_replaced_or_was_forgotten() {
         let mut module = module("speed");
         let leaf = declare(&mut module, "leaf", linkage, LEAF);
         let caller = declare(&mut module, "caller", Linkage::Export, CALLER);
-        let (policy, options) = (NoPolicy, Options::full());
         let mut known = Summaries::default();
-        let mut define = |batch, known: &mut Summaries| {
-            define_batch(
-                &mut module,
-                batch,
-                &policy,
-                &options,
-                Handover::Bytes,
-                known,
-            )
-            .unwrap()
-        };
-        define(vec![leaf], &mut known);
+        define(&mut module, leaf, &mut known);
         if forget {
             known.forget(&FuncId::from_u32(0).into());
         }
-        let defined = define(vec![caller], &mut known);
+        let defined = define(&mut module, caller, &mut known);
         assert_eq!(stores(&defined[0]), 2, "{linkage:?}");
     }
 }

@@ -153,8 +153,8 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::RemoveUnusedLoad(_)
         | Change::RemoveUnusedCode(_)
         | Change::Promote(_)
+        | Change::RemoveCycles { .. }
         | Change::Sink(_) => change.removed(),
-        Change::RemoveCycles { .. } => change.removed(),
         Change::RemoveParams(_)
         | Change::FreeSlot(_)
         | Change::FreeAddressed(..)

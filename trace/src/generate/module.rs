@@ -1,6 +1,9 @@
 //! What all generators make.
 
-use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Function, Signature, types};
+use cranelift_codegen::ir::{
+    AbiParam, ArgumentPurpose, ExtFuncData, ExternalName, FuncRef, Function, SigRef, Signature,
+    UserExternalName, types,
+};
 use cranelift_codegen::isa::CallConv;
 use cranelift_memopt::Policy;
 use memopt_policy::{DeclaredPolicy, PolicyError};
@@ -40,4 +43,15 @@ pub(super) fn signature() -> Signature {
     signature.params.push(AbiParam::new(types::I64));
     signature.returns = vec![AbiParam::new(types::I64)];
     signature
+}
+
+/// Declares in `func` the function of this name, which is near.
+pub(super) fn import(func: &mut Function, signature: SigRef, name: UserExternalName) -> FuncRef {
+    let name = func.declare_imported_user_function(name);
+    func.import_function(ExtFuncData {
+        name: ExternalName::user(name),
+        signature,
+        colocated: true,
+        patchable: false,
+    })
 }

@@ -1,5 +1,6 @@
 //! What a function begins with: its slots, and what it may call.
 
+use super::super::module::import;
 use super::{Block8, Body, Local, Pointer, Shape};
 use crate::layout;
 use cranelift_codegen::ir::{
@@ -48,13 +49,7 @@ impl Body<'_> {
 
     fn import(&mut self, namespace: u32, index: u32) {
         let name = UserExternalName { namespace, index };
-        let name = self.func.declare_imported_user_function(name);
-        let callee = self.func.import_function(ExtFuncData {
-            name: ExternalName::user(name),
-            signature: self.sig,
-            colocated: true,
-            patchable: false,
-        });
+        let callee = import(&mut self.func, self.sig, name);
         self.callees.push(callee);
     }
 

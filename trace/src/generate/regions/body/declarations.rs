@@ -1,11 +1,11 @@
 //! What a function declares before it has instructions.
 
-use super::super::super::module::signature;
+use super::super::super::module::{import, signature};
 use super::{Body, HOST_FUNCTIONS, Home, Param, Slot};
 use crate::layout::{self, HOMES};
 use cranelift_codegen::ir::{
-    AliasRegionData, ExtFuncData, ExternalName, GlobalValueData, MemFlagsData, StackSlotData,
-    StackSlotKey, StackSlotKind, Type, UserExternalName, types,
+    AliasRegionData, GlobalValueData, MemFlagsData, StackSlotData, StackSlotKey, StackSlotKind,
+    Type, UserExternalName, types,
 };
 use std::borrow::Cow;
 
@@ -50,13 +50,7 @@ impl Body<'_> {
 
     pub(super) fn import(&mut self, namespace: u32, index: u32) {
         let name = UserExternalName { namespace, index };
-        let name = self.func.declare_imported_user_function(name);
-        let callee = self.func.import_function(ExtFuncData {
-            name: ExternalName::user(name),
-            signature: self.sig,
-            colocated: true,
-            patchable: false,
-        });
+        let callee = import(&mut self.func, self.sig, name);
         self.callees.push(callee);
     }
 

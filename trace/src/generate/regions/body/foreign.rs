@@ -1,11 +1,12 @@
 //! What crosses the border of the function in an unusual manner: other stacks, records
 //! that are passed by value, calls through a pointer; and what a debugger sees.
 
+use super::super::super::module::import;
 use super::{Body, HOST_FUNCTIONS, Home};
 use crate::layout;
 use cranelift_codegen::ir::{
-    AbiParam, ArgumentPurpose, DebugTag, ExtFuncData, ExternalName, Inst, InstBuilder, Signature,
-    SourceLoc, UserExternalName, types,
+    AbiParam, ArgumentPurpose, DebugTag, Inst, InstBuilder, Signature, SourceLoc, UserExternalName,
+    types,
 };
 use cranelift_codegen::isa::CallConv;
 
@@ -27,13 +28,7 @@ impl Body<'_> {
             namespace: layout::HOST,
             index: HOST_FUNCTIONS + 1,
         };
-        let name = self.func.declare_imported_user_function(name);
-        self.taker = Some(self.func.import_function(ExtFuncData {
-            name: ExternalName::user(name),
-            signature,
-            colocated: true,
-            patchable: false,
-        }));
+        self.taker = Some(import(&mut self.func, signature, name));
     }
 
     /// Passes some memory by value.
