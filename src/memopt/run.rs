@@ -188,7 +188,7 @@ impl Run<'_> {
         loop {
             let round = self.rounds()?;
             let mut more = self.dead_cycles()?;
-            if round.any {
+            if round.and(more).any {
                 more = more.and(self.promote()?);
             }
             touched = touched.and(round).and(more);
