@@ -171,7 +171,8 @@ fn proposals_are_switched_by_wasmtimes_names() {
     bench
         .memopt(&["opt", "wide.wat"])
         .ends_with(2)
-        .complains("wide arithmetic");
+        .complains("wide arithmetic")
+        .complains("`-W all-proposals` turns most proposals on");
     // Wasmtime has no stack switching elsewhere.
     let some = ["--wasm", "all-proposals,stack-switching=n"];
     let all = ["--wasm", "all-proposals"];
@@ -222,4 +223,24 @@ fn webassembly_is_bisected_too() {
     let arguments = ["bisect", &file, "--check", check, "--target", "x86_64"];
     let outcome = bench.memopt(&arguments);
     outcome.ends_with(0).prints(": edit ").prints("freed_slots");
+}
+
+/// `Cargo.lock` has the text format as Wasmtime 48 knows it; newer ones refuse this.
+#[test]
+fn the_text_format_is_that_of_wasmtime() {
+    let bench = Bench::new();
+    let text = "(component (core func (canon thread.yield cancellable)))";
+    bench.write("yields.wat", text);
+    bench
+        .memopt(&["opt", "yields.wat", "-W", "all-proposals"])
+        .ends_with(0);
+}
+
+#[test]
+fn what_no_proposal_allows_has_no_advice() {
+    let bench = Bench::new();
+    bench.write("wrong.wat", "(module (func (result i32) (i64.const 1)))");
+    let outcome = bench.memopt(&["opt", "wrong.wat"]);
+    let said = &outcome.ends_with(2).err;
+    assert!(!said.contains("all-proposals"), "{said}");
 }

@@ -129,7 +129,10 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             Vec::new(),
         ),
         Reason::KnownAfter(blocks) => (
-            format!("{} know the value", words::list(blocks)),
+            match blocks.len() {
+                1 => format!("{} knows the value", words::list(blocks)),
+                _ => format!("{} know the value", words::list(blocks)),
+            },
             blocks.iter().filter_map(end).collect(),
         ),
         Reason::OverwrittenBy(stores) if stores.is_empty() => (

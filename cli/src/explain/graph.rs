@@ -1,10 +1,6 @@
-//! The control-flow graph of a function as a picture: layers from top to bottom.
-//!
-//! A block stands one layer below the lowest of its predecessors, back edges aside
-//! (Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system
-//! structures", 1981, without its search for the fewest crossings): inside a layer blocks
-//! are ordered by where their predecessors stand.
+//! The control-flow graph of a function as a picture.
 
+use crate::explain::layout::Layout;
 use cranelift_codegen::ir::{Block, Function};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -34,7 +30,7 @@ pub struct Node {
 }
 
 /// A branch.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Edge {
     /// From this node.
     pub from: usize,
@@ -42,27 +38,24 @@ pub struct Edge {
     pub to: usize,
     /// Does it lead up?
     pub back: bool,
+    /// The places in the layers between both, from the top, through which it is drawn.
+    pub via: Vec<usize>,
 }
 
 impl Graph {
     /// The graph of `func`.
     ///
-    /// Cost: O(instructions + edges), and a sort of each layer.
+    /// Cost: O(instructions), and that of [`Layout::of`].
     pub fn of(func: &Function) -> Self {
         let blocks: Vec<Block> = func.layout.blocks().collect();
         let at: HashMap<Block, usize> = blocks.iter().copied().zip(0..).collect();
-        let successors: Vec<Vec<usize>> = blocks
-            .iter()
-            .map(|block| {
-                let mut next: Vec<usize> =
-                    func.block_successors(*block).map(|to| at[&to]).collect();
-                next.dedup();
-                next
-            })
-            .collect();
-        let order = order(&successors);
-        let layers = layers(&successors, &order);
-        let columns = columns(&successors, &order, &layers);
+        let successors = blocks.iter().map(|block| {
+            let next = func.block_successors(*block);
+            let mut next: Vec<usize> = next.map(|to| at[&to]).collect();
+            next.dedup();
+            next
+        });
+        let layout = Layout::of(&successors.collect::<Vec<_>>());
         let node = |(index, block): (usize, &Block)| Node {
             name: block.to_string(),
             insts: func
@@ -71,109 +64,14 @@ impl Graph {
                 .map(|inst| format!("{inst}\t{}", func.dfg.display_inst(inst)))
                 .collect(),
             cold: func.layout.is_cold(*block),
-            layer: layers[index],
-            column: columns[index],
+            layer: layout.layers[index],
+            column: layout.columns[index],
         };
-        let edges = successors.iter().enumerate().flat_map(|(from, next)| {
-            let rank = &order.rank;
-            next.iter().map(move |to| Edge {
-                from,
-                to: *to,
-                back: rank[*to] <= rank[from],
-            })
-        });
         Self {
-            edges: edges.collect(),
             nodes: blocks.iter().enumerate().map(node).collect(),
+            edges: layout.edges,
         }
     }
-}
-
-/// Reverse postorder.
-struct Order {
-    blocks: Vec<usize>,
-    /// The position of each block in it.
-    rank: Vec<usize>,
-}
-
-/// Reverse postorder from the entry; what it does not lead to comes last.
-fn order(successors: &[Vec<usize>]) -> Order {
-    let mut seen = vec![false; successors.len()];
-    let mut blocks = Vec::new();
-    for root in 0..successors.len() {
-        if seen[root] {
-            continue;
-        }
-        seen[root] = true;
-        let mut found = Vec::new();
-        let mut stack = vec![(root, 0)];
-        while let Some((block, next)) = stack.pop() {
-            match successors[block].get(next) {
-                Some(to) => {
-                    stack.push((block, next + 1));
-                    if !std::mem::replace(&mut seen[*to], true) {
-                        stack.push((*to, 0));
-                    }
-                }
-                None => found.push(block),
-            }
-        }
-        blocks.extend(found.into_iter().rev());
-    }
-    let mut rank = vec![0; blocks.len()];
-    for (at, block) in blocks.iter().enumerate() {
-        rank[*block] = at;
-    }
-    Order { blocks, rank }
-}
-
-/// For each block one more than the lowest of its predecessors, back edges aside.
-fn layers(successors: &[Vec<usize>], order: &Order) -> Vec<usize> {
-    let mut layers = vec![0; successors.len()];
-    for from in &order.blocks {
-        for to in successors[*from]
-            .iter()
-            .filter(|to| order.rank[**to] > order.rank[*from])
-        {
-            layers[*to] = layers[*to].max(layers[*from] + 1);
-        }
-    }
-    layers
-}
-
-/// For each block its place in its layer, by the mean place of its predecessors.
-fn columns(successors: &[Vec<usize>], order: &Order, layers: &[usize]) -> Vec<usize> {
-    let mut columns = vec![0; successors.len()];
-    let mut predecessors = vec![Vec::new(); successors.len()];
-    for from in &order.blocks {
-        for to in successors[*from]
-            .iter()
-            .filter(|to| order.rank[**to] > order.rank[*from])
-        {
-            predecessors[*to].push(*from);
-        }
-    }
-    let last = layers.iter().max().copied().unwrap_or(0);
-    for layer in 0..=last {
-        let members = order
-            .blocks
-            .iter()
-            .copied()
-            .filter(|block| layers[*block] == layer);
-        let mut members: Vec<(usize, usize)> = members
-            .map(|block| {
-                let of = &predecessors[block];
-                let sum: usize = of.iter().map(|from| columns[*from]).sum();
-                // In thousandths, so that the order is one of integers.
-                (1000 * sum / of.len().max(1), block)
-            })
-            .collect();
-        members.sort_by_key(|(mean, block)| (*mean, order.rank[*block]));
-        for (column, (_, block)) in members.into_iter().enumerate() {
-            columns[block] = column;
-        }
-    }
-    columns
 }
 
 #[cfg(test)]
@@ -212,5 +110,23 @@ mod tests {
         assert_eq!(back.len(), 1);
         assert_eq!((back[0].from, back[0].to), (1, 1));
         assert_eq!(graph.nodes[2].layer, 2);
+    }
+
+    #[test]
+    fn a_long_edge_has_a_place_in_each_layer_that_it_crosses() {
+        let graph = graph(
+            "function %f(i32) {\nblock0(v0: i32):\n    brif v0, block1, block3\n\
+             block1:\n    jump block2\nblock2:\n    jump block3\nblock3:\n    return\n}",
+        );
+        let long = graph
+            .edges
+            .iter()
+            .find(|edge| edge.to == 3 && edge.from == 0);
+        let via = &long.unwrap().via;
+        assert_eq!(via.len(), 2);
+        for (layer, column) in (1..).zip(via) {
+            let taken = |node: &Node| node.layer == layer && node.column == *column;
+            assert!(!graph.nodes.iter().any(taken), "{graph:?}");
+        }
     }
 }

@@ -24,6 +24,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use wasmtime::Engine;
+use wasmtime_environ::wasmparser::{Validator, WasmFeatures};
 
 /// Translates the text format.
 ///
@@ -116,7 +117,19 @@ fn compile(wasm: &[u8], directory: &Path, choices: &Choices) -> Result<OwnedTarg
         true => engine.precompile_component(wasm),
         false => engine.precompile_module(wasm),
     };
-    engine::isa(&compiled.map_err(|error| anyhow!("{error:#}"))?)
+    let compiled = compiled.map_err(|error| match takes_proposals(wasm) {
+        true => {
+            anyhow!("{error:#}; `-W all-proposals` turns most proposals on, `-W help` lists all")
+        }
+        false => anyhow!("{error:#}"),
+    });
+    engine::isa(&compiled?)
+}
+
+/// Is `wasm` valid if every proposal is on?
+fn takes_proposals(wasm: &[u8]) -> bool {
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    validator.validate_all(wasm).is_ok()
 }
 
 /// The layer field of the header, behind magic number and version.
