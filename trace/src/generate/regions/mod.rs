@@ -47,7 +47,7 @@ pub(crate) struct Plan {
 pub(crate) struct Rare {
     /// Values of types that are hardly computed with.
     pub types: bool,
-    /// Accesses that leave their slot by a constant.
+    /// Accesses that leave their slot by a constant, and addresses that are constants.
     pub outside: bool,
     /// Slots of a size that the target says.
     pub dynamic: bool,

@@ -1,4 +1,5 @@
-//! Accesses that leave their slot by a constant, and slots whose size the target says.
+//! Accesses that leave their slot by a constant, addresses that are constants, and slots whose
+//! size the target says.
 //!
 //! Where a slot lies is known here: frames are numbered, and the first function has
 //! the first frame. One later function may have the second, if it is called before
@@ -21,7 +22,11 @@ impl Body<'_> {
     }
 
     /// A pointer to a home, or to another slot, that is made of the address of a slot.
-    pub(super) fn outside(&mut self) -> Option<Pointer> {
+    ///
+    /// It is no pointer for others: nothing defines what they make of it, whether the slot
+    /// that lies there is still there, and what is accessed at a distance that is not known,
+    /// which counts as inside of the first slot.
+    fn outside(&mut self) -> Option<Pointer> {
         let frame = self.frame()?;
         let from = self.rng.usize(..self.slots.len().max(1));
         let from = self.slots.get(from)?.slot;
@@ -52,11 +57,6 @@ impl Body<'_> {
             high,
             at,
         };
-        // What others make of an address that is not inside of its slot, and whether the
-        // slot that lies there is still there, nothing defines.
-        if matches!(home, Home::Shared(_)) && at.is_none() {
-            self.pool.pointers.push(pointer);
-        }
         Some(pointer)
     }
 
@@ -88,6 +88,30 @@ impl Body<'_> {
             let value = self.load_from(own);
             self.found_in(&own, value);
         }
+    }
+
+    /// Accesses of one home by two addresses that are constants.
+    pub(super) fn constants_between_accesses(&mut self) {
+        let home = self.some_home();
+        let [one, other] = [(); 2].map(|()| {
+            let start = 8 * self.rng.i64(0..4);
+            let at = (VMCTX + layout::home(home)) as i64 + start;
+            super::Spot {
+                pointer: Pointer {
+                    value: self.ins().ins().iconst(types::I64, at),
+                    home: Home::Shared(home),
+                    low: -start,
+                    high: HOME_BYTES as i64 - start,
+                    at: None,
+                },
+                offset: 8 * self.rng.i64(0..3),
+                ty: types::I64,
+            }
+        });
+        self.access_once(one);
+        self.access_once(other);
+        let value = self.load_from(one);
+        self.found_in(&one, value);
     }
 
     /// A pointer to the first byte of a slot, by its own address.

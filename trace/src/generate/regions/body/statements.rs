@@ -17,7 +17,10 @@ impl Body<'_> {
             return self.call_between_accesses();
         }
         if self.plan.rare.outside && self.rng.u8(..16) == 0 {
-            return self.outside_between_accesses();
+            return match self.rng.bool() {
+                true => self.outside_between_accesses(),
+                false => self.constants_between_accesses(),
+            };
         }
         if self.rng.u8(..24) == 0 {
             return self.rare();
@@ -59,9 +62,7 @@ impl Body<'_> {
         let rare = self.plan.rare;
         match self.rng.u8(..8) {
             0 if rare.types => self.with_itself(),
-            1 if rare.outside => {
-                self.outside();
-            }
+            1 if rare.outside => self.outside_between_accesses(),
             2 if rare.dynamic => {
                 self.dynamic_pointer();
             }
