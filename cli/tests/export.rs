@@ -236,9 +236,10 @@ fn the_published_crates_take_the_series() {
         assert!(bench.path(&format!("new/{name}/Cargo.toml")).exists());
     }
     let reported = bench.memopt(&["export", "--registry"]);
-    reported
-        .ends_with(0)
-        .prints("cranelift-codegen: cranelift-codegen-0.135.");
+    reported.ends_with(0).prints(&format!(
+        "cranelift-codegen: cranelift-codegen-{}\n",
+        cranelift_codegen::VERSION
+    ));
 }
 
 /// The ISLE files that a build compiles are those that the export brings.

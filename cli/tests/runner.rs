@@ -202,6 +202,87 @@ fn a_file_has_to_fail_without_the_pass_it_needs() {
 }
 
 #[test]
+fn what_is_for_other_versions_has_to_be_unmet_here() {
+    for here in [">=0.135", ">=0.1, <9.0"] {
+        let header = format!("test memopt\n;; cranelift: {here}");
+        test(&header, KEPT, "; check: store v1, v0\n").ends_with(0);
+        test(&header, KEPT, "; not: store\n").ends_with(1);
+    }
+    for elsewhere in ["<0.135", ">=9.0", ">=0.135 <0.135"] {
+        let header = format!("test memopt\n;; cranelift: {elsewhere}");
+        test(&header, KEPT, "; not: store\n").ends_with(0);
+        test(&header, KEPT, "; stats: dead_stores=1\n").ends_with(0);
+        test(&header, KEPT, "; dyn: %f(a, b) stores=0\n").ends_with(0);
+        let holds = test(&header, KEPT, "; check: store v1, v0\n");
+        holds
+            .ends_with(1)
+            .prints("holds for Cranelift 0.13")
+            .prints(&format!("is for {elsewhere} alone"));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_so_in_any_version() {
+    let header = "test memopt\ntest run\n;; cranelift: <0.135";
+    let comments = "; not: iadd\n; run: %double(4) == 8\n";
+    test(header, DOUBLE, comments).ends_with(0);
+    let wrong = test(header, DOUBLE, &comments.replace("== 8", "== 9"));
+    wrong.ends_with(1).prints("actual: 8");
+    let out = &wrong.out;
+    assert!(!out.contains("filecheck"), "{out}");
+    let counted = "; dyn: %double(4) stores=7\n; run: %double(4) == 8\n";
+    test(header, DOUBLE, counted).ends_with(0);
+}
+
+#[test]
+fn a_file_for_other_versions_is_not_blessed() {
+    let bench = Bench::new();
+    let header = "test memopt precise-output\nset opt_level=speed\ntarget x86_64\n";
+    let text = format!("{header};; cranelift: <0.135\n\n{KEPT}\n; nothing\n");
+    bench.write("a.clif", &text);
+    bench.memopt_blessing(&["test", "a.clif"]).ends_with(0);
+    assert_eq!(bench.read("a.clif"), text);
+}
+
+#[test]
+fn a_pass_may_be_needed_in_some_versions_only() {
+    let without = "test memopt no-promote-slots";
+    let on = |bounds| format!("{without}\n;; needs: dead_stores on {bounds}");
+    test(&on(">=0.135"), DEAD, "; not: store\n").ends_with(0);
+    let needed = test(&on("<0.135"), DEAD, "; not: store\n");
+    needed
+        .ends_with(1)
+        .prints("a.clif does not need dead_stores")
+        .prints("needs dead_stores, and says that it does not");
+    let idle = format!("{without}\n;; needs: noop_stores on <0.135");
+    let idle = test(&idle, DEAD, "; not: store\n");
+    idle.ends_with(0).prints("2 passed, 0 failed");
+    // Nothing that a file for other versions states is to hold, and no pass is needed for it.
+    let elsewhere = format!("{without}\n;; cranelift: <0.135\n;; needs: dead_stores");
+    let elsewhere = test(&elsewhere, DEAD, "; check: store\n");
+    elsewhere.ends_with(0).prints("1 passed, 0 failed");
+}
+
+#[test]
+fn bounds_that_are_none_are_refused() {
+    let outcome = test("test memopt\n;; cranelift: 0.137", KEPT, "; check: store\n");
+    outcome
+        .ends_with(2)
+        .complains("a.clif:2:15: `0.137` is not `<0.N` or `>=0.N`");
+    let outcome = test(
+        "test memopt\n;; needs: dead_stores on <137",
+        DEAD,
+        "; not: store\n",
+    );
+    outcome.ends_with(2).complains("`137` is not the number");
+    let twice = "test memopt\n;; cranelift: <0.137\n;; cranelift: >=0.136";
+    let outcome = test(twice, KEPT, "; check: store\n");
+    outcome
+        .ends_with(2)
+        .complains("a.clif:3:15: one `cranelift:` line can say all");
+}
+
+#[test]
 fn blessing_writes_what_then_passes() {
     let bench = Bench::new();
     let header = "test memopt precise-output\nset opt_level=speed\ntarget x86_64\n\n";

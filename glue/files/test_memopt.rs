@@ -13,8 +13,11 @@
 //! - `; stats: NAME=COUNT` behind a function compares the counters of the
 //!   passes; `edits` is the sum over all kinds of edits.
 //! - `;; needs: PASS` in the preamble says that the test has to fail if that
-//!   pass is off, and it is tried. `no-PASS` on the command line of the test
-//!   turns a pass off.
+//!   pass is off, and it is tried. With `on <0.137` or `on >=0.137` behind, only
+//!   in these versions, and in others it has to pass. `no-PASS` on the command line
+//!   of the test turns a pass off.
+//! - `;; cranelift: <0.137` in the preamble says which versions the expectations are
+//!   for. In others at least one has to be unmet.
 //!
 //! The passes promise to run until nothing changes, so they are run again over
 //! what they leave.
@@ -22,6 +25,7 @@
 mod callgraph;
 #[allow(dead_code, reason = "it is shared with tools that ask for more")]
 mod declared;
+mod versions;
 
 use self::callgraph::{CallGraph, Turn};
 use self::declared::DeclaredPolicy;
@@ -36,7 +40,7 @@ use cranelift_codegen::memopt::workarounds::one_region::Tags;
 use cranelift_codegen::memopt::call::from_body::Summaries;
 use cranelift_codegen::memopt::{self, Options, Stats, TargetFacts};
 use cranelift_codegen::settings::{Flags, OptLevel};
-use cranelift_codegen::{CodegenResult, verify_function};
+use cranelift_codegen::{CodegenResult, VERSION, verify_function};
 use cranelift_control::ControlPlane;
 use cranelift_reader::{Comment, Details, TestCommand, TestFile, TestOption};
 use filecheck::CheckerBuilder;
@@ -60,10 +64,11 @@ type CodegenContext = cranelift_codegen::Context;
 
 /// Keywords of comments that are not part of a precise output. The last two
 /// count what a call executes, which takes a tool that is not part of Cranelift.
-const KEYWORDS: [&str; 8] = [
+const KEYWORDS: [&str; 9] = [
     "policy:",
     "stats:",
     "needs:",
+    "cranelift:",
     "run:",
     "print:",
     "error:",
@@ -150,11 +155,18 @@ impl SubTest for TestMemopt {
 
         let bless = env::var("CRANELIFT_TEST_BLESS").is_ok_and(|value| value == "1");
         let outputs = self.outputs(testfile, isa, &self.off)?;
+        if !is_for_this_version(testfile)? {
+            let mut both = testfile.functions.iter().zip(&outputs);
+            let holds = both
+                .all(|((_, details), output)| self.check(output, &context(details), false).is_ok());
+            ensure!(!holds, "holds, and says that it is for other versions alone");
+            return Ok(());
+        }
         for ((_, details), output) in testfile.functions.iter().zip(&outputs) {
             self.check(output, &context(details), bless)?;
         }
 
-        for pass in needs(testfile) {
+        for (pass, here) in needs(testfile)? {
             let mut off = self.off.clone();
             off.push(pass.clone());
             // What cannot be compiled, for one because no fixpoint is
@@ -163,7 +175,8 @@ impl SubTest for TestMemopt {
             let mut both = testfile.functions.iter().zip(&outputs);
             let holds = both
                 .all(|((_, details), output)| self.check(output, &context(details), false).is_ok());
-            ensure!(!holds, "passes without {pass}, which it says it needs");
+            ensure!(!holds || !here, "passes without {pass}, which it says it needs");
+            ensure!(holds || here, "needs {pass}, and says that it does not here");
         }
         Ok(())
     }
@@ -323,13 +336,34 @@ fn without(off: &[String]) -> Result<Options> {
     Ok(options)
 }
 
-/// The passes that the file says it needs.
-fn needs(testfile: &TestFile) -> Vec<String> {
+/// What stands behind `keyword` in the preamble.
+fn preamble<'a>(testfile: &'a TestFile, keyword: &'a str) -> impl Iterator<Item = &'a str> {
     let comments = testfile.preamble_comments.iter();
-    let lists = comments.filter_map(|comment| directive(comment.text, "needs:"));
-    let words = lists.flat_map(|list| list.split([' ', ',']));
-    let names = words.filter(|word| !word.is_empty());
-    names.map(|name| name.replace('-', "_")).collect()
+    comments.filter_map(move |comment| directive(comment.text, keyword))
+}
+
+/// Are the expectations for this version of Cranelift?
+fn is_for_this_version(testfile: &TestFile) -> Result<bool> {
+    let mut all = preamble(testfile, "cranelift:").map(holds);
+    all.try_fold(true, |so_far, holds| Ok(so_far && holds?))
+}
+
+fn holds(bounds: &str) -> Result<bool> {
+    versions::hold(bounds, VERSION).map_err(|why| anyhow!("{why}"))
+}
+
+/// The passes that the file says it needs, and whether it does in this version.
+fn needs(testfile: &TestFile) -> Result<Vec<(String, bool)>> {
+    let mut needs = Vec::new();
+    for line in preamble(testfile, "needs:") {
+        let (words, here) = match line.split_once(" on ") {
+            None => (line, true),
+            Some((words, bounds)) => (words, holds(bounds)?),
+        };
+        let names = words.split([' ', ',']).filter(|word| !word.is_empty());
+        needs.extend(names.map(|name| (name.replace('-', "_"), here)));
+    }
+    Ok(needs)
 }
 
 /// The policy of each function, from the comments between it and the function

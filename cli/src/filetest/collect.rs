@@ -1,9 +1,8 @@
 //! From paths to the list of things to try.
 
-use crate::clif;
-use crate::complaint::{Complaint, Position};
+use crate::complaint::Complaint;
+use crate::filetest::header::{self, Need};
 use crate::filetest::run::{Setup, Verdict, run};
-use crate::passes;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +12,9 @@ use std::path::{Path, PathBuf};
 pub struct Trial {
     /// The file.
     pub path: PathBuf,
-    /// The pass that is switched off; the file has to fail then.
-    pub needs: Option<&'static str>,
+    /// The pass that is switched off; the file has to fail then, or to pass, as it says of
+    /// this version of Cranelift.
+    pub needs: Option<Need>,
 }
 
 impl Trial {
@@ -23,7 +23,8 @@ impl Trial {
         let path = self.path.display();
         match self.needs {
             None => path.to_string(),
-            Some(pass) => format!("{path} needs {pass}"),
+            Some(Need { pass, here: true }) => format!("{path} needs {pass}"),
+            Some(Need { pass, here: false }) => format!("{path} does not need {pass}"),
         }
     }
 
@@ -37,7 +38,7 @@ impl Trial {
         };
         match self.needs {
             None => write_blessed(&self.path, run(&name, &text, setup)),
-            Some(pass) => run_without(&name, &text, setup, pass),
+            Some(need) => run_without(&name, &text, setup, need),
         }
     }
 }
@@ -53,18 +54,24 @@ fn write_blessed(path: &Path, verdict: Verdict) -> Verdict {
 }
 
 /// A test that still passes without the pass it is about tests something else.
-fn run_without(name: &str, text: &str, setup: &Setup, pass: &'static str) -> Verdict {
+fn run_without(name: &str, text: &str, setup: &Setup, need: Need) -> Verdict {
+    let Need { pass, here } = need;
     let setup = Setup {
         passes: setup.passes.clone().and_without(pass),
         bless: false,
         ..setup.clone()
     };
-    match run(name, text, &setup) {
-        Verdict::Failed(_) => Verdict::Passed,
-        Verdict::Passed | Verdict::Blessed(_) => Verdict::Failed(vec![format!(
+    match (run(name, text, &setup), here) {
+        (Verdict::Failed(_), true) => Verdict::Passed,
+        (Verdict::Passed | Verdict::Blessed(_), true) => Verdict::Failed(vec![format!(
             "passes without {pass}, which it says it needs"
         )]),
-        unusable @ Verdict::Unusable(_) => unusable,
+        (Verdict::Failed(why), false) => {
+            let first = format!("needs {pass}, and says that it does not in this version");
+            Verdict::Failed([first].into_iter().chain(why).collect())
+        }
+        (verdict, false) => verdict,
+        (unusable @ Verdict::Unusable(_), true) => unusable,
     }
 }
 
@@ -74,7 +81,7 @@ fn run_without(name: &str, text: &str, setup: &Setup, pass: &'static str) -> Ver
 /// reported when it runs.
 ///
 /// The complaints are about a path that does not exist, a directory without
-/// tests, or a `needs:` comment that names no pass.
+/// tests, a `needs:` comment that names no pass, or bounds that are none.
 pub fn trials(paths: &[PathBuf]) -> (Vec<Trial>, Vec<Complaint>) {
     let mut trials = Vec::new();
     let mut complaints = Vec::new();
@@ -99,7 +106,7 @@ pub fn trials(paths: &[PathBuf]) -> (Vec<Trial>, Vec<Complaint>) {
 }
 
 /// The trials of one file: as it is, and without each pass it needs.
-fn of_file(path: &Path, needs: &[&'static str]) -> Vec<Trial> {
+fn of_file(path: &Path, needs: &[Need]) -> Vec<Trial> {
     let all = [None].into_iter().chain(needs.iter().copied().map(Some));
     let trial = |needs| Trial {
         path: path.to_owned(),
@@ -125,26 +132,17 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// The passes that the header of a file names as needed.
-fn needs(path: &Path) -> Result<Vec<&'static str>, Complaint> {
+/// The passes that the header of a file names as needed; none if its expectations are for
+/// other versions of Cranelift, where nothing that it states is to hold.
+fn needs(path: &Path) -> Result<Vec<Need>, Complaint> {
     let name = path.display().to_string();
     // What cannot be read is reported by the trial itself.
     let text = read(path).unwrap_or_default();
-    let mut needs = Vec::new();
-    let header = text
-        .lines()
-        .take_while(|line| !line.starts_with("function"));
-    let lines = header.filter(|line| line.starts_with(";;"));
-    for words in lines.filter_map(|line| clif::directive(line, "needs:")) {
-        for word in words.split([' ', ',']).filter(|word| !word.is_empty()) {
-            let pass = passes::known(word).ok_or_else(|| {
-                let message = format!("`{word}` is not the name of a pass");
-                Complaint::at(&name, Position::of(&text, word), message)
-            })?;
-            needs.push(pass);
-        }
+    let needs = header::needs(&name, &text)?;
+    match header::bounds(&name, &text)?.hold {
+        true => Ok(needs),
+        false => Ok(Vec::new()),
     }
-    Ok(needs)
 }
 
 fn read(path: &Path) -> Result<String, Complaint> {

@@ -9,7 +9,7 @@ use cranelift_reader::{Comment, Details, TestFile};
 use filecheck::{CheckerBuilder, NO_VARIABLES};
 
 /// Keywords of comments that are for us, and no part of a precise output.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "policy:",
     "stats:",
     "run:",
@@ -17,6 +17,7 @@ const OURS: [&str; 9] = [
     "error:",
     "needs:",
     "unproven:",
+    "cranelift:",
     "dyn:",
     "dyn-memory:",
 ];

@@ -2,7 +2,7 @@
 //!
 //! The format is that of Cranelift's filetests: `test …`, `set …` and
 //! `target …` lines, then functions, with expectations in their comments.
-//! `test memopt` is new, and five kinds of comments that upstream's reader
+//! `test memopt` is new, and six kinds of comments that upstream's reader
 //! takes for prose:
 //!
 //! | comment | meaning |
@@ -11,7 +11,8 @@
 //! | `; stats: NAME=COUNT …` | what the passes have to count in the function before it |
 //! | `; dyn: %f(ARG, …) stores=COUNT …` | what a call of the result executes; see [`dynamic`] |
 //! | `; dyn-memory: PLACE=VALUE …` | what memory holds before those calls |
-//! | `;; needs: PASS …` | in the header: the file has to fail without each of these passes |
+//! | `;; needs: PASS …` | in the header: the file has to fail without each of these passes; with `on BOUNDS` behind, only in those versions of Cranelift, and in others it has to pass |
+//! | `;; cranelift: BOUNDS` | in the header: the versions that the expectations are for; in others they have to be unmet, see [`versions`] |
 //!
 //! A file is one module: its functions may call each other, and the passes see
 //! all of them. The steps are [`command`] (what the header asks for),
@@ -26,6 +27,8 @@ pub mod crash;
 pub mod dynamic;
 pub mod execute;
 pub mod expect;
+pub mod failure;
+pub mod header;
 pub mod host;
 pub mod interpret;
 pub mod meaningful;
@@ -34,6 +37,7 @@ pub mod output;
 pub mod report;
 pub mod run;
 pub mod verifier;
+pub mod versions;
 
 pub use collect::{Trial, trials};
 pub use run::{Setup, Verdict, run};

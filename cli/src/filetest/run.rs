@@ -4,6 +4,8 @@ use crate::clif;
 use crate::complaint::Complaint;
 use crate::filetest::command::{self, Command, Kind};
 use crate::filetest::dynamic::{self, Claim};
+use crate::filetest::failure::Failure;
+use crate::filetest::header::{self, Bounds};
 use crate::filetest::output::{self, Module, Output};
 use crate::filetest::{bless, crash, execute, expect, meaningful, verifier};
 use crate::{guard, passes, policies, target};
@@ -65,7 +67,9 @@ struct Runner<'a> {
     policies: Vec<DeclaredPolicy>,
     counts: Vec<Vec<(&'a str, u32)>>,
     claims: Vec<Claim<'a>>,
-    failures: Vec<String>,
+    /// The versions of Cranelift that the file is for.
+    bounds: Bounds<'a>,
+    failures: Vec<Failure>,
     /// New precise outputs, by function.
     blessed: Vec<Option<String>>,
 }
@@ -81,6 +85,7 @@ impl<'a> Runner<'a> {
             .map(|details| expect::counts(name, text, details))
             .collect::<Result<Vec<_>, _>>()?;
         let claims = dynamic::claims(name, text, &file)?;
+        let bounds = header::bounds(name, text)?;
         meaningful::require(name, text, &commands, &file)?;
         Ok(Self {
             name,
@@ -95,6 +100,7 @@ impl<'a> Runner<'a> {
             policies,
             counts,
             claims,
+            bounds,
             failures: Vec::new(),
             blessed: vec![None; file.functions.len()],
             file,
@@ -104,17 +110,18 @@ impl<'a> Runner<'a> {
     fn run_command(&mut self, command: &Command) {
         let targets = match self.targets() {
             Ok(targets) => targets,
-            Err(error) => return self.failures.push(format!("{error:#}")),
+            Err(error) => return self.failures.push(Failure::Wrong(format!("{error:#}"))),
         };
         // Neither of these depends on the machine, so one will do.
         let once = matches!(command.kind, Kind::Verifier | Kind::Interpret);
         let count = if once { 1 } else { targets.len() };
         for isa in &targets[..count] {
             let failures = guard::catch(|| self.run_on(command, isa));
-            let failures = failures.unwrap_or_else(|error| vec![format!("{error:#}")]);
+            let failures =
+                failures.unwrap_or_else(|error| vec![Failure::Wrong(format!("{error:#}"))]);
             let on = format!("{command} on {}", isa.name());
-            let failures = failures.into_iter().map(|why| format!("{on}: {why}"));
-            self.failures.extend(failures);
+            self.failures
+                .extend(failures.into_iter().map(|why| why.of(&on)));
         }
     }
 
@@ -131,20 +138,21 @@ impl<'a> Runner<'a> {
     }
 
     /// The failures of one command on one target.
-    fn run_on(&mut self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<String>> {
-        match command.kind {
-            Kind::Optimize | Kind::Compile => self.check_outputs(command, &**isa),
-            Kind::Verifier => Ok(self.check_verifier(&**isa)),
-            Kind::Interpret => self.execute(command, isa),
+    fn run_on(&mut self, command: &Command, isa: &OwnedTargetIsa) -> Result<Vec<Failure>> {
+        let wrong = match command.kind {
+            Kind::Optimize | Kind::Compile => return self.check_outputs(command, &**isa),
+            Kind::Verifier => self.check_verifier(&**isa),
+            Kind::Interpret => self.execute(command, isa)?,
             Kind::Run => match target::host_refuses(&**isa) {
-                Some(_) => Ok(Vec::new()),
+                Some(_) => Vec::new(),
                 None => {
                     let host = target::host(isa.flags().clone(), Some(&**isa))?;
                     let label = format!("{}: {command}", self.name);
-                    crash::labelled(&label, || self.execute(command, &host))
+                    crash::labelled(&label, || self.execute(command, &host))?
                 }
             },
-        }
+        };
+        Ok(wrong.into_iter().map(Failure::Wrong).collect())
     }
 
     /// The passes of a command.
@@ -191,11 +199,14 @@ impl<'a> Runner<'a> {
         execute::check(command.kind, &self.file, &module, isa)
     }
 
-    fn check_outputs(&mut self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<String>> {
+    fn check_outputs(&mut self, command: &Command, isa: &dyn TargetIsa) -> Result<Vec<Failure>> {
         let outputs = match (self.outputs(command, isa), command.expect_fail) {
             (Ok(outputs), false) => outputs,
             (Err(error), false) => return Err(error),
-            (Ok(_), true) => return Ok(vec!["compiled, but was to fail".to_owned()]),
+            (Ok(_), true) => {
+                let why = "compiled, but was to fail".to_owned();
+                return Ok(vec![Failure::Unmet(why)]);
+            }
             (Err(_), true) => return Ok(Vec::new()),
         };
         let mut failures = Vec::new();
@@ -203,7 +214,8 @@ impl<'a> Runner<'a> {
             let checked = self.check_output(command, index, output);
             let (func, details) = &self.file.functions[index];
             let wrong = checked.into_iter().filter_map(Result::err);
-            failures.extend(wrong.map(|why| format!("{}: {why}", clif::label(func, details))));
+            let label = clif::label(func, details);
+            failures.extend(wrong.map(|why| Failure::Unmet(why).of(&label.to_string())));
         }
         if command.memopt {
             let after: Vec<_> = outputs.into_iter().map(|output| output.func).collect();
@@ -234,7 +246,7 @@ impl<'a> Runner<'a> {
         let Some(blessed) = &self.blessed[index] else {
             let expected = expect::precise_lines(self.text, details);
             let outcome = expect::precise(&expected, actual);
-            if outcome.is_err() && self.setup.bless {
+            if outcome.is_err() && self.setup.bless && self.bounds.hold {
                 self.blessed[index] = Some(actual.to_owned());
                 return Ok(());
             }
@@ -254,16 +266,35 @@ impl<'a> Runner<'a> {
     }
 
     fn verdict(self) -> Verdict {
-        if !self.failures.is_empty() {
+        let reasons = self.reasons();
+        if !reasons.is_empty() {
             // That may be on purpose, and where it is not, it is often the reason.
             let idle = policies::unmatched(self.name, self.text, &self.file);
             let idle = idle.iter().map(ToString::to_string);
-            return Verdict::Failed(self.failures.into_iter().chain(idle).collect());
+            return Verdict::Failed(reasons.into_iter().chain(idle).collect());
         }
         if self.blessed.iter().all(Option::is_none) {
             return Verdict::Passed;
         }
         let details: Vec<_> = self.file.functions.iter().map(|(_, d)| d).collect();
         Verdict::Blessed(bless::rewrite(self.text, &details, &self.blessed))
+    }
+
+    /// Why the file fails. One that is for other versions of Cranelift has to: its
+    /// expectations may not hold here, or the file is for this version as well.
+    fn reasons(&self) -> Vec<String> {
+        let is_unmet = |failure: &&Failure| matches!(failure, Failure::Unmet(_));
+        if self.bounds.hold {
+            return self.failures.iter().map(ToString::to_string).collect();
+        }
+        if !self.failures.iter().any(|failure| is_unmet(&failure)) {
+            let here = cranelift_codegen::VERSION;
+            let text = self.bounds.text;
+            let why = format!("holds for Cranelift {here}, and says that it is for {text} alone");
+            let failures = self.failures.iter().map(ToString::to_string);
+            return failures.chain([why]).collect();
+        }
+        let wrong = self.failures.iter().filter(|failure| !is_unmet(failure));
+        wrong.map(ToString::to_string).collect()
     }
 }

@@ -45,13 +45,19 @@ type Concerns = fn(&Function, Inst) -> bool;
 /// All that are known, but for those that [`one_region`](super::one_region) guards
 /// against.
 const DEFECTS: &[Defect] = &[
-    // An atomic store that repeats the one before it goes, and an atomic load in a loop is
-    // served what the one before it found.
+    // An atomic store that repeats the one before it goes.
     Defect {
         mended: None,
-        concerns: is_atomic_access,
+        concerns: is_atomic_store,
     },
-    // The rules make a constant of a type for which there is none.
+    // An atomic load in a loop is served what the one before it found, because the mark of
+    // paths that meet there looks like one.
+    Defect {
+        mended: Some((0, 136)),
+        concerns: is_atomic_load,
+    },
+    // The rules make a constant of a type for which there is none. Since 0.136 every type
+    // has a zero, and comparisons of short vectors have no result that is always true.
     Defect {
         mended: None,
         concerns: computes_without_constants,
@@ -61,16 +67,22 @@ const DEFECTS: &[Defect] = &[
 /// Is the egraph pass known to be wrong, or to panic, on functions like `func`?
 pub fn concern(func: &Function) -> bool {
     let version = version(crate::VERSION);
-    let here = |defect: &&Defect| match (defect.mended, version) {
-        (Some(mended), Some(version)) => version < mended,
-        // A version that is not understood has them all.
-        _ => true,
-    };
-    let defects = DEFECTS.iter().filter(here);
-    let concerns: SmallVec<[Concerns; 2]> = defects.map(|defect| defect.concerns).collect();
+    let defects = DEFECTS.iter().filter(|defect| defect.is_in(version));
+    let concerns: SmallVec<[Concerns; DEFECTS.len()]> =
+        defects.map(|defect| defect.concerns).collect();
     any_inst(func, |inst| {
         concerns.iter().any(|concerns| concerns(func, inst))
     })
+}
+
+impl Defect {
+    /// Has this version the defect? One that is not understood has them all.
+    fn is_in(&self, version: Option<(u32, u32)>) -> bool {
+        match (self.mended, version) {
+            (Some(mended), Some(version)) => version < mended,
+            _ => true,
+        }
+    }
 }
 
 /// Major and minor of a version as Cargo writes it.
@@ -79,12 +91,18 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// An atomic load or store, or both at once.
-fn is_atomic_access(func: &Function, inst: Inst) -> bool {
+/// An atomic access that stores.
+fn is_atomic_store(func: &Function, inst: Inst) -> bool {
     match effect(func, inst) {
-        Effect::Barrier(barrier) => {
-            barrier.reads != Touch::Nothing || barrier.writes != Touch::Nothing
-        }
+        Effect::Barrier(barrier) => barrier.writes != Touch::Nothing,
+        Effect::None | Effect::Access(_) | Effect::Call | Effect::Trap | Effect::End => false,
+    }
+}
+
+/// An atomic access that loads.
+fn is_atomic_load(func: &Function, inst: Inst) -> bool {
+    match effect(func, inst) {
+        Effect::Barrier(barrier) => barrier.reads != Touch::Nothing,
         Effect::None | Effect::Access(_) | Effect::Call | Effect::Trap | Effect::End => false,
     }
 }
@@ -136,6 +154,18 @@ mod tests {
         assert_eq!(version("0.135.8"), Some((0, 135)));
         assert!(version("0.99.0") < version("0.135.8"));
         assert_eq!(version("next"), None);
+    }
+
+    #[test]
+    fn a_defect_ends_with_the_version_that_mends_it() {
+        let in_version = |text| {
+            let of_version = DEFECTS.iter().filter(|it| it.is_in(version(text)));
+            of_version.count()
+        };
+        assert_eq!(in_version("0.135.8"), 3);
+        assert_eq!(in_version("0.136.0"), 2);
+        assert_eq!(in_version("0.137.1"), 2);
+        assert_eq!(in_version("next"), 3);
     }
 
     #[test]
