@@ -58,7 +58,7 @@ extern crate std;
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{
     CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, VERSION, control, cursor,
-    dominator_tree, entity, flowgraph, ir, isa, loop_analysis, settings,
+    dominator_tree, entity, flowgraph, ir, isa, loop_analysis, settings, trace,
 };
 
 // build.rs goes by the version of a crate that is released with cranelift-codegen. Were

@@ -180,6 +180,7 @@ impl<'a> Editor<'a> {
         if !self.change(&edit.change)? {
             return Ok(false);
         }
+        crate::trace!("memopt: {:?} because of {:?}", edit.change, edit.reason);
         self.stats.count(&edit.change);
         if let Some(room) = &mut self.room {
             *room -= 1;

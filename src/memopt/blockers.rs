@@ -16,11 +16,9 @@ use crate::ir::{Block, Function, StackSlot};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::{Overlap, Root};
-use crate::memopt::memory::insts::{
-    ANY, Access, Call, Classes, EventIndex, EventKind, Memory, TargetFacts,
-};
+use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory, TargetFacts};
+use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::slot_escape::Privacy;
-use crate::memopt::memory::ssa::Class;
 use crate::memopt::refusal::{Obstacle, Refusal, Subject};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -62,7 +60,7 @@ struct Blockers<'a> {
 enum Step {
     /// This is it.
     Stop(Obstacle),
-    /// On this path nothing is in the way.
+    /// On this path nothing is to blame.
     Gone,
     /// Go on.
     Pass,
@@ -82,7 +80,7 @@ impl Blockers<'_> {
         })
     }
 
-    /// What keeps accesses to the same place from being looked at in any way.
+    /// What keeps an access from being looked at at all.
     fn of_any(&self, access: &Access) -> Option<Obstacle> {
         if access.asynchronous {
             return Some(Obstacle::Asynchronous);
@@ -135,20 +133,11 @@ impl Blockers<'_> {
         let private = self.is_private_behind(access, event);
         let class = access.class.unwrap_or(ANY);
         let survives = !private && memory.survives_trap(class);
-        match &memory.events[event as usize].kind {
-            EventKind::Access(other) => self.access_sees(access, other, event, private),
-            EventKind::Call(call) if maps(call, access.slot()) => {
-                Step::Stop(Obstacle::SeenBy(inst))
-            }
-            EventKind::Call(call) if !private && has(&call.reads, class) => {
-                Step::Stop(Obstacle::SeenBy(inst))
-            }
-            EventKind::Call(call) if survives && call.may_end => {
-                Step::Stop(Obstacle::MayEndAt(inst))
-            }
-            EventKind::Barrier if !private => Step::Stop(Obstacle::SeenBy(inst)),
-            EventKind::Trap if survives => Step::Stop(Obstacle::MayEndAt(inst)),
-            EventKind::End => {
+        let answer = mod_ref(memory, event, &Bytes::of(access, private));
+        match answer.writes {
+            _ if answer.ends && survives && !answer.reads => Step::Stop(Obstacle::MayEndAt(inst)),
+            _ if answer.reads => Step::Stop(Obstacle::SeenBy(inst)),
+            _ if answer.leaves => {
                 // A frame that is gone means nothing, but a trap shows one that stands.
                 let opcode = memory.func.dfg.insts[inst].opcode();
                 let is_left = access.slot().is_some() && (private || opcode.is_return());
@@ -157,47 +146,8 @@ impl Blockers<'_> {
                     false => Step::Stop(Obstacle::SeenBy(inst)),
                 }
             }
-            EventKind::Call(_)
-            | EventKind::Barrier
-            | EventKind::Trap
-            | EventKind::Compare
-            | EventKind::Escape => Step::Pass,
-        }
-    }
-
-    fn access_sees(
-        &self,
-        access: &Access,
-        other: &Access,
-        event: EventIndex,
-        private: bool,
-    ) -> Step {
-        let memory = self.memory;
-        let inst = memory.events[event as usize].inst;
-        let class = access.class.unwrap_or(ANY);
-        if other.trap.is_some() && !private && memory.survives_trap(class) {
-            return Step::Stop(Obstacle::MayEndAt(inst));
-        }
-        match (self.overlap(other, access, private), other.stored) {
-            (Overlap::None, _) => Step::Pass,
-            (_, None) => Step::Stop(Obstacle::SeenBy(inst)),
-            (overlap, Some(_)) if overlap.covers() => Step::Gone,
-            (_, Some(_)) => Step::Pass,
-        }
-    }
-
-    /// How `other` lies to `access`, regions included.
-    fn overlap(&self, other: &Access, access: &Access, private: bool) -> Overlap {
-        let private = private || other.is_always_private(&self.memory.slots);
-        let apart = match (other.class, access.class) {
-            (Some(other), Some(class)) => !private && other != class,
-            _ => false,
-        };
-        match apart {
-            true => Overlap::None,
-            false => self
-                .memory
-                .overlap(&other.location, &access.location, private),
+            Writes::All => Step::Gone,
+            Writes::None | Writes::Part | Writes::Some => Step::Pass,
         }
     }
 
@@ -257,32 +207,34 @@ impl Blockers<'_> {
         let memory = self.memory;
         let inst = memory.events[event as usize].inst;
         let private = self.is_private_behind(access, event);
-        let class = access.class.unwrap_or(ANY);
-        let is_written = match &memory.events[event as usize].kind {
-            EventKind::Access(other) => {
-                let overlap = self.overlap(other, access, private);
-                return match other.stored {
-                    _ if overlap == Overlap::None => Step::Pass,
-                    Some(_) if overlap.covers() => Step::Stop(Obstacle::OtherForm(inst)),
-                    Some(_) => Step::Stop(Obstacle::ClobberedBy(inst)),
-                    None if overlap == Overlap::Same => Step::Gone,
-                    None => Step::Pass,
-                };
-            }
-            EventKind::Call(call) => {
-                maps(call, access.slot()) || (!private && has(&call.writes, class))
-            }
-            EventKind::Barrier => !private,
-            EventKind::Trap | EventKind::End | EventKind::Compare | EventKind::Escape => false,
-        };
-        match is_written {
-            true => Step::Stop(Obstacle::ClobberedBy(inst)),
+        let is_load = memory.access(event).is_some_and(|it| it.stored.is_none());
+        if is_load {
+            return self.loads(access, event, private);
+        }
+        match mod_ref(memory, event, &Bytes::of(access, private)).writes {
+            Writes::None => Step::Pass,
+            Writes::Some | Writes::Part => Step::Stop(Obstacle::ClobberedBy(inst)),
+            Writes::All if memory.access(event).is_some() => Step::Stop(Obstacle::OtherForm(inst)),
+            Writes::All => Step::Stop(Obstacle::ClobberedBy(inst)),
+        }
+    }
+
+    /// Has the load `event` found the very bytes of `access`?
+    fn loads(&self, access: &Access, event: EventIndex, private: bool) -> Step {
+        let memory = self.memory;
+        let same = memory.access(event).is_some_and(|other| {
+            let overlap = memory.overlap(&other.location, &access.location, private);
+            overlap == Overlap::Same
+        });
+        let reads = mod_ref(memory, event, &Bytes::of(access, private)).reads;
+        match same && reads {
+            true => Step::Gone,
             false => Step::Pass,
         }
     }
 }
 
-/// Where the bytes of a load come from, if nothing on the way may have changed them.
+/// Where the bytes of a load come from, if nothing since then may have changed them.
 #[derive(Default)]
 struct Origins {
     /// A store that has written them, in another form.
@@ -301,21 +253,6 @@ impl Origins {
             (false, true) => Some(Obstacle::NotWritten),
             (_, false) => self.known,
         }
-    }
-}
-
-/// Does a collector look into the slot at this call?
-fn maps(call: &Call, slot: Option<StackSlot>) -> bool {
-    slot.is_some_and(|slot| call.mapped_slots.contains(&slot))
-}
-
-/// Is memory of `class` among these?
-fn has(classes: &Classes, class: Class) -> bool {
-    match classes {
-        Classes::All => true,
-        // An access without a region may be to any of them.
-        Classes::These(classes) if class == ANY => !classes.is_empty(),
-        Classes::These(classes) => classes.contains(&class),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The edits of one pass are all proven against the same function, and may be
 //! applied together: none of them cites another as its reason unless their
 //! pass says why it may. So may the first few of them.
-//! [`apply`](super::apply) alone makes them.
+//! The module `apply` alone makes them.
 
 use crate::ir::{Block, Inst, StackSlot, Type, Value};
 use crate::memopt::inst::coercion::Recipe;

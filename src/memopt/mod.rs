@@ -26,7 +26,8 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | rounds of passes; the first pass that finds something; what comes before the mid-end | `run`, `search`, `run_before` |
+//! | the table of passes, rounds; the first pass that finds something; what comes before the mid-end | `pipeline`, `search`, `run_before` |
+//! | analyses that outlive edits | `analyses` |
 //! | whether a function is looked at | `gate` |
 //! | what has been done and refused, remembered | [`remarks`] |
 //! | the wing: jump threading, SSA repair, PRE, sinking, their clean-up | `paths::*` |
@@ -34,7 +35,7 @@
 //! | locals in stack slots become values | `promote` |
 //! | the one place that changes the function | `apply` |
 //! | memory instructions, slot escape, memory SSA, clobber walker, next access, values | `memory::*` |
-//! | the graph both ways, dominance, edits of edges | `cfg::*` |
+//! | the graph in both directions, dominance, edits of edges | `cfg::*` |
 //! | what a change is, with its reason; why none is made | [`edit`], [`refusal`] |
 //! | for people: what keeps the accesses that are left | [`blockers`] |
 //! | what a call does: the embedder's word, and what bodies tell | [`call`] |
@@ -46,6 +47,7 @@
     allow(dead_code, reason = "the wing alone asks for some of the analyses")
 )]
 
+mod analyses;
 mod apply;
 pub mod blockers;
 pub mod call;
@@ -59,10 +61,10 @@ mod options;
 mod passes;
 #[cfg(memopt_paths)]
 mod paths;
+mod pipeline;
 mod promote;
 pub mod refusal;
 pub mod remarks;
-mod run;
 mod run_before;
 mod search;
 mod stats;
@@ -74,8 +76,8 @@ pub use gate::{has_slot, is_open};
 pub use memory::insts::TargetFacts;
 pub use observer::Observer;
 pub use options::{Effort, Options};
+pub use pipeline::{run, run_observed};
 pub use refusal::{Obstacle, Refusal, Subject};
 pub use remarks::{Remark, RemarkKind, Remarks};
-pub use run::{run, run_observed};
 pub use run_before::{run_before, run_before_observed};
 pub use stats::Stats;

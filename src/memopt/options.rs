@@ -37,11 +37,11 @@ pub struct Options {
     pub dead_stores: bool,
     /// Fold branches that memory facts decide.
     pub fold_branches: bool,
-    /// Take ways past branches that they decide.
+    /// Thread edges past branches that they determine.
     pub thread_branches: bool,
-    /// Move stores, and what feeds them, to the ways that need them.
+    /// Move stores, and what feeds them, to the paths that need them.
     pub sink_stores: bool,
-    /// Move loads and stores to those ways into their block that need them.
+    /// Move loads and stores to those edges into their block that need them.
     pub partly_redundant: bool,
     /// Make values of the fields of private stack slots.
     pub promote_slots: bool,

@@ -1,7 +1,7 @@
 //! What a pass would have changed, and why it did not.
 //!
-//! Refusals are for people: nothing depends on them, and none is noted unless an
-//! [observer](super::Observer::wants_refusals) asks.
+//! Refusals are for people: nothing depends on them. They are traced, and none is kept unless
+//! an [observer](super::Observer::wants_refusals) asks.
 
 use crate::ir::{Block, Inst, StackSlot};
 use alloc::vec::Vec;
@@ -26,7 +26,7 @@ pub enum Subject {
     Slot(StackSlot),
 }
 
-/// The instruction or the missing fact that is in the way of a change.
+/// The instruction or the missing fact that keeps a change from being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// It may trap.
@@ -41,6 +41,8 @@ pub enum Obstacle {
     SeenBy(Inst),
     /// This instruction may end the function, and the bytes outlive that.
     MayEndAt(Inst),
+    /// Somebody may see the bytes on some path.
+    SeenOnSomePath,
     /// This instruction may have written the bytes.
     ClobberedBy(Inst),
     /// This store has written the bytes, and no rule makes what is loaded of what it
@@ -90,6 +92,7 @@ impl Refusals {
 
     /// `pass` leaves `subject` as it is.
     pub fn note(&mut self, pass: &'static str, subject: Subject, obstacle: Obstacle) {
+        crate::trace!("memopt: {pass} leaves {subject:?}: {obstacle:?}");
         if let Some(noted) = &mut self.noted {
             noted.push(Refusal {
                 pass,

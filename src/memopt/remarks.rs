@@ -232,6 +232,7 @@ impl Obstacle {
             | Self::Asynchronous
             | Self::UnknownPlace
             | Self::PublicSlot(_)
+            | Self::SeenOnSomePath
             | Self::NotWritten
             | Self::DependsOnPath(_)
             | Self::AddressChanges

@@ -72,6 +72,7 @@ fn explain(
         ),
         Obstacle::SeenBy(inst) => (seen(func, access, inst), advice(func, access, inst, known)),
         Obstacle::MayEndAt(inst) => ends(func, access, inst),
+        Obstacle::SeenOnSomePath => plain("somebody may see what it writes on some path"),
         Obstacle::OtherForm(inst) => (
             format!(
                 "{} has written the bytes, in another size, order or form",

@@ -88,7 +88,7 @@ const LISTED: usize = 8;
 /// Seeds that a thread takes at a time.
 const CHUNK: u64 = 64;
 
-/// A range of seeds, in which somebody may take an interest on the way.
+/// A range of seeds, in which somebody may take an interest while it runs.
 pub struct Campaign<'a> {
     /// What the modules are.
     pub family: Family,

@@ -239,7 +239,7 @@ fn values(func: &Function) -> Vec<Value> {
     values
 }
 
-/// A way that a branch takes leads to another block, with what that needs.
+/// An edge of a branch leads to another block, with what that needs.
 fn other_way(func: &mut Function, rng: &mut Rng) -> Option<()> {
     let branches = insts(func, |opcode| matches!(opcode, Opcode::Brif | Opcode::Jump));
     let branch = pick(rng, &branches)?;

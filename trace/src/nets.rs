@@ -22,7 +22,7 @@ pub struct Haul {
     pub cases: u64,
 }
 
-/// A way to see that the passes are wrong.
+/// Something that sees that the passes are wrong.
 pub struct Net {
     /// What it is called.
     pub name: &'static str,

@@ -1,7 +1,7 @@
 //! Makes a failing module small.
 //!
-//! Each step tries one way to make the module simpler and keeps it if it still
-//! fails in the same way. The steps repeat until none of them helps.
+//! Each step tries to make the module simpler by one change and keeps it if it still
+//! fails with the same kind of failure. The steps repeat until none of them helps.
 
 use crate::generate::Module;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -93,18 +93,18 @@ impl Shrinker<'_> {
                 continue;
             };
             let dfg = &func.dfg;
-            let ways = dfg.insts[last].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+            let calls = dfg.insts[last].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
             let is_jump = dfg.insts[last].opcode() == Opcode::Jump;
-            let ways: Vec<BlockCall> = if is_jump { Vec::new() } else { ways.to_vec() };
+            let calls: Vec<BlockCall> = if is_jump { Vec::new() } else { calls.to_vec() };
             if dfg.insts[last].opcode() != Opcode::Return
                 && self.keep_function(index, |func| return_instead(func, last))
             {
                 helped = true;
                 continue;
             }
-            helped |= ways
+            helped |= calls
                 .iter()
-                .any(|way| self.keep_function(index, |func| jump_instead(func, last, way)));
+                .any(|call| self.keep_function(index, |func| jump_instead(func, last, call)));
         }
         helped
     }
@@ -280,10 +280,10 @@ fn return_instead(func: &mut Function, last: Inst) {
     cursor.func.layout.remove_inst(last);
 }
 
-fn jump_instead(func: &mut Function, last: Inst, way: &BlockCall) {
+fn jump_instead(func: &mut Function, last: Inst, call: &BlockCall) {
     let mut cursor = FuncCursor::new(func).at_inst(last);
-    let block = way.block(&cursor.func.dfg.value_lists);
-    let args: Vec<BlockArg> = way.args(&cursor.func.dfg.value_lists).collect();
+    let block = call.block(&cursor.func.dfg.value_lists);
+    let args: Vec<BlockArg> = call.args(&cursor.func.dfg.value_lists).collect();
     let args: Vec<BlockArg> = args
         .into_iter()
         .map(|arg| match arg {

@@ -100,7 +100,7 @@ pub enum End {
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// What happened on the way.
+    /// What happened until then.
     pub events: Vec<Event>,
     /// How it ended.
     pub end: End,

@@ -14,7 +14,7 @@ pub enum Mode {
     BehindMidEnd,
 }
 
-/// One way to optimize a module, and to compare it.
+/// How a module is optimized and compared.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// Which passes run.
@@ -68,7 +68,7 @@ pub enum Verdict {
 /// How they are wrong.
 #[derive(Debug)]
 pub struct Failure {
-    /// In which way.
+    /// What is wrong.
     pub kind: Kind,
     /// All there is to know.
     pub details: String,
@@ -76,7 +76,7 @@ pub struct Failure {
     pub inputs: Option<Inputs>,
 }
 
-/// In which way the passes are wrong.
+/// What is wrong with the passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The policy cannot be read.

@@ -309,7 +309,7 @@ impl Summary {
     }
 
     /// Regions that may be written at any time during the call: what a caller
-    /// finds after an abrupt way out (a trap, an exceptional return). All that are written
+    /// finds after an abrupt exit (a trap, an exceptional return). All that are written
     /// are among them.
     ///
     /// Cost: constant.
@@ -413,7 +413,7 @@ pub trait Policy {
     ///
     /// The embedder promises that every call of that name does no more than the answer
     /// says, whatever the arguments are, whatever is linked in its place, and by
-    /// whomever it calls in turn, and that a way out of it by a trap or an unwind is in
+    /// whomever it calls in turn, and that an exit from it by a trap or an unwind is in
     /// the answer. Nothing checks that.
     ///
     /// Cost: asked once for each direct call in each search of a run, and once for each summary.

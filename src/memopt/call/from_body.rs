@@ -7,7 +7,7 @@
 //!
 //! The net effect counts: a body that publishes a pointer and puts back what it
 //! found writes nothing. That is proven for the few locations of a region that
-//! the body itself stores to, at every way out.
+//! the body itself stores to, at every exit.
 
 use crate::FxHashMap;
 use crate::dominator_tree::DominatorTree;
@@ -18,23 +18,21 @@ use crate::memopt::call::effects::{
 };
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
-use crate::memopt::inst::location::{Location, Overlap, Root};
-use crate::memopt::memory::clobber::{Reaching, Source};
-use crate::memopt::memory::insts::{
-    Access, EventIndex, EventKind, Memory, TargetFacts, defining_node, handles_all_exceptions,
-    summary_of_call,
-};
+use crate::memopt::inst::location::{Location, Overlap};
+use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
+use crate::memopt::memory::clobber::{Clobbers, Source};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, TargetFacts};
 use crate::memopt::memory::ssa::Class;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
-/// Locations of one region that are followed to the ways out of a function.
+/// Locations of one region that are followed to the exits of a function.
 ///
 /// Adapters publish and restore one location a region. A body that stores to
 /// more counts as writing the region.
 const MAX_RESTORED_LOCATIONS: usize = 4;
 
-/// Regions times ways out that are looked at for restored locations. Beyond it
+/// Regions times exits that are looked at for restored locations. Beyond it
 /// every region that is stored to counts as written.
 const MAX_ENDS_TIMES_REGIONS: usize = 1024;
 
@@ -207,7 +205,7 @@ impl<'m> Body<'m, '_> {
     }
 }
 
-/// The regions of `stored` that may hold something new at a way out.
+/// The regions of `stored` that may hold something new at an exit.
 fn regions_left_changed(
     memory: &Memory<'_>,
     order: &Order,
@@ -225,14 +223,14 @@ fn regions_left_changed(
         .flatten();
     let mut restored: Vec<Class> = Vec::new();
     if let Some(dominance) = &dominance {
-        let mut reaching =
-            Reaching::with_classes_at_ends(memory, order, &graph, dominance, &classes);
+        let mut clobbers =
+            Clobbers::with_classes_at_ends(memory, order, &graph, dominance, &classes);
         let repeating = graph.repeating_nodes();
         let mut restoring = Restoring {
             memory,
             order,
             repeating: &repeating,
-            reaching: &mut reaching,
+            clobbers: &mut clobbers,
             ends: &ends,
             loads: loads_by_result(memory),
         };
@@ -271,12 +269,12 @@ fn loads_by_result(memory: &Memory<'_>) -> FxHashMap<Value, EventIndex> {
     loads
 }
 
-/// Proves that locations hold at every way out what they held on entry.
+/// Proves that locations hold at every exit what they held on entry.
 struct Restoring<'r, 'm> {
     memory: &'r Memory<'r>,
     order: &'r Order,
     repeating: &'r [bool],
-    reaching: &'r mut Reaching<'m>,
+    clobbers: &'r mut Clobbers<'m>,
     ends: &'r [EventIndex],
     loads: FxHashMap<Value, EventIndex>,
 }
@@ -305,22 +303,18 @@ impl Restoring<'_, '_> {
     /// Does the location mean the same bytes for the whole run?
     fn is_steady(&self, location: Location) -> bool {
         let known = location.bytes.is_some() && location.address.offset.is_some();
-        known
-            && match location.address.root {
-                Root::Value(value) => defining_node(self.memory.func, self.order, value)
-                    .is_some_and(|node| !self.repeating[node as usize]),
-                Root::Slot(_) | Root::Shared(..) | Root::Absolute => true,
-            }
+        let root = location.address.root;
+        known && self.memory.is_steady(root, self.order, self.repeating) == Some(true)
     }
 
     fn holds_entry_value(&mut self, end: EventIndex, class: Class, location: Location) -> bool {
-        let Some(sources) = self.reaching.sources_at_end(end, class, location) else {
+        let Some(sources) = self.clobbers.sources_at_end(end, class, location) else {
             return false;
         };
         sources.into_iter().all(|source| match source {
             Source::Entry => true,
             Source::Store(store) => self.stores_entry_value(store, location),
-            Source::Event(_) | Source::Join(_) | Source::Unknown => false,
+            Source::Event(_) | Source::Join(_) | Source::Unknown(_) => false,
         })
     }
 
@@ -348,7 +342,7 @@ impl Restoring<'_, '_> {
             && store.puts_back(load)
             && load.class == store.class
             && !load.readonly
-            && self.reaching.source(index) == Source::Entry
+            && self.clobbers.source(index) == Source::Entry
     }
 }
 

@@ -183,7 +183,7 @@ pub fn named(dfg: &DataFlowGraph, names: &FxHashMap<Value, Value>, value: Value)
     names.get(&value).copied().unwrap_or(value)
 }
 
-/// The end of a way to `block` for some of the edges into it alone: a block
+/// The end of the paths to `block` through some of the edges into it alone: a block
 /// behind which those edges meet, and the names that the parameters of `block`
 /// have there. What is inserted goes before its last instruction.
 ///

@@ -115,7 +115,7 @@ impl Graph {
             }
             edges.extend(forward.succs(from).iter().map(|to| (*to, from)));
         }
-        for stuck in forward.blocks_without_way_out() {
+        for stuck in forward.blocks_without_exit() {
             edges.push((exit, stuck));
         }
         Self::from_edges(forward.len() + 1, exit, &edges)
@@ -168,7 +168,7 @@ impl Graph {
     }
 
     /// One block of each group from which no path leads out of the function.
-    fn blocks_without_way_out(&self) -> Vec<Node> {
+    fn blocks_without_exit(&self) -> Vec<Node> {
         let mut leaves = vec![false; self.len()];
         let mut work: Vec<Node> = Vec::new();
         for node in 0..self.len() as Node {

@@ -2,5 +2,6 @@
 
 pub mod dominance;
 pub mod edit;
+pub mod flow;
 pub mod graph;
 pub mod lists;

@@ -30,7 +30,7 @@ impl<'a> Addresses<'a> {
 
     /// What `value` is based on, and how far from it.
     ///
-    /// Cost: O(1) for each value on the way, over all calls.
+    /// Cost: O(1) for each value in between, over all calls.
     pub fn of(&mut self, value: Value) -> Address {
         let value = self.func.dfg.resolve_aliases(value);
         let (mut at, mut distance) = (value, 0i64);

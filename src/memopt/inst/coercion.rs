@@ -28,7 +28,7 @@ pub enum Load {
     },
 }
 
-/// One instruction on the way from a stored value to a loaded one.
+/// One instruction of those that make a loaded value of a stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conversion {
     /// Logical shift of a value of this type, by so many bits.

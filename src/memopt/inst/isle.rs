@@ -65,7 +65,8 @@ fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step 
     generated::constructor_step(&mut rules, value)
 }
 
-/// Could a rule for [`Step`] match? Most addresses are roots, and to see that here
+/// Could a rule for [`Step`] match? `tests/address_rules.rs` sees to it that none is
+/// forgotten. Most addresses are roots, and to see that here
 /// takes a tenth of asking the rules.
 fn may_step(dfg: &DataFlowGraph, sees_loads: bool, value: Value) -> bool {
     let is_constant = |value: Value| {

@@ -1,25 +1,21 @@
 //! Which write reaches a load: versions over the forward graph.
 //!
-//! [`Reaching::source`] walks from an access towards the entry, from version
+//! [`Clobbers::source`] walks from an access towards the entry, from version
 //! to version, over everything that cannot write the location. It answers with
 //! a store that wrote the very bytes, or with the point from which on nothing
 //! has: two accesses of one location with the same such point see the same
 //! bytes, if the first dominates the second.
 
 use crate::FxHashMap;
-use crate::entity::SecondaryMap;
-use crate::ir::StackSlot;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
-use crate::memopt::inst::location::{Location, Overlap, Root};
-use crate::memopt::memory::insts::ANY;
-use crate::memopt::memory::insts::{
-    Access, Call, Classes, EventIndex, EventKind, Memory, defining_node,
-};
+use crate::memopt::inst::location::{Location, Root};
+use crate::memopt::memory::insts::{ANY, Access, EventIndex, EventKind, Memory, defining_node};
+use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
+use crate::memopt::memory::ops_back::{Builder, EventOps};
 use crate::memopt::memory::overlapping::Pairs;
-use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{
-    Class, Definition, EPOCH, FIRST_CLASS, Op, OpIndex, Ops, PhiIndex, State, Version, Versions,
+    Class, Definition, FIRST_CLASS, NONE, OpIndex, Ops, PhiIndex, State, Version, Versions,
 };
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -42,33 +38,34 @@ pub enum Source {
     Event(EventIndex),
     /// Different writes meet at this node; nothing has written since.
     Join(Node),
-    /// Nothing is known.
-    Unknown,
+    /// Nothing is known, for this reason.
+    Unknown(Unknown),
 }
 
-/// The operations of one event; `NONE` where there is none.
-#[derive(Clone, Copy)]
-struct EventOps {
-    /// In the class of its region, or [`ANY`].
-    region: OpIndex,
-    /// In the class of its slot.
-    slot: OpIndex,
-    /// In the class that tells whether its slot has escaped, and that class.
-    escape: (OpIndex, Class),
+/// Why it is not known where bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unknown {
+    /// No other access could make a use of it, so that it was not looked for.
+    NotAsked,
+    /// It is not known how many bytes they are, or where in a slot.
+    NoPlace,
+    /// Their class has too many phis, see [`Versions::is_tracked`].
+    NotTracked,
+    /// [`MAX_STEPS`] has ended the walk.
+    GaveUp,
+    /// No path leads here from the entry.
+    Unreachable,
 }
 
-const NONE: OpIndex = OpIndex::MAX;
-
-impl EventOps {
-    const NONE: Self = Self {
-        region: NONE,
-        slot: NONE,
-        escape: (NONE, EPOCH),
-    };
+impl Source {
+    /// Is nothing known?
+    pub fn is_unknown(self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
 }
 
 /// Answers which write reaches an access.
-pub struct Reaching<'a> {
+pub struct Clobbers<'a> {
     memory: &'a Memory<'a>,
     order: &'a Order,
     graph: &'a Graph,
@@ -87,7 +84,7 @@ pub struct Reaching<'a> {
     pub limits_hit: u32,
 }
 
-impl<'a> Reaching<'a> {
+impl<'a> Clobbers<'a> {
     /// Computes the versions of all classes.
     ///
     /// Cost: O(instructions + edges), see [`Versions::new`].
@@ -166,15 +163,15 @@ impl<'a> Reaching<'a> {
     /// access could make a use of the answer.
     pub fn source(&mut self, event: EventIndex) -> Source {
         if !self.paired[event as usize] {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NotAsked);
         }
         let memory = self.memory;
         let Some(access) = memory.access(event) else {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NotAsked);
         };
         let Location { address, bytes } = access.location;
         if bytes.is_none() || address.offset.is_none() {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NoPlace);
         }
         if access.readonly
             && access.slot().is_none()
@@ -188,13 +185,13 @@ impl<'a> Reaching<'a> {
         let ops = self.ops[event as usize];
         let op = if private { ops.slot } else { ops.region };
         if op == NONE {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NotAsked);
         }
         self.source_at(access, op, private)
     }
 
     /// Where the bytes come from that a location in `class` holds where the
-    /// function ends by `event`, on all ways there: no source is a join, unless
+    /// function ends by `event`, on all paths there: no source is a join, unless
     /// the address means something else before it.
     ///
     /// Only for a class that was announced to [`Self::with_classes_at_ends`].
@@ -236,9 +233,9 @@ impl<'a> Reaching<'a> {
     /// Only for an access whose [`Self::source`] is that join. `is_known` is
     /// asked about each predecessor and where the bytes come from there; `None`
     /// stands for the join itself, from which nothing has written them on the
-    /// way round. One refusal is the answer; so it is if the address means
+    /// path round. One refusal is the answer; so it is if the address means
     /// something else there, or if the search is given up.
-    pub fn is_known_on_all_ways(
+    pub fn is_known_on_all_edges(
         &mut self,
         event: EventIndex,
         join: Node,
@@ -273,22 +270,22 @@ impl<'a> Reaching<'a> {
     /// first, and the answer holds at the end of the last predecessor.
     pub fn source_on_path(&mut self, event: EventIndex, path: &[(Node, Node)]) -> Source {
         let Some(access) = self.memory.access(event) else {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NotAsked);
         };
         let Location { address, bytes } = access.location;
         if bytes.is_none() || address.offset.is_none() {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NoPlace);
         }
         let private = self.slot_is_private(event);
         let ops = self.ops[event as usize];
         let op = if private { ops.slot } else { ops.region };
         let class = self.memory.class_of(access, private);
         if op == NONE || !self.versions.is_tracked(class) {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NotTracked);
         }
         let state = self.versions.before(op);
         let Some(mut query) = self.query(access.location, private) else {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::Unreachable);
         };
         query.path = path;
         let found = query.walk(state);
@@ -296,43 +293,48 @@ impl<'a> Reaching<'a> {
         self.limits_hit += u32::from(exhausted);
         match found {
             Found::Source(source) if !exhausted => source,
-            Found::Source(_) | Found::Cycle => Source::Unknown,
+            Found::Source(_) => Source::Unknown(Unknown::GaveUp),
+            Found::Cycle => Source::Unknown(Unknown::Unreachable),
         }
     }
 
     /// Where the bytes come from that the access `event` would find at the end
     /// of each predecessor of the node `join`; [`Source::Join`] of that node
-    /// where nothing has written them on the way round.
+    /// where nothing has written them on the path round.
     ///
     /// Only for an access whose [`Self::source`] is that join. `None` as for
-    /// [`Self::is_known_on_all_ways`].
-    pub fn ways(&mut self, event: EventIndex, join: Node) -> Option<Vec<(Node, Source)>> {
-        let mut ways = Vec::new();
+    /// [`Self::is_known_on_all_edges`].
+    pub fn at_predecessors(
+        &mut self,
+        event: EventIndex,
+        join: Node,
+    ) -> Option<Vec<(Node, Source)>> {
+        let mut sources = Vec::new();
         let mut collect = |pred, source: Option<Source>| {
-            ways.push((pred, source.unwrap_or(Source::Join(join))));
+            sources.push((pred, source.unwrap_or(Source::Join(join))));
             true
         };
-        self.is_known_on_all_ways(event, join, &mut collect)
-            .then_some(ways)
+        self.is_known_on_all_edges(event, join, &mut collect)
+            .then_some(sources)
     }
 
     fn search(&mut self, location: Location, class: Class, op: OpIndex, private: bool) -> Source {
         if !self.versions.is_tracked(class) {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::NotTracked);
         }
         let state = self.versions.before(op);
         let Some(mut query) = self.query(location, private) else {
-            return Source::Unknown;
+            return Source::Unknown(Unknown::Unreachable);
         };
         let found = query.walk(state);
         if query.steps == 0 {
             self.limits_hit += 1;
-            return Source::Unknown;
+            return Source::Unknown(Unknown::GaveUp);
         }
         match found {
             Found::Source(source) => source,
             // Only reached from itself: the code never runs.
-            Found::Cycle => Source::Unknown,
+            Found::Cycle => Source::Unknown(Unknown::Unreachable),
         }
     }
 
@@ -350,7 +352,7 @@ impl<'a> Reaching<'a> {
             Root::Slot(_) | Root::Shared(..) | Root::Absolute => None,
         };
         Some(Query {
-            reaching: self,
+            clobbers: self,
             location,
             private,
             root_node,
@@ -407,7 +409,7 @@ enum Found {
 
 /// One walk from an access towards the entry.
 struct Query<'q, 'a> {
-    reaching: &'q Reaching<'a>,
+    clobbers: &'q Clobbers<'a>,
     location: Location,
     private: bool,
     /// Where the root gets its meaning; `None` if it means one thing always.
@@ -421,7 +423,7 @@ struct Query<'q, 'a> {
     question: Option<Question<'q>>,
     /// Collects what is found behind joins, which are then no answer.
     all: Option<Vec<Source>>,
-    /// Joins that are passed in one way only, and the predecessor of that way.
+    /// Joins that are passed by one edge only, and the predecessor that it comes from.
     path: &'q [(Node, Node)],
 }
 
@@ -434,11 +436,11 @@ struct Question<'q> {
 
 impl Query<'_, '_> {
     fn walk(&mut self, mut state: State) -> Found {
-        let reaching = self.reaching;
-        let versions = &reaching.versions;
+        let clobbers = self.clobbers;
+        let versions = &clobbers.versions;
         loop {
             if self.steps == 0 {
-                return Found::Source(Source::Unknown);
+                return Found::Source(Source::Unknown(Unknown::GaveUp));
             }
             self.steps -= 1;
             let own = versions.definition(state.own);
@@ -452,10 +454,12 @@ impl Query<'_, '_> {
                     Definition::Phi(phi) => {
                         let own = state.own;
                         let node = versions.phi_node(phi);
-                        let graph = reaching.graph;
+                        let graph = clobbers.graph;
                         return self.join(node, versions.inputs_without_phi(graph, node, own));
                     }
-                    Definition::Entry => return Found::Source(Source::Unknown),
+                    Definition::Entry => {
+                        return Found::Source(Source::Unknown(Unknown::Unreachable));
+                    }
                 }
                 continue;
             }
@@ -472,7 +476,7 @@ impl Query<'_, '_> {
 
     /// The epoch when `own` was defined.
     fn epoch_at(&self, own: Definition) -> Version {
-        let versions = &self.reaching.versions;
+        let versions = &self.clobbers.versions;
         match own {
             Definition::Entry => Versions::entry(),
             Definition::Op(op) => versions.before(op).epoch,
@@ -482,9 +486,9 @@ impl Query<'_, '_> {
 
     /// What an operation does to the location; `None` if nothing.
     fn operation(&self, op: OpIndex) -> Option<Found> {
-        let event = self.reaching.event_of_op[op as usize];
-        match &self.reaching.memory.events[event as usize].kind {
-            EventKind::Access(access) => self.store(event, access),
+        let event = self.clobbers.event_of_op[op as usize];
+        match &self.clobbers.memory.events[event as usize].kind {
+            EventKind::Access(_) => self.store(event),
             // What else has an operation in a class or the epoch may write it.
             EventKind::Call(_)
             | EventKind::Barrier
@@ -495,25 +499,27 @@ impl Query<'_, '_> {
         }
     }
 
-    fn store(&self, event: EventIndex, store: &Access) -> Option<Found> {
-        if self.reaching.noops[event as usize] {
+    fn store(&self, event: EventIndex) -> Option<Found> {
+        if self.clobbers.noops[event as usize] {
             return None;
         }
-        let memory = self.reaching.memory;
-        let overlap = memory.overlap(&store.location, &self.location, self.private);
-        match overlap {
-            Overlap::None => None,
-            Overlap::Same | Overlap::Covers { .. } => Some(Found::Source(Source::Store(event))),
-            Overlap::Inside | Overlap::Partial | Overlap::Unknown => {
-                Some(Found::Source(Source::Event(event)))
-            }
+        // The class of the versions says which regions concern it.
+        let bytes = Bytes {
+            location: self.location,
+            class: None,
+            private: self.private,
+        };
+        match mod_ref(self.clobbers.memory, event, &bytes).writes {
+            Writes::None => None,
+            Writes::All => Some(Found::Source(Source::Store(event))),
+            Writes::Some | Writes::Part => Some(Found::Source(Source::Event(event))),
         }
     }
 
     fn phi(&mut self, phi: PhiIndex) -> Found {
-        let Reaching {
+        let Clobbers {
             versions, graph, ..
-        } = self.reaching;
+        } = self.clobbers;
         self.join(versions.phi_node(phi), versions.phi_inputs(graph, phi))
     }
 
@@ -526,13 +532,13 @@ impl Query<'_, '_> {
     fn ask(&mut self, node: Node, mut inputs: impl Iterator<Item = (Node, State)>) -> bool {
         let here = Source::Join(node);
         inputs.all(|(pred, state)| {
-            // Each is a question of its own. What a join came to on the way to
+            // Each is a question of its own. What a join came to in between, for
             // one answer holds under the assumption that the joins around it
             // come to the same.
             self.joins.borrow_mut().clear();
             self.joins.borrow_mut().insert(node, None);
             let source = match self.walk(state) {
-                Found::Cycle => Source::Unknown,
+                Found::Cycle => Source::Unknown(Unknown::Unreachable),
                 Found::Source(source) => source,
             };
             let source = (source != here).then_some(source);
@@ -543,7 +549,7 @@ impl Query<'_, '_> {
         })
     }
 
-    /// Adds what is found on all ways into a join.
+    /// Adds what is found on all edges into a join.
     fn collect(&mut self, inputs: impl Iterator<Item = (Node, State)>) {
         for (_, state) in inputs {
             if let Found::Source(source) = self.walk(state)
@@ -560,7 +566,7 @@ impl Query<'_, '_> {
         let here = Source::Join(node);
         let same_address = self
             .root_node
-            .is_none_or(|root| self.reaching.dominance.strictly_dominates(root, node));
+            .is_none_or(|root| self.clobbers.dominance.strictly_dominates(root, node));
         if !same_address {
             return Found::Source(here);
         }
@@ -571,7 +577,7 @@ impl Query<'_, '_> {
             let mut inputs = inputs;
             return match inputs.find(|(pred, _)| *pred == from) {
                 Some((_, state)) => self.walk(state),
-                None => Found::Source(Source::Unknown),
+                None => Found::Source(Source::Unknown(Unknown::Unreachable)),
             };
         }
         let known = self.joins.borrow().get(node);
@@ -600,7 +606,7 @@ impl Query<'_, '_> {
                 Found::Cycle => continue,
                 Found::Source(source) => source,
             };
-            if found == Source::Unknown {
+            if found.is_unknown() {
                 // The budget is spent.
                 return Found::Source(found);
             }
@@ -619,183 +625,5 @@ impl Query<'_, '_> {
                 Found::Cycle
             }
         }
-    }
-}
-
-/// The classes in which one of the `paired` accesses is looked for, and others that are
-/// asked about.
-fn wanted_classes(memory: &Memory<'_>, paired: &[bool], classes_at_ends: &[Class]) -> Vec<bool> {
-    let mut wanted = alloc::vec![false; memory.classes() as usize];
-    wanted[EPOCH as usize] = true;
-    for (event, _) in paired.iter().enumerate().filter(|(_, paired)| **paired) {
-        if let Some(access) = memory.access(event as EventIndex) {
-            wanted[memory.class_of(access, true) as usize] = true;
-            wanted[memory.class_of(access, false) as usize] = true;
-        }
-    }
-    for class in classes_at_ends {
-        wanted[*class as usize] = true;
-    }
-    wanted
-}
-
-/// Turns events into operations.
-struct Builder<'a> {
-    memory: &'a Memory<'a>,
-    list: Vec<Op>,
-    starts: Vec<u32>,
-    event_of_op: Vec<EventIndex>,
-    ops: Vec<EventOps>,
-    escape_classes: SecondaryMap<StackSlot, Class>,
-    classes_at_ends: &'a [Class],
-    end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
-    /// The classes that can be asked about. Those of escapes are always.
-    wanted: Vec<bool>,
-    /// Operations of other classes.
-    left_out: usize,
-    /// Is there anything that asks?
-    asks: bool,
-}
-
-impl<'a> Builder<'a> {
-    fn new(memory: &'a Memory<'a>, paired: &[bool], classes_at_ends: &'a [Class]) -> Self {
-        let mut escape_classes = SecondaryMap::new();
-        for (class, slot) in (memory.classes()..).zip(memory.slots.used()) {
-            escape_classes[*slot] = class;
-        }
-        Self {
-            memory,
-            list: Vec::new(),
-            starts: Vec::new(),
-            event_of_op: Vec::new(),
-            ops: Vec::with_capacity(memory.events.len()),
-            escape_classes,
-            classes_at_ends,
-            end_ops: FxHashMap::default(),
-            wanted: wanted_classes(memory, paired, classes_at_ends),
-            left_out: 0,
-            asks: false,
-        }
-    }
-
-    fn add_all(&mut self, graph: &Graph) {
-        for node in 0..graph.len() as Node {
-            self.starts.push(self.list.len() as u32);
-            for event in self.memory.of_node(node) {
-                self.add(event);
-            }
-        }
-        self.starts.push(self.list.len() as u32);
-    }
-
-    /// Nobody asks anything: no event has operations.
-    fn add_nothing(&mut self) {
-        self.ops = alloc::vec![EventOps::NONE; self.memory.events.len()];
-    }
-
-    /// Adds an operation, unless nobody asks about its class.
-    fn push(&mut self, event: EventIndex, class: Class, defines: bool) -> OpIndex {
-        if self.wanted.get(class as usize) == Some(&false) {
-            self.left_out += 1;
-            return NONE;
-        }
-        self.asks |= class != EPOCH;
-        let op = self.list.len() as OpIndex;
-        self.list.push(Op { class, defines });
-        self.event_of_op.push(event);
-        op
-    }
-
-    fn add(&mut self, event: EventIndex) {
-        let mut ops = EventOps::NONE;
-        let memory = self.memory;
-        let inst = memory.events[event as usize].inst;
-        match &memory.events[event as usize].kind {
-            EventKind::Access(access) => self.access(event, access, &mut ops),
-            EventKind::Call(call) => self.call(event, call),
-            EventKind::Barrier => {
-                self.push(event, EPOCH, true);
-            }
-            EventKind::Compare => ops.escape = self.compared_slot(event),
-            EventKind::End => {
-                for class in self.classes_at_ends {
-                    let op = self.push(event, *class, false);
-                    self.end_ops.insert((event, *class), op);
-                }
-            }
-            EventKind::Trap | EventKind::Escape => {}
-        }
-        for slot in memory.slots.escapes_at(inst) {
-            self.push(event, self.escape_classes[*slot], true);
-        }
-        self.ops.push(ops);
-    }
-
-    fn access(&mut self, event: EventIndex, access: &Access, ops: &mut EventOps) {
-        let writes = access.stored.is_some();
-        if let Some(slot) = access.slot()
-            && self.memory.slots.privacy(slot) != Privacy::Never
-        {
-            ops.escape = self.ask_escape(event, slot);
-            ops.slot = self.push(event, self.memory.slot_class(slot), writes);
-            if self.memory.slots.privacy(slot) == Privacy::Always {
-                return;
-            }
-        }
-        match access.class {
-            Some(class) => {
-                ops.region = self.push(event, class, writes);
-                if writes {
-                    self.push(event, ANY, true);
-                }
-            }
-            None => {
-                ops.region = self.push(event, ANY, writes);
-                if writes {
-                    self.push(event, EPOCH, true);
-                }
-            }
-        }
-    }
-
-    fn call(&mut self, event: EventIndex, call: &Call) {
-        match &call.writes {
-            Classes::All => {
-                self.push(event, EPOCH, true);
-            }
-            Classes::These(classes) => {
-                for class in classes {
-                    self.push(event, *class, true);
-                }
-            }
-        }
-        for slot in &call.mapped_slots {
-            self.push(event, self.memory.slot_class(*slot), true);
-        }
-    }
-
-    /// Asks about the escape of the slot in a comparison.
-    fn compared_slot(&mut self, event: EventIndex) -> (OpIndex, Class) {
-        let memory = self.memory;
-        let inst = memory.events[event as usize].inst;
-        let mut args = memory.func.dfg.inst_args(inst).iter();
-        let slot = args.find_map(|arg| {
-            let value = memory.func.dfg.resolve_aliases(*arg);
-            match memory.slots.address(value)?.root {
-                Root::Slot(slot) => Some(slot),
-                Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
-            }
-        });
-        match slot {
-            Some(slot) if memory.slots.privacy(slot) != Privacy::Never => {
-                self.ask_escape(event, slot)
-            }
-            Some(_) | None => (NONE, EPOCH),
-        }
-    }
-
-    fn ask_escape(&mut self, event: EventIndex, slot: StackSlot) -> (OpIndex, Class) {
-        let class = self.escape_classes[slot];
-        (self.push(event, class, false), class)
     }
 }

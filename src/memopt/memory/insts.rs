@@ -6,18 +6,14 @@
 
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
-use crate::ir::{
-    AliasRegion, ArgumentPurpose, ExternalName, Function, Inst, InstructionData, Opcode, StackSlot,
-    TrapCode, Value, ValueDef,
-};
-use crate::ir::{Endianness, ExceptionTableItem};
+use crate::ir::AliasRegion;
+use crate::ir::{Endianness, Function, Inst, Opcode, StackSlot, TrapCode, Value, ValueDef};
 use crate::isa::TargetIsa;
-use crate::memopt::call::effects::{CalleeName, Policy, RegionSet, Summary, is_asynchronous};
+use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::graph::{Node, Order};
-use crate::memopt::inst::address::{Addresses, origin};
 use crate::memopt::inst::coercion::Load;
-use crate::memopt::inst::effect::{self, Effect, Touch};
-use crate::memopt::inst::location::{Address, Location, Overlap, Root};
+use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::regions::{Classes, Regions};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
 use alloc::vec::Vec;
@@ -31,7 +27,7 @@ pub const ANY: Class = FIRST_CLASS;
 pub type EventIndex = u32;
 
 /// Something that concerns memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// The instruction.
     pub inst: Inst,
@@ -42,7 +38,7 @@ pub struct Event {
 }
 
 /// What an [`Event`] does. The address of a slot may escape at any of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
     /// A plain load or store.
     Access(Access),
@@ -61,7 +57,7 @@ pub enum EventKind {
 }
 
 /// A plain load or store of memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     /// The bytes.
     pub location: Location,
@@ -71,7 +67,8 @@ pub struct Access {
     pub class: Option<Class>,
     /// What is stored; `None` for a load.
     pub stored: Option<Value>,
-    /// How a load makes a value of the bytes; see [`effect::Access::load`].
+    /// How a load makes a value of the bytes; see
+    /// [`effect::Access::load`](crate::memopt::inst::effect::Access::load).
     pub load: Option<Load>,
     /// The opcode.
     pub opcode: Opcode,
@@ -119,7 +116,7 @@ impl Access {
 }
 
 /// A call, in the classes of this function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// What the callee may look at.
     pub reads: Classes,
@@ -129,15 +126,6 @@ pub struct Call {
     pub may_end: bool,
     /// Stack slots in which a collector reads and rewrites references.
     pub mapped_slots: SmallVec<[StackSlot; 2]>,
-}
-
-/// Some classes of memory outside of private slots.
-#[derive(Clone, Debug)]
-pub enum Classes {
-    /// These, and [`ANY`] unless there is none.
-    These(SmallVec<[Class; 4]>),
-    /// All.
-    All,
 }
 
 /// The memory traffic of a function.
@@ -157,15 +145,15 @@ pub struct Memory<'a> {
     /// The width of a pointer, in bits.
     pub pointer_bits: u32,
     /// Does an instruction write memory without a region, but for private slots?
-    untagged_stores: bool,
-    regions: Regions,
-    slot_classes: FxHashMap<StackSlot, Class>,
-    foreign: SecondaryMap<Value, Foreign>,
+    pub(super) untagged_stores: bool,
+    pub(super) regions: Regions,
+    pub(super) slot_classes: FxHashMap<StackSlot, Class>,
+    pub(super) foreign: SecondaryMap<Value, Foreign>,
 }
 
 /// Can a value be the address of a slot?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Foreign {
+pub(super) enum Foreign {
     /// For all that is known.
     #[default]
     No,
@@ -174,6 +162,19 @@ enum Foreign {
     /// It came from memory of this class, which nobody else writes while the
     /// function runs.
     UnlessStored(Class),
+}
+
+/// A [`Memory`] without the function and the policy that it is about.
+pub struct Traffic {
+    events: Vec<Event>,
+    starts: Vec<u32>,
+    compares: Vec<Inst>,
+    slots: Slots,
+    pointer_bits: u32,
+    untagged_stores: bool,
+    regions: Regions,
+    slot_classes: FxHashMap<StackSlot, Class>,
+    foreign: SecondaryMap<Value, Foreign>,
 }
 
 /// What the target says about memory accesses.
@@ -195,55 +196,61 @@ impl TargetFacts {
     }
 }
 
-/// The classes of alias regions.
-#[derive(Default)]
-struct Regions {
-    classes: SecondaryMap<AliasRegion, Option<Class>>,
-    /// By the user id of the representative.
-    by_id: FxHashMap<u32, Class>,
-    /// What the policy says, by class.
-    data: Vec<RegionFacts>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct RegionFacts {
-    asynchronous: bool,
-    survives_trap: bool,
-    stored: bool,
-}
-
 impl<'a> Memory<'a> {
-    /// Finds all events of `func`, whose aliases are resolved.
-    ///
-    /// Cost: O(instructions).
-    pub fn new(
-        func: &'a Function,
-        order: &Order,
-        policy: &'a dyn Policy,
-        target: TargetFacts,
-    ) -> Self {
-        let slots = Slots::new(func, order, policy);
-        let regions = Regions::new(func, policy);
-        let mut this = Self {
+    /// The traffic of `func`, to which it has to belong.
+    pub fn resume(func: &'a Function, policy: &'a dyn Policy, traffic: Traffic) -> Self {
+        let Traffic {
+            events,
+            starts,
+            compares,
+            slots,
+            pointer_bits,
+            untagged_stores,
+            regions,
+            slot_classes,
+            foreign,
+        } = traffic;
+        Self {
             func,
             policy,
-            // About every eighth instruction that there ever was.
-            events: Vec::with_capacity(func.dfg.num_insts() / 8),
-            starts: Vec::with_capacity(order.len() + 1),
-            compares: Vec::new(),
+            events,
+            starts,
+            compares,
             slots,
-            pointer_bits: target.pointer_bits,
-            untagged_stores: false,
+            pointer_bits,
+            untagged_stores,
             regions,
-            slot_classes: FxHashMap::default(),
-            foreign: SecondaryMap::new(),
-        };
-        let first_slot = ANY + 1 + this.regions.data.len() as Class;
-        for (class, slot) in (first_slot..).zip(this.slots.used()) {
-            this.slot_classes.insert(*slot, class);
+            slot_classes,
+            foreign,
         }
-        this.scan(order, target.endianness);
-        this
+    }
+
+    /// What is known, without the function.
+    pub fn into_traffic(self) -> Traffic {
+        let Self {
+            func: _,
+            policy: _,
+            events,
+            starts,
+            compares,
+            slots,
+            pointer_bits,
+            untagged_stores,
+            regions,
+            slot_classes,
+            foreign,
+        } = self;
+        Traffic {
+            events,
+            starts,
+            compares,
+            slots,
+            pointer_bits,
+            untagged_stores,
+            regions,
+            slot_classes,
+            foreign,
+        }
     }
 
     /// The events of one node, in the order of execution.
@@ -304,6 +311,31 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// Does `root` mean one address for the whole run of the function? `repeating` says which
+    /// nodes may run more than once. `None` if its definition cannot be reached.
+    pub fn is_steady(&self, root: Root, order: &Order, repeating: &[bool]) -> Option<bool> {
+        match root {
+            Root::Value(value) => {
+                let node = defining_node(self.func, order, value)?;
+                Some(!repeating[node as usize])
+            }
+            Root::Slot(_) | Root::Shared(..) | Root::Absolute => Some(true),
+        }
+    }
+
+    /// The slot of which the comparison `inst` compares an address, the first if there are
+    /// two.
+    pub fn compared_slot(&self, inst: Inst) -> Option<StackSlot> {
+        let dfg = &self.func.dfg;
+        let mut args = dfg.inst_args(inst).iter();
+        args.find_map(
+            |arg| match self.slots.address(dfg.resolve_aliases(*arg))?.root {
+                Root::Slot(slot) => Some(slot),
+                Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
+            },
+        )
+    }
+
     /// How location `a` lies to `b`. Where one of them is in a slot,
     /// `slot_is_private` says whether at the later access nobody knows it.
     ///
@@ -326,314 +358,6 @@ impl<'a> Memory<'a> {
             }
             _ => Overlap::Unknown,
         }
-    }
-
-    fn note_foreign(&mut self, inst: Inst) {
-        let foreign = self.foreign_result(inst);
-        if foreign != Foreign::No {
-            self.foreign[self.func.dfg.first_result(inst)] = foreign;
-        }
-    }
-
-    /// Can the result of `inst` be the address of a slot?
-    fn foreign_result(&self, inst: Inst) -> Foreign {
-        let dfg = &self.func.dfg;
-        match dfg.insts[inst] {
-            InstructionData::Load { arg, flags, .. } => {
-                let flags = dfg.mem_flags[flags];
-                let slot = self.slots.address(dfg.resolve_aliases(arg)).is_some();
-                match flags.alias_region() {
-                    Some(region) if flags.readonly() && !slot => {
-                        Foreign::UnlessStored(self.regions.class(region))
-                    }
-                    Some(_) | None => Foreign::No,
-                }
-            }
-            InstructionData::UnaryImm { .. } | InstructionData::FuncAddr { .. } => Foreign::Always,
-            InstructionData::UnaryGlobalValue {
-                opcode: Opcode::SymbolValue,
-                ..
-            } => Foreign::Always,
-            _ => Foreign::No,
-        }
-    }
-
-    fn scan(&mut self, order: &Order, endianness: Endianness) {
-        let func = self.func;
-        let mut addresses = Addresses::new(func, self.policy);
-        let has_slots = !self.slots.used().is_empty();
-        if has_slots && let Some(entry) = order.blocks().first() {
-            for param in func.dfg.block_params(*entry) {
-                self.foreign[*param] = Foreign::Always;
-            }
-        }
-        for (node, block) in order.blocks().iter().enumerate() {
-            self.starts.push(self.events.len() as u32);
-            for inst in func.layout.block_insts(*block) {
-                if has_slots {
-                    self.note_foreign(inst);
-                }
-                let effect = effect::effect(func, inst);
-                self.note_store(effect.writes());
-                let kind = match effect {
-                    Effect::None => {
-                        if func.dfg.insts[inst].opcode() == Opcode::Icmp {
-                            self.compares.push(inst);
-                        }
-                        match self.concern_with_slots(inst) {
-                            Some(kind) => kind,
-                            None => continue,
-                        }
-                    }
-                    Effect::Access(access) => {
-                        EventKind::Access(self.place(&mut addresses, &access, endianness))
-                    }
-                    Effect::Call => EventKind::Call(self.call(inst)),
-                    Effect::Barrier(_) => EventKind::Barrier,
-                    Effect::Trap => EventKind::Trap,
-                    Effect::End => EventKind::End,
-                };
-                self.events.push(Event {
-                    inst,
-                    node: node as Node,
-                    kind,
-                });
-            }
-        }
-        self.starts.push(self.events.len() as u32);
-    }
-
-    fn concern_with_slots(&self, inst: Inst) -> Option<EventKind> {
-        if self.slots.used().is_empty() {
-            return None;
-        }
-        if !self.slots.escapes_at(inst).is_empty() {
-            return Some(EventKind::Escape);
-        }
-        let InstructionData::IntCompare { args, .. } = self.func.dfg.insts[inst] else {
-            return None;
-        };
-        let dfg = &self.func.dfg;
-        let compares = args
-            .iter()
-            .any(|arg| self.slots.address(dfg.resolve_aliases(*arg)).is_some());
-        compares.then_some(EventKind::Compare)
-    }
-
-    fn place(
-        &mut self,
-        addresses: &mut Addresses<'a>,
-        access: &effect::Access,
-        endianness: Endianness,
-    ) -> Access {
-        let base = self.base(addresses, access);
-        let bits = self.func.dfg.value_type(access.address).bits();
-        let class = access.region().map(|region| self.regions.class(region));
-        let facts = class.and_then(|class| self.regions.of(class));
-        let mut placed = Access {
-            location: Location {
-                address: base.plus(access.offset.into(), bits),
-                bytes: access.bytes,
-            },
-            region: access.region(),
-            class,
-            stored: access.stored,
-            load: access.load,
-            opcode: access.opcode,
-            trap: access.flags.trap_code(),
-            endianness: access.flags.endianness(endianness),
-            readonly: access.flags.readonly(),
-            asynchronous: match facts {
-                Some(facts) => facts.asynchronous,
-                None => self.policy.has_asynchronous_memory(),
-            },
-        };
-        // Nobody else writes what nobody else knows.
-        placed.asynchronous &= !placed.is_always_private(&self.slots);
-        placed
-    }
-
-    /// What the address of `access` is based on: not on a slot if the access has left it.
-    fn base(&self, addresses: &mut Addresses<'a>, access: &effect::Access) -> Address {
-        let slot = self.slots.address(access.address);
-        let base = slot.unwrap_or_else(|| addresses.of(access.address));
-        let stays = match base.root {
-            Root::Slot(_) => slot.is_some() && self.slots.is_inside(self.func, access.place()),
-            Root::Value(_) | Root::Shared(..) | Root::Absolute => true,
-        };
-        match stays {
-            true => base,
-            false => Address {
-                root: Root::Value(access.address),
-                offset: Some(0),
-            },
-        }
-    }
-
-    /// An instruction writes this by itself.
-    fn note_store(&mut self, writes: Touch) {
-        let place = match writes {
-            Touch::Nothing => return,
-            Touch::Place(place) => place,
-            Touch::Anything => {
-                self.untagged_stores = true;
-                return;
-            }
-        };
-        match place.region {
-            Some(region) => {
-                let class = self.regions.class(region);
-                self.regions.of_mut(class).stored = true;
-            }
-            None => {
-                let slot = self.slots.address(place.address).map(|base| base.root);
-                let private = matches!(slot, Some(Root::Slot(slot))
-                    if self.slots.privacy(slot) == Privacy::Always);
-                self.untagged_stores |= !private;
-            }
-        }
-    }
-
-    fn call(&self, inst: Inst) -> Call {
-        let mut summary = summary_of_call(self.func, self.policy, inst);
-        let opcode = self.func.dfg.insts[inst].opcode();
-        let has_handlers = matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect);
-        let mapped_slots = self.mapped_slots(inst);
-        // A collector reads and rewrites also what others know of a slot, and
-        // that is looked at as part of its region.
-        let mut slots = mapped_slots.iter();
-        if slots.any(|slot| self.slots.privacy(*slot) != Privacy::Always) {
-            summary = Summary::opaque();
-        }
-        let written = if has_handlers {
-            summary.touches()
-        } else {
-            summary.writes()
-        };
-        Call {
-            reads: self.regions.classes_of(summary.reads(), self.policy),
-            writes: self.regions.classes_of(written, self.policy),
-            may_end: summary.may_trap()
-                || (summary.may_unwind() && !handles_all_exceptions(self.func, inst)),
-            mapped_slots,
-        }
-    }
-
-    /// The slots that a stack map of `inst` names. One whose address nobody
-    /// takes holds nothing that this function reads.
-    fn mapped_slots(&self, inst: Inst) -> SmallVec<[StackSlot; 2]> {
-        let mut slots = SmallVec::new();
-        for entry in self.func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
-            if self.slot_classes.contains_key(&entry.slot) && !slots.contains(&entry.slot) {
-                slots.push(entry.slot);
-            }
-        }
-        slots
-    }
-}
-
-/// What the call `inst` may do, by the policy or because it is Cranelift's own.
-pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summary {
-    let dfg = &func.dfg;
-    let summary = match dfg.insts[inst] {
-        // Tail calls have the formats of calls.
-        InstructionData::Call { func_ref, .. } | InstructionData::TryCall { func_ref, .. } => {
-            match &dfg.ext_funcs[func_ref].name {
-                ExternalName::LibCall(libcall) => Some(Summary::of_libcall(*libcall)),
-                ExternalName::User(_) | ExternalName::TestCase(_) => {
-                    CalleeName::of_ref(func, func_ref).and_then(|name| policy.callee(&name))
-                }
-                ExternalName::KnownSymbol(_) => None,
-            }
-        }
-        InstructionData::CallIndirect { .. } | InstructionData::TryCallIndirect { .. } => {
-            let origin = origin(func, dfg.inst_args(inst)[0]);
-            let direct = match &origin.function {
-                Some(name) if origin.loads.is_empty() => policy.callee(name),
-                Some(_) | None => None,
-            };
-            direct.or_else(|| policy.indirect_callee(&origin))
-        }
-        _ => None,
-    };
-    // A struct argument is copied by the caller, from wherever it lies.
-    let signature = dfg.call_signature(inst).map(|sig| &dfg.signatures[sig]);
-    let copies = signature.is_none_or(|signature| {
-        let mut params = signature.params.iter();
-        params.any(|param| matches!(param.purpose, ArgumentPurpose::StructArgument(_)))
-    });
-    match summary {
-        Some(summary) if copies => summary.reading(&RegionSet::all()),
-        Some(summary) => summary,
-        None => Summary::opaque(),
-    }
-}
-
-/// Does the `try_call` at `inst` handle every exception that comes back to it?
-pub fn handles_all_exceptions(func: &Function, inst: Inst) -> bool {
-    let Some(table) = func.dfg.insts[inst].exception_table() else {
-        return false;
-    };
-    let mut items = func.dfg.exception_tables[table].items();
-    items.any(|item| matches!(item, ExceptionTableItem::Default(_)))
-}
-
-impl Regions {
-    fn new(func: &Function, policy: &dyn Policy) -> Self {
-        let mut this = Self::default();
-        for (region, data) in func.dfg.alias_regions.iter() {
-            let id = policy.representative(data.user_id);
-            let next = ANY + 1 + this.data.len() as Class;
-            let class = *this.by_id.entry(id).or_insert(next);
-            if class == next {
-                this.data.push(RegionFacts {
-                    asynchronous: false,
-                    survives_trap: policy.survives_trap(id),
-                    stored: false,
-                });
-            }
-            // What holds for one tag of a memory holds for the memory.
-            let facts = this.of_mut(class);
-            facts.asynchronous |= is_asynchronous(policy, Some(data.user_id));
-            facts.survives_trap |= policy.survives_trap(data.user_id);
-            this.classes[region] = Some(class);
-        }
-        this
-    }
-
-    fn class(&self, region: AliasRegion) -> Class {
-        self.classes[region].expect("every region of the function has a class")
-    }
-
-    /// The facts of the class of a region.
-    fn of_mut(&mut self, class: Class) -> &mut RegionFacts {
-        &mut self.data[(class - ANY - 1) as usize]
-    }
-
-    /// The facts of `class`, if it is that of a region.
-    fn of(&self, class: Class) -> Option<RegionFacts> {
-        let index = class.checked_sub(ANY + 1)?;
-        self.data.get(index as usize).copied()
-    }
-
-    fn classes_of(&self, regions: &RegionSet, policy: &dyn Policy) -> Classes {
-        let Some(ids) = regions.ids() else {
-            return Classes::All;
-        };
-        let mut classes = SmallVec::new();
-        if !ids.is_empty() {
-            classes.push(ANY);
-        }
-        for id in ids {
-            // A region that this function does not name concerns nothing here
-            // but accesses without a region.
-            if let Some(class) = self.by_id.get(&policy.representative(*id))
-                && !classes.contains(class)
-            {
-                classes.push(*class);
-            }
-        }
-        Classes::These(classes)
     }
 }
 

@@ -23,8 +23,8 @@
 use crate::ir::condcodes::IntCC;
 use crate::ir::{BlockArg, Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
-use crate::memopt::inst::location::{Address, Overlap, Root};
-use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, defining_node};
+use crate::memopt::inst::location::{Address, Overlap};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
@@ -35,7 +35,7 @@ use alloc::vec::Vec;
 /// links reach far has every slot linked everywhere.
 const MAX_REACHED_PER_EVENT: usize = 16;
 
-/// Slots inside of which a location may be found by way of others.
+/// Slots inside of which a location may be found through others.
 ///
 /// Records of nested adapters are linked to each other, one to the next.
 const MAX_DEPTH: u32 = 8;
@@ -196,11 +196,8 @@ impl Following<'_, '_> {
     }
 
     fn is_steady(&self, access: &Access) -> bool {
-        match access.location.address.root {
-            Root::Value(value) => defining_node(self.memory.func, self.order, value)
-                .is_some_and(|node| !self.repeating[node as usize]),
-            Root::Slot(_) | Root::Shared(..) | Root::Absolute => true,
-        }
+        let root = access.location.address.root;
+        self.memory.is_steady(root, self.order, self.repeating) == Some(true)
     }
 
     /// Marks what the store `link` reaches.
@@ -234,7 +231,7 @@ impl Following<'_, '_> {
         self.memory.slots.address(value) == Some(address)
     }
 
-    /// The node behind `from` on whose way the location of `link` does not hold
+    /// The successor of `from` at whose start the location of `link` does not hold
     /// what `link` has stored, since the branch has just compared the two.
     fn refuted(&self, link: EventIndex, from: Node) -> Option<Node> {
         let func = self.memory.func;

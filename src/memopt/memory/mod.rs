@@ -1,12 +1,18 @@
 //! What a function does to memory: its memory instructions, their mod/ref
 //! relation, memory SSA, and the walkers that answer from it.
 
+pub mod calls;
 pub mod clobber;
 pub mod insts;
 pub mod links;
 pub mod mod_ref;
 pub mod next_access;
+mod ops_ahead;
+mod ops_back;
 pub mod overlapping;
+pub mod regions;
+mod scan;
+pub mod seen_soon;
 pub mod slot_escape;
 pub mod ssa;
 pub mod values;

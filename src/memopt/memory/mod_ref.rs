@@ -1,33 +1,166 @@
-//! Which events may change places.
+//! What a memory instruction may do to the bytes of a location: the one answer that the
+//! walkers in both directions, the filters before them, PRE and sinking go by.
+//!
+//! A new kind of effect is a case of [`effect`](crate::memopt::inst::effect) and, if it
+//! is neither a call nor a barrier, a case here.
 
-use crate::memopt::inst::location::{Overlap, Root};
-use crate::memopt::memory::insts::{Access, Classes, EventIndex, EventKind, Memory};
+use crate::entity::EntitySet;
+use crate::ir::StackSlot;
+use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::insts::{Access, Call, EventIndex, EventKind, Memory};
+use crate::memopt::memory::regions::Classes;
+use crate::memopt::memory::ssa::Class;
 
-/// Do two accesses matter to each other: may one write what the other reads or
-/// writes? `private`: where they execute, is the slot of either known to nobody
-/// else?
+/// The bytes that are asked about.
+#[derive(Clone, Copy)]
+pub struct Bytes {
+    /// Where they are.
+    pub location: Location,
+    /// The class of the region that they are accessed by; `None` if that may be any.
+    pub class: Option<Class>,
+    /// Is the slot that they are in known to nobody else, where the instruction executes?
+    pub private: bool,
+}
+
+impl Bytes {
+    /// The bytes of an access.
+    pub fn of(access: &Access, private: bool) -> Self {
+        Self {
+            location: access.location,
+            class: access.class,
+            private,
+        }
+    }
+}
+
+/// What an instruction may do to some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModRef {
+    /// May it read them, or let somebody look at them?
+    pub reads: bool,
+    /// What it may leave of them.
+    pub writes: Writes,
+    /// May it end the function by a trap, or by unwinding out of it?
+    pub ends: bool,
+    /// Does it leave the function?
+    pub leaves: bool,
+}
+
+/// What an instruction leaves of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// All as they are.
+    None,
+    /// Any of them may be others.
+    Some,
+    /// It certainly overwrites a part of them, and no others.
+    Part,
+    /// It overwrites all of them: it kills whatever was stored there.
+    All,
+}
+
+impl ModRef {
+    const NOTHING: Self = Self {
+        reads: false,
+        writes: Writes::None,
+        ends: false,
+        leaves: false,
+    };
+
+    /// Everything, if the bytes are within `reach`, and an end in any case.
+    fn barrier(reach: bool) -> Self {
+        Self {
+            reads: reach,
+            writes: if reach { Writes::Some } else { Writes::None },
+            ends: true,
+            leaves: false,
+        }
+    }
+}
+
+/// What `event` may do to `bytes`.
 ///
 /// Both have to mean the same iteration of any loop around them.
-pub fn accesses_meet(memory: &Memory<'_>, a: &Access, b: &Access, private: bool) -> bool {
-    if a.stored.is_none() && b.stored.is_none() {
-        return false;
+pub fn mod_ref(memory: &Memory<'_>, event: EventIndex, bytes: &Bytes) -> ModRef {
+    match &memory.events[event as usize].kind {
+        EventKind::Access(other) => accessed(memory, other, bytes),
+        EventKind::Call(call) => called(call, bytes),
+        EventKind::Barrier => ModRef::barrier(!bytes.private),
+        EventKind::Trap => ModRef {
+            ends: true,
+            ..ModRef::NOTHING
+        },
+        EventKind::End => ModRef {
+            leaves: true,
+            ..ModRef::NOTHING
+        },
+        EventKind::Compare | EventKind::Escape => ModRef::NOTHING,
     }
-    if memory.overlap(&a.location, &b.location, private) == Overlap::None {
-        return false;
+}
+
+fn accessed(memory: &Memory<'_>, other: &Access, bytes: &Bytes) -> ModRef {
+    let private = bytes.private || other.is_always_private(&memory.slots);
+    let overlap = match may_be_one_memory(other, bytes) {
+        true => memory.overlap(&other.location, &bytes.location, private),
+        false => Overlap::None,
+    };
+    let touches = overlap.may_share();
+    let is_store = other.stored.is_some();
+    ModRef {
+        reads: touches && !is_store,
+        writes: match is_store && touches {
+            false => Writes::None,
+            _ if overlap.covers() => Writes::All,
+            _ if matches!(overlap, Overlap::Inside | Overlap::Partial) => Writes::Part,
+            _ => Writes::Some,
+        },
+        ends: other.trap.is_some(),
+        leaves: false,
     }
+}
+
+/// May the access and the bytes be of one memory, by their slots and regions?
+fn may_be_one_memory(other: &Access, bytes: &Bytes) -> bool {
     let one_slot = matches!(
-        (a.location.address.root, b.location.address.root),
+        (other.location.address.root, bytes.location.address.root),
         (Root::Slot(x), Root::Slot(y)) if x == y
     );
     one_slot
-        || match (a.class, b.class) {
+        || match (other.class, bytes.class) {
             (Some(x), Some(y)) => x == y,
             _ => true,
         }
 }
 
-/// May `other` see or change what the access `event` does, or the other way
-/// round? Not whether one of them may trap.
+fn called(call: &Call, bytes: &Bytes) -> ModRef {
+    let slot = match bytes.location.address.root {
+        Root::Slot(slot) => Some(slot),
+        Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
+    };
+    // A collector reads and rewrites what a stack map names.
+    let mapped = slot.is_some_and(|slot| call.mapped_slots.contains(&slot));
+    let concerns = |classes: &Classes| !bytes.private && concerns(classes, bytes.class);
+    ModRef {
+        reads: mapped || concerns(&call.reads),
+        writes: match mapped || concerns(&call.writes) {
+            true => Writes::Some,
+            false => Writes::None,
+        },
+        ends: call.may_end,
+        leaves: false,
+    }
+}
+
+fn concerns(classes: &Classes, class: Option<Class>) -> bool {
+    match (classes, class) {
+        (Classes::All, _) => true,
+        (Classes::These(classes), Some(class)) => classes.contains(&class),
+        (Classes::These(classes), None) => !classes.is_empty(),
+    }
+}
+
+/// May `other` see or change what the access `event` does, or `event` what `other`
+/// does? Not whether one of them may trap.
 ///
 /// `private`: is the slot of `event` known to nobody else where both execute?
 pub fn may_meet(memory: &Memory<'_>, other: EventIndex, event: EventIndex, private: bool) -> bool {
@@ -36,30 +169,33 @@ pub fn may_meet(memory: &Memory<'_>, other: EventIndex, event: EventIndex, priva
     };
     // What lets the address go ends the private life of the slot.
     let inst = memory.events[other as usize].inst;
-    if let Some(slot) = access.slot()
-        && memory.slots.escapes_at(inst).contains(&slot)
-    {
-        return true;
-    }
-    match &memory.events[other as usize].kind {
-        EventKind::Access(other) => accesses_meet(memory, other, access, private),
-        EventKind::Call(call) => {
-            let mapped = access
-                .slot()
-                .is_some_and(|slot| call.mapped_slots.contains(&slot));
-            mapped
-                || (!private && (concerns(&call.reads, access) || concerns(&call.writes, access)))
-        }
-        EventKind::Barrier => !private,
-        EventKind::End => true,
-        EventKind::Trap | EventKind::Compare | EventKind::Escape => false,
-    }
+    let publishes = access
+        .slot()
+        .is_some_and(|slot| memory.slots.escapes_at(inst).contains(&slot));
+    let answer = mod_ref(memory, other, &Bytes::of(access, private));
+    // Two loads may change places; whatever else reads may also do more than is known of it.
+    let are_loads =
+        access.stored.is_none() && memory.access(other).is_some_and(|it| it.stored.is_none());
+    let reads = answer.reads && !are_loads;
+    publishes || answer.leaves || reads || answer.writes != Writes::None
 }
 
-fn concerns(classes: &Classes, access: &Access) -> bool {
-    match (classes, access.class) {
-        (Classes::All, _) => true,
-        (Classes::These(classes), Some(class)) => classes.contains(&class),
-        (Classes::These(classes), None) => !classes.is_empty(),
+/// The slots from which anything is ever read, by their name.
+pub fn slots_that_are_read(memory: &Memory<'_>) -> EntitySet<StackSlot> {
+    let mut read = EntitySet::new();
+    for event in &memory.events {
+        match &event.kind {
+            EventKind::Access(access) if access.stored.is_none() => {
+                read.extend(access.slot());
+            }
+            EventKind::Call(call) => read.extend(call.mapped_slots.iter().copied()),
+            EventKind::Access(_)
+            | EventKind::Barrier
+            | EventKind::Trap
+            | EventKind::End
+            | EventKind::Compare
+            | EventKind::Escape => {}
+        }
     }
+    read
 }

@@ -2,7 +2,7 @@
 //!
 //! A load is answered, and a store found to be needless, by another access to
 //! some of the same bytes, known by one root and constant offsets; or, in a loop,
-//! a store by itself. An access whose bytes no other touches in that way has
+//! a store by itself. An access whose bytes no other touches like this has
 //! nothing to gain from versions.
 
 use crate::FxHashMap;

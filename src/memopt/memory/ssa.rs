@@ -47,6 +47,9 @@ type Epochs = [Version; FIRST_CLASS as usize];
 /// An operation, by its position in the sequence of all.
 pub type OpIndex = u32;
 
+/// No operation.
+pub const NONE: OpIndex = OpIndex::MAX;
+
 /// One operation of one class.
 #[derive(Clone, Copy, Debug)]
 pub struct Op {

@@ -1,6 +1,6 @@
 //! Which value a load gives: names for the bytes that memory holds.
 //!
-//! [`Reaching`] says where bytes come from; this says under which SSA value
+//! [`Clobbers`] says where bytes come from; this says under which SSA value
 //! they are known, at a node or at the end of one. Two loads of one location
 //! whose bytes come from one source give the same value, and a load of what a
 //! store wrote gives what it stored.
@@ -12,7 +12,7 @@ use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::coercion::Recipe;
 use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Location, Overlap};
-use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::clobber::{Clobbers, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, Memory, defining_node};
 use smallvec::SmallVec;
 
@@ -83,34 +83,34 @@ impl<'p, 'a> Values<'p, 'a> {
     /// What every load of the function finds, for questions about the ends of
     /// nodes.
     ///
-    /// Cost: one query for each load, see [`Reaching::source`].
+    /// Cost: one query for each load, see [`Clobbers::source`].
     pub fn of_loads(
         memory: &'p Memory<'a>,
         order: &'p Order,
         graph: &Graph,
         dominance: &'p Dominance,
-        reaching: &mut Reaching<'_>,
+        clobbers: &mut Clobbers<'_>,
     ) -> Self {
         let mut this = Self::new(memory, order, dominance);
         dominance.walk(graph.entry, |node, enter| {
             if enter {
                 for event in memory.of_node(node) {
-                    this.learn_load(node, event, reaching);
+                    this.learn_load(node, event, clobbers);
                 }
             }
         });
         this
     }
 
-    fn learn_load(&mut self, node: Node, event: EventIndex, reaching: &mut Reaching<'_>) {
+    fn learn_load(&mut self, node: Node, event: EventIndex, clobbers: &mut Clobbers<'_>) {
         let Some(access) = self.memory.access(event) else {
             return;
         };
         if access.stored.is_some() || access.asynchronous {
             return;
         }
-        let source = reaching.source(event);
-        if source == Source::Unknown {
+        let source = clobbers.source(event);
+        if source.is_unknown() {
             return;
         }
         let inst = self.memory.events[event as usize].inst;

@@ -16,23 +16,23 @@ use crate::ir::{Inst, InstructionData, StackSlot, Value};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::isle::{self, SlotFacts};
 use crate::memopt::inst::location::Root;
-use crate::memopt::memory::clobber::Reaching;
+use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
 use alloc::vec::Vec;
 
 /// Finds the comparisons whose result is known.
 ///
 /// Cost: O(comparisons + events).
-pub fn edits(memory: &Memory<'_>, reaching: &Reaching<'_>) -> Vec<Edit> {
+pub fn edits(memory: &Memory<'_>, clobbers: &Clobbers<'_>) -> Vec<Edit> {
     let events = compare_events(memory);
     let mut edits = Vec::new();
     for inst in memory.compares.iter().copied() {
         if let Some((cc, args)) = scalar_compare(memory, inst) {
             let event = events.get(&inst);
-            let point = Point {
-                memory,
-                private: event.is_some_and(|event| reaching.slot_is_private(*event)),
-            };
+            let private = event.is_some_and(|event| clobbers.slot_is_private(*event));
+            // The event asks about this slot and no other.
+            let slot = memory.compared_slot(inst).filter(|_| private);
+            let point = Point { memory, slot };
             let dfg = &memory.func.dfg;
             if let Some(result) = isle::fold_icmp(dfg, memory.policy, &point, cc, args) {
                 edits.push(Change::FoldCompare(inst, result).because(Reason::Folded));
@@ -71,8 +71,8 @@ fn scalar_compare(memory: &Memory<'_>, inst: Inst) -> Option<(IntCC, [Value; 2])
 /// What is known about slots where one comparison executes.
 struct Point<'p, 'a> {
     memory: &'p Memory<'a>,
-    /// Does nobody else know the slot that is compared?
-    private: bool,
+    /// A slot that nobody else knows there.
+    slot: Option<StackSlot>,
 }
 
 impl SlotFacts for Point<'_, '_> {
@@ -93,9 +93,7 @@ impl SlotFacts for Point<'_, '_> {
 }
 
 impl Point<'_, '_> {
-    fn is_private(&self, _slot: StackSlot) -> bool {
-        // The event asks about the one slot of its comparison; where there are
-        // two, no rule asks.
-        self.private
+    fn is_private(&self, slot: StackSlot) -> bool {
+        self.slot == Some(slot)
     }
 }

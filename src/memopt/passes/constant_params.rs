@@ -20,7 +20,7 @@ enum Taken {
     NoParam,
     /// Nothing yet.
     Nothing,
-    /// This value on all ways.
+    /// This value on all edges.
     One(Value),
     /// Different ones.
     Many,

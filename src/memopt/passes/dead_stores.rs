@@ -13,7 +13,7 @@
 //! store into a slot is dead only if overwritten; and only a store to the same
 //! address value, offset, type and width overwrites.
 //!
-//! Soundness: [`Upcoming`] proves that on every path the bytes are overwritten
+//! Soundness: [`NextAccess`] proves that on every path the bytes are overwritten
 //! before anyone can see them, or that nobody ever will. A store that may trap
 //! stays. All dead stores can go at once: if D is dead because K overwrites
 //! its bytes, and K is dead, then whoever looks behind K looks behind the
@@ -29,30 +29,47 @@
 //! store v2, v9+8      ; the others             store v2, v9+8
 //! ```
 //!
-//! Cost: one query for each store, see [`Upcoming::is_observed`], and at most [`MAX_PARTS`] for a
+//! Cost: one query for each store, see [`NextAccess::fate`], and at most [`MAX_PARTS`] for a
 //! store into which others reach.
 
 use crate::FxHashMap;
-use crate::entity::EntitySet;
-use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::Graph;
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::location::{Address, Location, Root};
-use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
-use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
+use crate::memopt::memory::insts::{Access, EventIndex, Memory};
+use crate::memopt::memory::mod_ref::slots_that_are_read;
+use crate::memopt::memory::next_access::{Fate, NextAccess};
+use crate::memopt::memory::seen_soon::seen_soon;
 use crate::memopt::memory::slot_escape::Privacy;
+use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 /// The stores that could go, as far as the next few events tell. Most functions
 /// have none, and need not know what happens next.
-pub fn candidates(memory: &Memory<'_>, graph: &Graph) -> Vec<EventIndex> {
+pub fn candidates(
+    memory: &Memory<'_>,
+    graph: &Graph,
+    pass: &'static str,
+    refusals: &mut Refusals,
+) -> Vec<EventIndex> {
     let events = 0..memory.events.len() as EventIndex;
     let candidates = events.filter(|event| {
         memory.access(*event).is_some_and(|access| {
-            let node = memory.events[*event as usize].node;
-            let rest = *event + 1..memory.of_node(node).end;
-            is_candidate(memory, access) && !is_seen_soon(memory, graph, access, node, rest)
+            let obstacle = match is_candidate(memory, access) {
+                true => {
+                    let node = memory.events[*event as usize].node;
+                    let rest = *event + 1..memory.of_node(node).end;
+                    let seen = seen_soon(memory, graph, access, node, rest);
+                    seen.map(|by| Obstacle::SeenBy(memory.events[by as usize].inst))
+                }
+                false => why_not(memory, access),
+            };
+            if let Some(obstacle) = obstacle {
+                let subject = Subject::Inst(memory.events[*event as usize].inst);
+                refusals.note(pass, subject, obstacle);
+            }
+            obstacle.is_none() && access.stored.is_some()
         })
     });
     candidates.collect()
@@ -63,29 +80,55 @@ pub fn candidates(memory: &Memory<'_>, graph: &Graph) -> Vec<EventIndex> {
 pub fn edits(
     memory: &Memory<'_>,
     candidates: &[EventIndex],
-    upcoming: &mut Upcoming<'_>,
+    next_access: &mut NextAccess<'_>,
     is_private: impl Fn(EventIndex) -> bool,
+    pass: &'static str,
+    refusals: &mut Refusals,
 ) -> Vec<Edit> {
     let read = slots_that_are_read(memory);
     let stores = Stores::new(memory, candidates);
+    let inst = |event: EventIndex| memory.events[event as usize].inst;
     let mut edits = Vec::new();
     for index in candidates.iter().copied() {
         let slot = memory.access(index).and_then(Access::slot);
         let unread = slot
             .filter(|slot| memory.slots.privacy(*slot) == Privacy::Always && !read.contains(*slot));
-        let reason = match unread {
-            Some(slot) => Reason::NeverRead(slot),
-            None if !upcoming.is_observed(index, is_private(index))
-                || is_covered(memory, &stores, upcoming, index, is_private(index)) =>
-            {
-                Reason::OverwrittenBy(SmallVec::new())
-            }
-            None => continue,
+        let obstacle = match unread {
+            Some(slot) => Err(Reason::NeverRead(slot)),
+            None => match fate(memory, &stores, next_access, index, is_private(index)) {
+                Fate::Unobserved(kills) => {
+                    Err(Reason::OverwrittenBy(kills.into_iter().map(inst).collect()))
+                }
+                Fate::SeenBy(event) => Ok(Obstacle::SeenBy(inst(event))),
+                Fate::SeenOnSomePath => Ok(Obstacle::SeenOnSomePath),
+                Fate::AddressChanges => Ok(Obstacle::AddressChanges),
+                Fate::Unreachable => Ok(Obstacle::Unreachable),
+                Fate::NotAsked => Ok(Obstacle::NothingToLearn),
+                Fate::NotTracked => Ok(Obstacle::Limit("PHI_ARGS_PER_ITEM")),
+                Fate::GaveUp => Ok(Obstacle::Limit("MAX_STEPS")),
+            },
         };
-        let inst = memory.events[index as usize].inst;
-        edits.push(Change::RemoveDeadStore(inst).because(reason));
+        match obstacle {
+            Err(reason) => edits.push(Change::RemoveDeadStore(inst(index)).because(reason)),
+            Ok(obstacle) => refusals.note(pass, Subject::Inst(inst(index)), obstacle),
+        }
     }
     edits
+}
+
+/// What becomes of what the store `index` writes, also if several stores overwrite it together.
+fn fate(
+    memory: &Memory<'_>,
+    stores: &Stores,
+    next_access: &mut NextAccess<'_>,
+    index: EventIndex,
+    private: bool,
+) -> Fate {
+    let whole = next_access.fate(index, private);
+    match whole.is_observed() && is_covered(memory, stores, next_access, index, private) {
+        true => Fate::Unobserved(SmallVec::new()),
+        false => whole,
+    }
 }
 
 /// Do several stores together overwrite what the store `index` writes, or is what they leave of
@@ -96,7 +139,7 @@ pub fn edits(
 fn is_covered(
     memory: &Memory<'_>,
     stores: &Stores,
-    upcoming: &mut Upcoming<'_>,
+    next_access: &mut NextAccess<'_>,
     index: EventIndex,
     private: bool,
 ) -> bool {
@@ -107,7 +150,7 @@ fn is_covered(
         return false;
     };
     let mut parts = parts.into_iter();
-    parts.all(|part| !upcoming.is_part_observed(index, private, part))
+    parts.all(|part| !next_access.fate_of_part(index, private, part).is_observed())
 }
 
 /// Parts into which a store is cut.
@@ -179,30 +222,20 @@ fn range(location: &Location) -> Option<(i64, u32)> {
     Some((location.address.offset?, location.bytes?))
 }
 
+/// Why a store is no candidate; `None` of a load.
+fn why_not(memory: &Memory<'_>, access: &Access) -> Option<Obstacle> {
+    access.stored?;
+    Some(match access.slot() {
+        _ if access.trap.is_some() => Obstacle::MayTrap,
+        Some(slot) if memory.slots.privacy(slot) == Privacy::Never => Obstacle::PublicSlot(slot),
+        _ => Obstacle::Asynchronous,
+    })
+}
+
 /// May the store go if nobody observes it?
 fn is_candidate(memory: &Memory<'_>, access: &Access) -> bool {
     let public = access
         .slot()
         .is_some_and(|slot| memory.slots.privacy(slot) == Privacy::Never);
     access.stored.is_some() && access.trap.is_none() && !access.asynchronous && !public
-}
-
-/// The slots from which anything is ever read.
-fn slots_that_are_read(memory: &Memory<'_>) -> EntitySet<StackSlot> {
-    let mut read = EntitySet::new();
-    for event in &memory.events {
-        match &event.kind {
-            EventKind::Access(access) if access.stored.is_none() => {
-                read.extend(access.slot());
-            }
-            EventKind::Call(call) => read.extend(call.mapped_slots.iter().copied()),
-            EventKind::Access(_)
-            | EventKind::Barrier
-            | EventKind::Trap
-            | EventKind::End
-            | EventKind::Compare
-            | EventKind::Escape => {}
-        }
-    }
-    read
 }

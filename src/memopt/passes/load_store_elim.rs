@@ -32,22 +32,23 @@
 //! same address value, offset and type; every call ends what it knows; and it
 //! has no versions for a private slot.
 //!
-//! Soundness: [`Reaching`] proves that nothing wrote the bytes in between, on
+//! Soundness: [`Clobbers`] proves that nothing wrote the bytes in between, on
 //! any path. A load that may trap has been preceded by an access to the same
 //! bytes. Memory holds the same bytes at all times, whichever of the edits are
 //! made, so that they may cite each other: a no-op store writes what is there,
 //! and is then walked over.
 //!
-//! Cost: one query for each access, see [`Reaching::source`].
+//! Cost: one query for each access, see [`Clobbers::source`].
 
 use crate::ir::{Block, Inst, Value};
 use crate::memopt::Options;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::coercion::Recipe;
-use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::clobber::{Clobbers, Source, Unknown};
 use crate::memopt::memory::insts::{Access, EventIndex, defining_node};
 use crate::memopt::memory::values::{Key, Known, Values};
+use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
 
 /// Finds loads to replace and no-op stores.
@@ -57,14 +58,18 @@ use alloc::vec::Vec;
 pub fn edits<'p, 'a>(
     values: &mut Values<'p, 'a>,
     graph: &Graph,
-    reaching: &mut Reaching<'_>,
+    clobbers: &mut Clobbers<'_>,
     options: &Options,
+    pass: &'static str,
+    refusals: &mut Refusals,
 ) -> Vec<Edit> {
     let (memory, dominance) = (values.memory, values.dominance);
     let mut pass = Pass {
         facts: values,
-        reaching,
+        clobbers,
         options,
+        name: pass,
+        refusals,
         edits: Vec::new(),
     };
     dominance.walk(graph.entry, |node, enter| {
@@ -79,8 +84,10 @@ pub fn edits<'p, 'a>(
 
 struct Pass<'v, 'p, 'a, 'r> {
     facts: &'v mut Values<'p, 'a>,
-    reaching: &'v mut Reaching<'r>,
+    clobbers: &'v mut Clobbers<'r>,
     options: &'v Options,
+    name: &'static str,
+    refusals: &'v mut Refusals,
     edits: Vec<Edit>,
 }
 
@@ -90,10 +97,11 @@ impl Pass<'_, '_, '_, '_> {
         let Some(access) = memory.access(event) else {
             return;
         };
+        let inst = memory.events[event as usize].inst;
         if access.asynchronous {
+            self.refuse(inst, Obstacle::Asynchronous);
             return;
         }
-        let inst = memory.events[event as usize].inst;
         match access.stored {
             None => self.load(node, event, inst, access),
             Some(stored) if self.options.noop_stores => {
@@ -104,8 +112,9 @@ impl Pass<'_, '_, '_, '_> {
     }
 
     fn load(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access) {
-        let source = self.reaching.source(event);
-        if source == Source::Unknown {
+        let source = self.clobbers.source(event);
+        if source.is_unknown() {
+            self.refuse(inst, self.obstacle(source));
             return;
         }
         let result = self.facts.memory.func.dfg.first_result(inst);
@@ -148,6 +157,8 @@ impl Pass<'_, '_, '_, '_> {
             self.edits.push(change.because(reason));
             // The result becomes the parameter, which is there for all of them.
             known.node = join;
+        } else {
+            self.refuse(inst, self.obstacle(source));
         }
         self.facts.learn(key, known);
     }
@@ -187,8 +198,8 @@ impl Pass<'_, '_, '_, '_> {
         let mut values = Vec::new();
         let facts = &self.facts;
         let all = self
-            .reaching
-            .is_known_on_all_ways(event, join, &mut |pred, source| {
+            .clobbers
+            .is_known_on_all_edges(event, join, &mut |pred, source| {
                 let value = match source {
                     None => None,
                     Some(source) => match facts.value_at_end(pred, source, access, key) {
@@ -203,12 +214,40 @@ impl Pass<'_, '_, '_, '_> {
     }
 
     fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
-        let source = self.reaching.source(event);
+        let source = self.clobbers.source(event);
         let stored = self.facts.canonical(stored);
         if let Some(reason) = self.is_there(node, event, source, access, stored) {
-            self.reaching.set_noop(event);
+            self.clobbers.set_noop(event);
             self.edits
                 .push(Change::RemoveNoopStore(inst).because(reason));
+        } else {
+            let obstacle = match source {
+                Source::Store(_) => Obstacle::OtherValue,
+                Source::Entry | Source::Event(_) | Source::Join(_) | Source::Unknown(_) => {
+                    self.obstacle(source)
+                }
+            };
+            self.refuse(inst, obstacle);
+        }
+    }
+
+    fn refuse(&mut self, inst: Inst, obstacle: Obstacle) {
+        self.refusals.note(self.name, Subject::Inst(inst), obstacle);
+    }
+
+    /// Why bytes that come from `source` have no name.
+    fn obstacle(&self, source: Source) -> Obstacle {
+        let inst = |event: EventIndex| self.facts.memory.events[event as usize].inst;
+        match source {
+            Source::Entry => Obstacle::NotWritten,
+            Source::Store(event) => Obstacle::OtherForm(inst(event)),
+            Source::Event(event) => Obstacle::ClobberedBy(inst(event)),
+            Source::Join(node) => Obstacle::DependsOnPath(self.facts.order.block(node)),
+            Source::Unknown(Unknown::NotAsked) => Obstacle::NothingToLearn,
+            Source::Unknown(Unknown::NoPlace) => Obstacle::UnknownPlace,
+            Source::Unknown(Unknown::NotTracked) => Obstacle::Limit("PHI_ARGS_PER_ITEM"),
+            Source::Unknown(Unknown::GaveUp) => Obstacle::Limit("MAX_STEPS"),
+            Source::Unknown(Unknown::Unreachable) => Obstacle::Unreachable,
         }
     }
 
@@ -235,7 +274,7 @@ impl Pass<'_, '_, '_, '_> {
             | Source::Store(_)
             | Source::Event(_)
             | Source::Join(_)
-            | Source::Unknown => None,
+            | Source::Unknown(_) => None,
         }
     }
 
@@ -259,8 +298,8 @@ impl Pass<'_, '_, '_, '_> {
         let mut puts_it = |_, input: Option<Source>| {
             input.is_some_and(|input| facts.was_stored(input, access, stored))
         };
-        self.reaching
-            .is_known_on_all_ways(event, join, &mut puts_it)
+        self.clobbers
+            .is_known_on_all_edges(event, join, &mut puts_it)
     }
 
     /// Has the value been loaded from the same bytes, and are they unchanged?
@@ -268,7 +307,7 @@ impl Pass<'_, '_, '_, '_> {
     /// That a load came through does not prove that a store would. And what a
     /// `readonly` load found proves nothing about stores.
     fn was_loaded(&mut self, source: Source, access: &Access, stored: Value, node: Node) -> bool {
-        if source == Source::Unknown || access.trap.is_some() {
+        if source.is_unknown() || access.trap.is_some() {
             return false;
         }
         let ty = self.facts.type_of(stored);

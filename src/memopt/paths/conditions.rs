@@ -1,7 +1,7 @@
 //! What branches say about their conditions, further down.
 //!
-//! Behind one way of a `brif`, its condition is known: in every block that the
-//! way dominates, and at the end of the branch itself on that way.
+//! Behind one destination of a `brif` its condition is known: in every block that the
+//! destination dominates, and on the edge itself.
 
 use crate::FxHashMap;
 use crate::ir::condcodes::IntCC;
@@ -10,11 +10,11 @@ use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use smallvec::SmallVec;
 
-/// Ways of branches on one condition that are remembered.
+/// Destinations of branches on one condition that are remembered.
 ///
 /// A condition is tested a few times, if more than once. What is given up is a
 /// branch that one of the others decides.
-const MAX_WAYS: usize = 8;
+const MAX_DESTINATIONS: usize = 8;
 
 /// A value whose truth is that of another, or its opposite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +77,9 @@ fn is_zero(func: &Function, value: Value) -> bool {
 pub struct Conditions<'a> {
     func: &'a Function,
     dominance: &'a Dominance,
-    /// For each value: the blocks behind one way of a branch on it, and
+    /// For each value: the blocks behind one destination of a branch on it, and
     /// whether it is something else than zero there.
-    ways: FxHashMap<Value, SmallVec<[(Node, bool); 2]>>,
+    behind: FxHashMap<Value, SmallVec<[(Node, bool); 2]>>,
 }
 
 impl<'a> Conditions<'a> {
@@ -88,7 +88,7 @@ impl<'a> Conditions<'a> {
         let mut this = Self {
             func,
             dominance,
-            ways: FxHashMap::default(),
+            behind: FxHashMap::default(),
         };
         for block in order.blocks() {
             if let Some((value, [then, otherwise])) = branch_on(func, order, *block)
@@ -106,9 +106,9 @@ impl<'a> Conditions<'a> {
     }
 
     fn learn(&mut self, condition: Condition, node: Node, truth: bool) {
-        let ways = self.ways.entry(condition.value).or_default();
-        if ways.len() < MAX_WAYS {
-            ways.push((node, truth ^ condition.negated));
+        let behind = self.behind.entry(condition.value).or_default();
+        if behind.len() < MAX_DESTINATIONS {
+            behind.push((node, truth ^ condition.negated));
         }
     }
 
@@ -121,11 +121,11 @@ impl<'a> Conditions<'a> {
     /// which ends in the branch.
     pub fn decided(&self, node: Node, value: Value) -> Option<(bool, Node)> {
         let condition = Condition::of(self.func, value);
-        let ways = self.ways.get(&condition.value)?;
-        let way = ways
+        let behind = self.behind.get(&condition.value)?;
+        let (node, truth) = behind
             .iter()
             .find(|(behind, _)| self.dominance.dominates(*behind, node))?;
-        Some((way.1 ^ condition.negated, way.0))
+        Some((truth ^ condition.negated, *node))
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod conditions;
 pub mod empty_blocks;
+pub mod folding;
 pub mod pre;
 pub mod sink_stores;
 pub mod sink_values;

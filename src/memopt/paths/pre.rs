@@ -1,4 +1,5 @@
-//! Loads and stores that some ways into a join make needless.
+//! PRE (partial redundancy elimination): loads and stores that some edges into a join make
+//! needless.
 //!
 //! ```text
 //! block1:                                block1:
@@ -13,25 +14,25 @@
 //!     return v2                              return v4
 //! ```
 //!
-//! What a load finds is known on some ways into its block; what a store writes
+//! What a load finds is known on some edges into its block; what a store writes
 //! is there already on some. The others meet first, in a block of their own,
 //! and that is where the load or store goes, once. A load becomes a parameter.
 //!
-//! What upstream misses here: it removes what is redundant on all ways only,
+//! What upstream misses here: it removes what is redundant on all paths only,
 //! and of loads only where they have one name.
 //!
 //! Soundness: nothing between the start of the block and the access may read,
-//! write or see its location, so that it may as well happen on the way in. On
-//! the ways that lose it memory holds what the store would have written, or
-//! the load's value has a name ([`Reaching::ways`]). Neither may trap, and
+//! write or see its location, so that it may as well happen on an edge. On
+//! the edges that lose it memory holds what the store would have written, or
+//! the load's value has a name ([`Clobbers::at_predecessors`]). Neither may trap, and
 //! neither moves above what may: a guard can be why it does not. No path
 //! has more accesses than before. All stores that move at one join keep their
 //! order. What memory holds stays the same at every other point, so that the
 //! edits may cite each other as those of known values may.
 //!
 //! Loops: that the entry into a loop knows is no reason to move anything to the
-//! ways round. At a loop header, the ways that meet first are all entries or all go
-//! round, so that the header stays the only way into the loop.
+//! back edges. At a loop header, the edges that meet first are all entries or all back
+//! edges, so that the header stays the only entry of the loop.
 //!
 //! Cost: one query for each access at the start of a join's block, up to
 //! [`MAX_LEADING`], and input of that join.
@@ -42,7 +43,7 @@ use crate::memopt::Options;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Moved, Reason, Upward};
-use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::clobber::{Clobbers, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, defining_node};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::memory::values::Values;
@@ -56,15 +57,15 @@ use smallvec::SmallVec;
 const MAX_LEADING: usize = 32;
 
 /// Predecessors of a join; it is not looked at if it has more.
-const MAX_WAYS: usize = 16;
+const MAX_PREDECESSORS: usize = 16;
 
-/// Finds what moves, and stores that are there on all ways. `reaching` serves
+/// Finds what moves, and stores that are there on all edges. `clobbers` serves
 /// for the function as it is, `values` knows what all loads find, and `depth`
 /// how many loops are around a block.
 pub fn edits(
     values: &Values<'_, '_>,
     graph: &Graph,
-    reaching: &mut Reaching<'_>,
+    clobbers: &mut Clobbers<'_>,
     depth: &dyn Fn(Block) -> usize,
     options: &Options,
 ) -> Vec<Edit> {
@@ -72,13 +73,13 @@ pub fn edits(
         values,
         graph,
         depth,
-        reaching,
+        clobbers,
         options,
         edits: Vec::new(),
         taken: FxHashSet::default(),
     };
     for node in 0..graph.len() as Node {
-        if (2..=MAX_WAYS).contains(&graph.preds(node).len()) {
+        if (2..=MAX_PREDECESSORS).contains(&graph.preds(node).len()) {
             pass.join(node);
         }
     }
@@ -88,7 +89,7 @@ pub fn edits(
 struct Pass<'p, 'a, 'r> {
     values: &'p Values<'p, 'a>,
     graph: &'p Graph,
-    reaching: &'p mut Reaching<'r>,
+    clobbers: &'p mut Clobbers<'r>,
     depth: &'p dyn Fn(Block) -> usize,
     options: &'p Options,
     edits: Vec<Edit>,
@@ -96,8 +97,8 @@ struct Pass<'p, 'a, 'r> {
     taken: FxHashSet<Block>,
 }
 
-/// What one access is on the ways into its join.
-struct Ways {
+/// On which edges into its join an access is known, and on which it is needed.
+struct Availability {
     /// The value there, for a load; anything for a store.
     known: SmallVec<[(Node, Value); 4]>,
     needed: SmallVec<[Node; 4]>,
@@ -118,21 +119,21 @@ impl Pass<'_, '_, '_> {
                     if access.trap.is_some() {
                         break;
                     }
-                    let Some(ways) = self.ways(event, access, join, &stay) else {
+                    let Some(availability) = self.availability(event, access, join, &stay) else {
                         stay.push(event);
                         continue;
                     };
-                    if ways.needed.is_empty() && access.stored.is_some() {
+                    if availability.needed.is_empty() && access.stored.is_some() {
                         let reason = Reason::KnownOnAllPaths(self.values.order.block(join));
                         self.edits
                             .push(Change::RemoveNoopStore(inst).because(reason));
                         continue;
                     }
-                    if !self.joins_in(&mut needed, &ways, join) {
+                    if !self.joins_in(&mut needed, &availability, join) {
                         stay.push(event);
                         continue;
                     }
-                    moved.push(self.moved(inst, access, &ways));
+                    moved.push(self.moved(inst, access, &availability));
                 }
                 EventKind::Compare => {}
                 EventKind::Trap
@@ -180,25 +181,37 @@ impl Pass<'_, '_, '_> {
         self.values.memory.func
     }
 
-    /// May an access with these ways move with those that move already?
-    fn joins_in(&self, needed: &mut Option<SmallVec<[Node; 4]>>, ways: &Ways, join: Node) -> bool {
+    /// May an access that is needed there move with those that move already?
+    fn joins_in(
+        &self,
+        needed: &mut Option<SmallVec<[Node; 4]>>,
+        availability: &Availability,
+        join: Node,
+    ) -> bool {
         match needed {
-            // It may be known on more ways than those.
-            Some(needed) => ways.needed.iter().all(|pred| needed.contains(pred)),
+            // It may be known on more edges than those.
+            Some(needed) => availability.needed.iter().all(|pred| needed.contains(pred)),
             None => {
-                let worthwhile = ways.known.iter().any(|(pred, _)| self.counts(*pred, join));
-                let round = ways.needed.iter().filter(|pred| **pred >= join).count();
-                let one_side = round == 0 || round == ways.needed.len();
-                if ways.needed.is_empty() || !worthwhile || !one_side {
+                let worthwhile = availability
+                    .known
+                    .iter()
+                    .any(|(pred, _)| self.counts(*pred, join));
+                let round = availability
+                    .needed
+                    .iter()
+                    .filter(|pred| **pred >= join)
+                    .count();
+                let one_side = round == 0 || round == availability.needed.len();
+                if availability.needed.is_empty() || !worthwhile || !one_side {
                     return false;
                 }
-                *needed = Some(ways.needed.clone());
+                *needed = Some(availability.needed.clone());
                 true
             }
         }
     }
 
-    /// Is it worth anything to lose the access on the way from `pred`? Not if
+    /// Is it worth anything to lose the access on the edge from `pred`? Not if
     /// that is hardly taken, or less often than the join is reached.
     fn counts(&self, pred: Node, join: Node) -> bool {
         let block = |node| self.values.order.block(node);
@@ -206,26 +219,26 @@ impl Pass<'_, '_, '_> {
         !is_cold && (self.depth)(block(pred)) >= (self.depth)(block(join))
     }
 
-    fn moved(&self, inst: Inst, access: &Access, ways: &Ways) -> Moved {
+    fn moved(&self, inst: Inst, access: &Access, availability: &Availability) -> Moved {
         match access.stored {
             Some(_) => Moved::Store(inst),
             None => {
                 let order = self.values.order;
-                let known = ways.known.iter();
+                let known = availability.known.iter();
                 let known = known.map(|(pred, value)| (order.block(*pred), *value));
                 Moved::Load(inst, known.collect())
             }
         }
     }
 
-    /// On which ways the access is needed; `None` if it cannot move.
-    fn ways(
+    /// On which edges the access is known and needed; `None` if it cannot move.
+    fn availability(
         &mut self,
         event: EventIndex,
         access: &Access,
         join: Node,
         stay: &[EventIndex],
-    ) -> Option<Ways> {
+    ) -> Option<Availability> {
         let wanted = match access.stored {
             None => self.options.forward_loads,
             Some(_) => self.options.noop_stores,
@@ -243,22 +256,22 @@ impl Pass<'_, '_, '_> {
         if !operands.all(|value| self.is_there(*value, join)) {
             return None;
         }
-        let private = self.reaching.slot_is_private(event);
+        let private = self.clobbers.slot_is_private(event);
         if stay
             .iter()
             .any(|other| may_meet(memory, *other, event, private))
         {
             return None;
         }
-        if self.reaching.source(event) != Source::Join(join) {
+        if self.clobbers.source(event) != Source::Join(join) {
             return None;
         }
-        let ways = self.reaching.ways(event, join)?;
-        let mut sorted = Ways {
+        let sources = self.clobbers.at_predecessors(event, join)?;
+        let mut sorted = Availability {
             known: SmallVec::new(),
             needed: SmallVec::new(),
         };
-        for (pred, source) in ways {
+        for (pred, source) in sources {
             match self.known(access, inst, join, pred, source) {
                 Some(value) => sorted.known.push((pred, value)),
                 None => sorted.needed.push(pred),
@@ -299,14 +312,14 @@ impl Pass<'_, '_, '_> {
             let key = self.values.key(source, access, access.opcode, ty);
             return self.values.value_at_end(pred, source, access, key);
         };
-        let stored = self.on_way(stored, join, pred)?;
+        let stored = self.passed(stored, join, pred)?;
         self.values
             .holds_at_end(pred, source, access, stored)
             .then_some(stored)
     }
 
     /// What `value` is at the end of `pred`.
-    fn on_way(&self, value: Value, join: Node, pred: Node) -> Option<Value> {
+    fn passed(&self, value: Value, join: Node, pred: Node) -> Option<Value> {
         let func = self.func();
         let (join, pred) = (self.values.order.block(join), self.values.order.block(pred));
         match func.dfg.value_def(value) {

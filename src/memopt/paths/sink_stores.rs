@@ -1,4 +1,4 @@
-//! Stores that only some ways need.
+//! Code sinking: stores that only some paths need.
 //!
 //! ```text
 //!     store v1, v0+8                         brif v2, block1, block2
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A store moves in the direction of time, over everything that does not
-//! concern it, to where something does, and is dropped on every way on which
+//! concern it, to where something does, and is dropped on every path on which
 //! nobody observes it (partial dead code elimination: Knoop, Rüthing, Steffen,
 //! 1994). It moves only if it is dropped somewhere.
 //!
@@ -21,7 +21,7 @@
 //!
 //! Soundness: a store passes what neither reads, writes nor sees its location,
 //! which may end the function only if its memory does not survive that; other
-//! stores that move with it keep their order. It is dropped where [`Upcoming`]
+//! stores that move with it keep their order. It is dropped where [`NextAccess`]
 //! proves that nobody sees it before its bytes are overwritten. If that is by
 //! another store that moves, then what that one passes does not see the bytes
 //! either, and where it is dropped nobody sees them. If it is by the store
@@ -29,24 +29,26 @@
 //! slot is dropped as one that nobody else knows only where every store that
 //! lets the address go, and moves too, is dropped as well.
 //!
-//! Loops and cost at run time: ways out of a loop are no reason to move a store
+//! Loops and cost at run time: exits of a loop are no reason to move a store
 //! of the loop, since the others would pay for them. A store goes only to blocks that its own
 //! dominates and that have one predecessor, or onto an edge between two blocks;
 //! no such place is in a loop that its block is not in, and no path passes two
 //! of them.
 //!
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
-//! could go to, see [`Upcoming::is_observed_from`].
+//! could go to, see [`NextAccess::fate_from`].
 
 use crate::FxHashMap;
 use crate::ir::{Block, Opcode, StackSlot};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
-use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
-use crate::memopt::memory::mod_ref::may_meet;
-use crate::memopt::memory::next_access::{Upcoming, is_seen_soon};
+use crate::memopt::memory::insts::{EventIndex, Memory};
+use crate::memopt::memory::mod_ref::{Bytes, may_meet, mod_ref};
+use crate::memopt::memory::next_access::NextAccess;
+use crate::memopt::memory::seen_soon::seen_soon;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::Class;
+use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -58,7 +60,7 @@ const MAX_BLOCKS: u32 = 48;
 
 /// Places in which one store may end.
 ///
-/// One for each way that needs it: an adapter around another has the cold paths
+/// One for each path that needs it: an adapter around another has the cold paths
 /// of both. Beyond it the store stays, so that code does not grow.
 const MAX_COPIES: u32 = 8;
 
@@ -92,7 +94,7 @@ pub struct Sinking<'a> {
     graph: &'a Graph,
     /// How many loops are around a block.
     depth: &'a dyn Fn(Block) -> usize,
-    /// May a store be dropped on all ways? That is what dead stores are.
+    /// May a store be dropped on all paths? That is what dead stores are.
     dead_stores: bool,
     stores: Vec<Store>,
     by_event: FxHashMap<EventIndex, StoreIndex>,
@@ -104,7 +106,7 @@ pub struct Sinking<'a> {
 /// What became of the stores in one walk.
 #[derive(Default)]
 struct Outcome {
-    /// Ways on which each store was dropped, but for cold ones.
+    /// Edges on which each store was dropped, but for cold ones.
     drops: Vec<u32>,
     copies: Vec<u32>,
     blocks: Vec<u32>,
@@ -177,7 +179,7 @@ impl<'a> Sinking<'a> {
         !self.memory.func.debug_tags.get(inst).is_empty()
     }
 
-    /// What [`Upcoming`] will be asked, sorted.
+    /// What [`NextAccess`] will be asked, sorted.
     pub fn questions(&mut self) -> Vec<(Node, Class)> {
         let mut outcome = self.walk(None);
         for (store, blocks) in self.stores.iter_mut().zip(&outcome.blocks) {
@@ -188,17 +190,31 @@ impl<'a> Sinking<'a> {
         outcome.questions
     }
 
-    /// Finds the stores that move. `upcoming` can answer [`Self::questions`].
-    pub fn edit(&mut self, upcoming: &mut Upcoming<'_>) -> Option<Edit> {
+    /// Finds the stores that move. `next_access` can answer [`Self::questions`].
+    pub fn edit(
+        &mut self,
+        next_access: &mut NextAccess<'_>,
+        pass: &'static str,
+        refusals: &mut Refusals,
+    ) -> Option<Edit> {
         for _ in 0..MAX_SETTLING {
-            let outcome = self.walk(Some(upcoming));
+            let outcome = self.walk(Some(next_access));
             if !self.pin(&outcome) {
+                self.note_pinned(pass, refusals);
                 let sunk = self.sunk(&outcome)?;
                 return Some(Change::Sink(sunk).because(Reason::UnobservedOnSomePaths));
             }
         }
         self.limits_hit += 1;
         None
+    }
+
+    /// Notes the stores that could move and gain nothing by it.
+    fn note_pinned(&self, pass: &'static str, refusals: &mut Refusals) {
+        for store in self.stores.iter().filter(|store| store.pinned) {
+            let inst = self.memory.events[store.event as usize].inst;
+            refusals.note(pass, Subject::Inst(inst), Obstacle::NoGain);
+        }
     }
 
     /// Pins the stores that gain nothing; were there any?
@@ -234,8 +250,8 @@ impl<'a> Sinking<'a> {
     }
 
     /// Moves every store that is not pinned as far as it goes. Without
-    /// `upcoming`, none is dropped.
-    fn walk(&self, mut upcoming: Option<&mut Upcoming<'_>>) -> Outcome {
+    /// `next_access`, none is dropped.
+    fn walk(&self, mut next_access: Option<&mut NextAccess<'_>>) -> Outcome {
         let count = self.stores.len();
         let mut outcome = Outcome {
             drops: alloc::vec![0; count],
@@ -252,7 +268,7 @@ impl<'a> Sinking<'a> {
             }
             let leaving = self.leaving(node, &arrived, &mut outcome);
             for succ in self.graph.succs(node) {
-                let going = self.going(*succ, &leaving, &mut outcome, upcoming.as_deref_mut());
+                let going = self.going(*succ, &leaving, &mut outcome, next_access.as_deref_mut());
                 if self.graph.preds(*succ).len() == 1 {
                     incoming.insert(*succ, going);
                 } else {
@@ -271,26 +287,27 @@ impl<'a> Sinking<'a> {
         succ: Node,
         leaving: &[StoreIndex],
         outcome: &mut Outcome,
-        mut upcoming: Option<&mut Upcoming<'_>>,
+        mut next_access: Option<&mut NextAccess<'_>>,
     ) -> Vec<StoreIndex> {
         let mut going = Vec::new();
-        // Slots whose address goes that way.
+        // Slots whose address goes along that edge.
         let mut escaping: SmallVec<[StackSlot; 2]> = SmallVec::new();
         for index in leaving.iter().rev() {
             let store = &self.stores[*index];
-            let dropped = match upcoming.as_deref_mut() {
+            let dropped = match next_access.as_deref_mut() {
                 None => {
                     if self.could_drop(store, succ) {
                         outcome.questions.push((succ, store.class));
                     }
                     false
                 }
-                Some(upcoming) => {
+                Some(next_access) => {
                     let access = self.memory.access(store.event);
                     let slot = access.and_then(|access| access.slot());
                     let known = slot.is_some_and(|slot| escaping.contains(&slot));
                     let leaves = store.private && known;
-                    !leaves && !upcoming.is_observed_from(succ, store.event, store.private)
+                    let fate = next_access.fate_from(succ, store.event, store.private);
+                    !leaves && !fate.is_observed()
                 }
             };
             if dropped {
@@ -305,12 +322,12 @@ impl<'a> Sinking<'a> {
         going
     }
 
-    /// May the store be dropped on the way to `succ`, as far as the first events
+    /// May the store be dropped on the edge to `succ`, as far as the first events
     /// there tell? Where nobody asks about it, it is not.
     fn could_drop(&self, store: &Store, succ: Node) -> bool {
         let (memory, events) = (self.memory, self.memory.of_node(succ));
         let access = memory.access(store.event);
-        access.is_some_and(|access| !is_seen_soon(memory, self.graph, access, succ, events))
+        access.is_some_and(|access| seen_soon(memory, self.graph, access, succ, events).is_none())
     }
 
     /// The stores that get to the end of `node`, of its own and those that
@@ -350,7 +367,7 @@ impl<'a> Sinking<'a> {
         leaving
     }
 
-    /// Does the block end in a way that a store can pass?
+    /// May a store go past the end of the block?
     fn leads_on(&self, node: Node) -> bool {
         let func = self.memory.func;
         let last = func.layout.last_inst(self.order.block(node));
@@ -377,17 +394,15 @@ impl<'a> Sinking<'a> {
     fn passes_one(&self, store: &Store, other: EventIndex) -> bool {
         let memory = self.memory;
         let survives = !store.private && memory.survives_trap(store.class);
-        let may_end = match &memory.events[other as usize].kind {
-            EventKind::Access(access) => access.trap.is_some(),
-            EventKind::Call(call) => call.may_end,
-            EventKind::Barrier | EventKind::Trap | EventKind::End => true,
-            EventKind::Compare | EventKind::Escape => false,
-        };
+        let may_end = memory.access(store.event).is_none_or(|access| {
+            let answer = mod_ref(memory, other, &Bytes::of(access, store.private));
+            answer.ends || answer.leaves
+        });
         let ends = may_end && survives;
         !ends && !may_meet(memory, other, store.event, store.private)
     }
 
-    /// Is it worth anything to drop the store on the way to `succ`? Not if that
+    /// Is it worth anything to drop the store on the edge to `succ`? Not if that
     /// hardly runs, or less often than where the store is.
     fn counts(&self, store: &Store, succ: Node) -> bool {
         let home = self.memory.events[store.event as usize].node;

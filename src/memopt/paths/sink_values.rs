@@ -2,13 +2,13 @@
 //!
 //! Where a store has moved to one side of a branch, what it stores is computed
 //! above the branch for that side alone. This follows: a load that nothing
-//! disturbs on the way, and pure instructions.
+//! disturbs in between, and pure instructions.
 //!
 //! Soundness: a pure instruction gives the same wherever its operands are. A
 //! load that cannot trap finds the same if it passes nothing that may write its
 //! location; it is executed on fewer paths than before, and once on those.
 //!
-//! Loops and cost at run time: as for [`super::sinking`], a value goes to a
+//! Loops and cost at run time: as for [`super::sink_stores`], a value goes to a
 //! block with one predecessor, which its own block dominates.
 //!
 //! Cost: O(instructions), and for each moved one the events of the blocks that

@@ -1,7 +1,7 @@
 //! Static single assignment, made whole again after code was copied.
 //!
 //! A value that had one definition and has copies of it now reaches some uses
-//! by several ways. Each use gets the definition that comes last; where
+//! by several paths. Each use gets the definition that comes last; where
 //! different ones meet, at the iterated dominance frontier of the definitions,
 //! the block takes a parameter if the value is live there (pruned SSA, Cytron
 //! et al. 1991).
@@ -46,7 +46,7 @@ impl Broken {
 
 /// Gives every use of `broken` the definition that reaches it.
 ///
-/// `order`, `graph` and `dominance` are those of `func` as it is now. Every way
+/// `order`, `graph` and `dominance` are those of `func` as it is now. Every path
 /// to a use has to pass a definition.
 ///
 /// Cost: O(instructions), and for each value its live range and the frontiers

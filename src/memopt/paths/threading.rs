@@ -1,4 +1,5 @@
-//! Branches that are decided on the way to their block.
+//! Jump threading: if an edge into a join determines the branch below, the blocks in between
+//! are copied, and the edge leads through the copy straight to the branch's destination.
 //!
 //! ```text
 //! block1:                                block1:
@@ -13,23 +14,22 @@
 //!     brif v3, block4, block5                brif v3, block4, block5
 //! ```
 //!
-//! The way goes past the branch, through a copy of what comes before it. A
-//! condition is decided by constants and values that the way passes or that
-//! memory holds at its end, or by an earlier branch on the same condition. If
-//! such a branch decides for every way, no copy is needed: the branch is folded.
+//! An edge determines a condition by constants and values that it passes, or that
+//! memory holds at the end of its block, or by an earlier branch on the same condition. If
+//! an earlier branch dominates, no copy is needed: the branch is folded.
 //!
 //! What upstream misses here: it has no jump threading, and re-tests what a
 //! dominating branch has decided.
 //!
-//! Soundness: the copy does what the original would have done on this way, in
+//! Soundness: the copy does what the original would have done behind this edge, in
 //! the same order, and goes on where it would have gone.
 //!
-//! A way may pass further joins between the one that decides and the branch.
+//! There may be further joins between the edge and the branch.
 //!
 //! Loops: no edge that goes back in reverse postorder leads to a block that is
 //! copied, so that it is the header of no loop, and no loop gets a second entry.
 //!
-//! Cost: for each way before a branch, up to [`MAX_WAYS`], one query for each
+//! Cost: for each edge before a branch, up to [`MAX_EDGES`], one query for each
 //! load in between; copies within [`MAX_COPIED`].
 
 use crate::FxHashMap;
@@ -41,28 +41,29 @@ use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edge, Edit, Reason, Thread};
 use crate::memopt::inst::effect::{Effect, effect};
-use crate::memopt::memory::clobber::{Reaching, Source};
+use crate::memopt::memory::clobber::{Clobbers, Source};
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Effort;
 use crate::memopt::passes::uses::for_each_use;
 use crate::memopt::paths::conditions::{Condition, Conditions};
+use crate::memopt::paths::folding::{Known, compare, computed, constant, extended, scalar_bits};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
-/// Instructions that one way may copy.
+/// Instructions that are copied for one edge.
 ///
 /// The load, comparison and branch of a check are three; what stands between a
 /// join and the check in real adapters stays below ten. What is given up is a
 /// longer block's branch, which is tested again.
 const MAX_COPIED: usize = 24;
 
-/// Ways to one branch that are looked at.
-const MAX_WAYS: usize = 24;
+/// Edges before one branch that are looked at.
+const MAX_EDGES: usize = 24;
 
-/// Joins that one way may pass.
+/// Joins between an edge and the branch.
 ///
-/// Behind an adapter the two ways out of it meet, then the ways of its callee;
+/// Behind an adapter its two exits meet, then those of its callee;
 /// each is a join or two.
 const MAX_JOINS: usize = 4;
 
@@ -74,17 +75,17 @@ const MAX_DEPTH: u32 = 8;
 /// The uses of a copied value are repaired one block after the other. Values
 /// are rarely used more than a dozen blocks below; a function in which all of
 /// them are used at its end would take quadratic time. What is given up is a
-/// way past a branch, and the run counts one hit.
+/// threaded edge, and the run counts one hit.
 const LIVE_BLOCKS_PER_BLOCK: usize = 64;
 
-/// Finds ways past branches, and branches that are decided on all ways.
+/// Finds edges that determine a branch below, and branches that a dominating one decides.
 ///
 /// The edits of one answer concern different blocks, so that all can be made.
 /// `copies` is how many instructions may still be copied.
 pub fn edits(
     values: &Values<'_, '_>,
     graph: &Graph,
-    reaching: &mut Reaching<'_>,
+    clobbers: &mut Clobbers<'_>,
     effort: Effort,
     copies: &mut usize,
 ) -> Found {
@@ -92,7 +93,7 @@ pub fn edits(
     let mut pass = Pass {
         values,
         graph,
-        reaching,
+        clobbers,
         effort,
         conditions: Conditions::new(func, values.order, graph, values.dominance),
         events: None,
@@ -127,7 +128,7 @@ pub struct Found {
 struct Pass<'p, 'a, 'r> {
     values: &'p Values<'p, 'a>,
     graph: &'p Graph,
-    reaching: &'p mut Reaching<'r>,
+    clobbers: &'p mut Clobbers<'r>,
     effort: Effort,
     conditions: Conditions<'p>,
     /// The events of loads; made when first asked for.
@@ -146,7 +147,7 @@ struct Pass<'p, 'a, 'r> {
     edits: Vec<Edit>,
 }
 
-/// The blocks from a join to a branch, and the joins on the way.
+/// The blocks from a join to a branch, and the joins among them.
 #[derive(Clone)]
 struct Chain {
     /// The last one first.
@@ -177,15 +178,6 @@ impl Chain {
     fn in_order(&self) -> Vec<Block> {
         self.blocks.iter().rev().copied().collect()
     }
-}
-
-/// What a value is on one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    /// This number, zero-extended.
-    Constant(u64),
-    /// This value, which is there on that way.
-    Value(Value),
 }
 
 impl Pass<'_, '_, '_> {
@@ -219,8 +211,8 @@ impl Pass<'_, '_, '_> {
             return;
         };
         let mut threads: Vec<Thread> = Vec::new();
-        let mut tries = MAX_WAYS;
-        self.ways(chain, &mut tries, &mut threads);
+        let mut tries = MAX_EDGES;
+        self.edges_into(chain, &mut tries, &mut threads);
         if !threads.is_empty() && self.take(&threads) {
             let func = self.func();
             let edit = |thread: Thread| {
@@ -232,8 +224,8 @@ impl Pass<'_, '_, '_> {
         }
     }
 
-    /// Adds the ways into `chain` that decide its branch.
-    fn ways(&mut self, mut chain: Chain, tries: &mut usize, threads: &mut Vec<Thread>) {
+    /// Adds the edges into `chain` that determine its branch.
+    fn edges_into(&mut self, mut chain: Chain, tries: &mut usize, threads: &mut Vec<Thread>) {
         let func = self.values.memory.func;
         let graph = self.graph;
         let head = chain.head();
@@ -257,7 +249,7 @@ impl Pass<'_, '_, '_> {
                     && chain.joins.len() < MAX_JOINS
                     && let Some(longer) = self.extended(chain.clone(), *pred)
                 {
-                    self.ways(longer, tries, threads);
+                    self.edges_into(longer, tries, threads);
                 }
             }
         }
@@ -396,7 +388,7 @@ impl Pass<'_, '_, '_> {
     /// `edge`.
     fn decided(&mut self, chain: &Chain, edge: Edge) -> Option<usize> {
         let effort = self.effort;
-        let mut way = Way {
+        let mut entry = Entry {
             pred: chain.pred(),
             pass: self,
             chain,
@@ -404,8 +396,8 @@ impl Pass<'_, '_, '_> {
             room: MAX_DEPTH,
             asked_memory: false,
         };
-        let taken = way.destination(chain.branch)?;
-        let by_memory = way.asked_memory;
+        let taken = entry.destination(chain.branch)?;
+        let by_memory = entry.asked_memory;
         self.by_memory |= by_memory;
         match effort {
             Effort::Gated if !by_memory => None,
@@ -426,10 +418,10 @@ impl Pass<'_, '_, '_> {
     }
 }
 
-/// One way into a chain.
-struct Way<'w, 'p, 'a, 'r> {
-    pass: &'w mut Pass<'p, 'a, 'r>,
-    chain: &'w Chain,
+/// One edge into a chain.
+struct Entry<'e, 'p, 'a, 'r> {
+    pass: &'e mut Pass<'p, 'a, 'r>,
+    chain: &'e Chain,
     pred: Node,
     edge: Edge,
     room: u32,
@@ -437,7 +429,7 @@ struct Way<'w, 'p, 'a, 'r> {
     asked_memory: bool,
 }
 
-impl Way<'_, '_, '_, '_> {
+impl Entry<'_, '_, '_, '_> {
     /// The destination that `branch` takes.
     fn destination(&mut self, branch: Inst) -> Option<usize> {
         let func = self.pass.values.memory.func;
@@ -460,7 +452,7 @@ impl Way<'_, '_, '_, '_> {
             _ => None,
         }
     }
-    /// Is `condition` something else than zero on this way?
+    /// Is `value` something else than zero behind this edge?
     fn truth(&mut self, value: Value) -> Option<bool> {
         match self.value(value)? {
             Known::Constant(number) => Some(number != 0),
@@ -484,7 +476,7 @@ impl Way<'_, '_, '_, '_> {
         decides.then_some((self.edge.destination == 0) ^ own.negated ^ asked.negated)
     }
 
-    /// What `value` is on this way.
+    /// What `value` is behind this edge.
     fn value(&mut self, value: Value) -> Option<Known> {
         let func = self.pass.values.memory.func;
         self.room = self.room.checked_sub(1)?;
@@ -518,7 +510,7 @@ impl Way<'_, '_, '_, '_> {
         block.is_some_and(|block| self.chain.blocks.contains(&block))
     }
 
-    /// The edge by which this way enters a block of the chain.
+    /// The edge by which a block of the chain is entered behind this edge.
     fn edge_into(&self, block: Block) -> Option<Edge> {
         let blocks = &self.chain.blocks;
         let position = blocks.iter().position(|other| *other == block)?;
@@ -573,7 +565,7 @@ impl Way<'_, '_, '_, '_> {
         }
     }
 
-    /// What the load `inst` finds on this way, if that has a name.
+    /// What the load `inst` finds behind this edge, if that has a name.
     fn loaded(&mut self, inst: Inst) -> Option<Known> {
         let event = self.pass.event_of(inst)?;
         let values = self.pass.values;
@@ -581,7 +573,7 @@ impl Way<'_, '_, '_, '_> {
         if access.asynchronous {
             return None;
         }
-        let source = self.pass.reaching.source_on_path(event, &self.chain.joins);
+        let source = self.pass.clobbers.source_on_path(event, &self.chain.joins);
         let ty = values.type_of(values.memory.func.dfg.first_result(inst));
         let key = values.key(source, access, access.opcode, ty);
         if let Source::Store(store) = source
@@ -644,88 +636,4 @@ fn may_copy(func: &Function, inst: Inst) -> bool {
         && !func.dfg.insts[inst].opcode().is_branch()
         && func.debug_tags.get(inst).is_empty()
         && func.dfg.user_stack_map_entries(inst).is_none()
-}
-
-/// The constant that `value` is, zero-extended.
-fn constant(func: &Function, value: Value) -> Option<u64> {
-    let value = func.dfg.resolve_aliases(value);
-    let inst = func.dfg.value_def(value).inst()?;
-    match func.dfg.insts[inst] {
-        InstructionData::UnaryImm { imm, .. } => {
-            let bits = func.dfg.value_type(value).bits();
-            Some(imm.zero_extend_from_width(bits).bits() as u64)
-        }
-        _ => None,
-    }
-}
-
-/// The width of a scalar integer of at most 64 bits.
-fn scalar_bits(func: &Function, value: Value) -> Option<u32> {
-    let ty = func.dfg.value_type(value);
-    (ty.is_int() && ty.bits() <= 64).then(|| ty.bits())
-}
-
-fn sign_extend(number: u64, bits: u32) -> i64 {
-    ((number << (64 - bits)) as i64) >> (64 - bits)
-}
-
-fn zero_extend(number: u64, bits: u32) -> u64 {
-    (number << (64 - bits)) >> (64 - bits)
-}
-
-/// `icmp cond x, y` of integers of `bits` bits.
-fn compare(cond: IntCC, x: Known, y: Known, bits: u32) -> Option<bool> {
-    let (x, y) = match (x, y) {
-        (Known::Constant(x), Known::Constant(y)) => (x, y),
-        // Any two that are equal.
-        (Known::Value(x), Known::Value(y)) if x == y => (0, 0),
-        _ => return None,
-    };
-    let (sx, sy) = (sign_extend(x, bits), sign_extend(y, bits));
-    Some(match cond {
-        IntCC::Equal => x == y,
-        IntCC::NotEqual => x != y,
-        IntCC::UnsignedLessThan => x < y,
-        IntCC::UnsignedLessThanOrEqual => x <= y,
-        IntCC::UnsignedGreaterThan => x > y,
-        IntCC::UnsignedGreaterThanOrEqual => x >= y,
-        IntCC::SignedLessThan => sx < sy,
-        IntCC::SignedLessThanOrEqual => sx <= sy,
-        IntCC::SignedGreaterThan => sx > sy,
-        IntCC::SignedGreaterThanOrEqual => sx >= sy,
-    })
-}
-
-/// A conversion between integers of `from` and `to` bits.
-fn extended(opcode: Opcode, known: Known, from: u32, to: u32) -> Option<Known> {
-    let Known::Constant(number) = known else {
-        return None;
-    };
-    if to > 64 {
-        return None;
-    }
-    let number = match opcode {
-        Opcode::Uextend => number,
-        Opcode::Sextend => zero_extend(sign_extend(number, from) as u64, to),
-        Opcode::Ireduce => zero_extend(number, to),
-        _ => return None,
-    };
-    Some(Known::Constant(number))
-}
-
-/// An operation on integers of `bits` bits.
-fn computed(opcode: Opcode, x: Known, y: Known, bits: u32) -> Option<Known> {
-    let number = match (opcode, x, y) {
-        (Opcode::Band, Known::Constant(0), _) | (Opcode::Band, _, Known::Constant(0)) => 0,
-        (_, Known::Constant(x), Known::Constant(y)) => match opcode {
-            Opcode::Band => x & y,
-            Opcode::Bor => x | y,
-            Opcode::Bxor => x ^ y,
-            Opcode::Iadd => zero_extend(x.wrapping_add(y), bits),
-            Opcode::Isub => zero_extend(x.wrapping_sub(y), bits),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(Known::Constant(number))
 }

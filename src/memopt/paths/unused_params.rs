@@ -136,7 +136,7 @@ fn find(func: &Function, uses: &Uses) -> Vec<Value> {
     unused.collect()
 }
 
-/// Those of `candidates` that are passed on, maybe by way of others of them, to
+/// Those of `candidates` that are passed on, maybe through others of them, to
 /// a parameter that is used by anything else.
 fn used_candidates(func: &Function, uses: &Uses, candidates: &[Value]) -> EntitySet<Value> {
     let mut is_candidate = EntitySet::new();

@@ -1,80 +1,83 @@
 //! What the wing looks for.
 
-use super::{Looking, Search};
+use super::Search;
 use crate::ir::Block;
-use crate::loop_analysis::LoopAnalysis;
-use crate::memopt::cfg::graph::Graph;
 use crate::memopt::edit::Edit;
-use crate::memopt::memory::next_access::Upcoming;
+use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::values::Values;
 use crate::memopt::paths::sink_stores::Sinking;
 use crate::memopt::paths::{pre, sink_values, threading};
-use crate::memopt::search::Stage;
 use alloc::vec::Vec;
-use core::cell::OnceCell;
 
-impl Looking<'_, '_, '_> {
-    /// The edits of a stage of the wing.
-    pub(super) fn find_on_paths(&mut self, stage: Stage) -> Vec<Edit> {
-        match stage {
-            Stage::Joins => self.joins(),
-            Stage::Sinking if self.search.options.sink_stores => self.sinking(),
-            Stage::SinkingValues if self.search.has_sunk => self.sinking_values(),
-            Stage::Sinking
-            | Stage::SinkingValues
-            | Stage::Values
-            | Stage::Branches
-            | Stage::DeadStores
-            | Stage::Slots => Vec::new(),
+impl<'s, 'f> Search<'s, 'f> {
+    /// How many loops are around a block.
+    fn depth(&self) -> impl Fn(Block) -> usize + use<'s, 'f> {
+        let (flow, ctx) = (self.flow(), self.job.ctx);
+        move |block| flow.loops(ctx).loop_level(block).level()
+    }
+
+    /// Learns what all loads find; `false` if the graph is too deep.
+    fn learn_loads(&mut self) -> bool {
+        let (memory, flow, dominance) = (self.memory(), self.flow(), self.dominance());
+        if self.values.is_none()
+            && let Some(dominance) = dominance
+            && let Some(clobbers) = self.clobbers()
+        {
+            let values = Values::of_loads(memory, &flow.order, &flow.graph, dominance, clobbers);
+            self.values = Some(values);
+        }
+        self.values.is_some()
+    }
+
+    /// Branches that predecessors determine.
+    pub fn threading(&mut self) -> Vec<Edit> {
+        let options = self.job.options;
+        if !options.thread_branches || !self.learn_loads() {
+            return Vec::new();
+        }
+        let graph = &self.flow().graph;
+        let (Some(values), Some(clobbers)) = (&self.values, &mut self.clobbers) else {
+            return Vec::new();
+        };
+        let copies = &mut *self.job.copies;
+        let found = threading::edits(values, graph, clobbers, options.effort, copies);
+        self.job.stats.limits_hit += found.limits_hit;
+        if !found.edits.is_empty() {
+            *self.job.by_memory = found.by_memory;
+        }
+        found.edits
+    }
+
+    /// Accesses that only some predecessors of their block need.
+    pub fn pre(&mut self) -> Vec<Edit> {
+        let options = self.job.options;
+        if !options.partly_redundant || !self.learn_loads() {
+            return Vec::new();
+        }
+        let (graph, depth) = (&self.flow().graph, self.depth());
+        match (&self.values, &mut self.clobbers) {
+            (Some(values), Some(clobbers)) => pre::edits(values, graph, clobbers, &depth, options),
+            _ => Vec::new(),
         }
     }
 
-    fn joins(&mut self) -> Vec<Edit> {
-        let options = self.search.options;
-        if !options.thread_branches && !options.partly_redundant {
+    /// Stores that only some paths need.
+    pub fn sink_stores(&mut self) -> Vec<Edit> {
+        let options = self.job.options;
+        let (memory, flow, depth) = (self.memory(), self.flow(), self.depth());
+        if !options.sink_stores {
             return Vec::new();
         }
-        let reaching = &mut self.reaching;
-        let values = self.values.get_or_insert_with(|| {
-            Values::of_loads(
-                self.memory,
-                self.order,
-                self.graph,
-                self.dominance,
-                reaching,
-            )
-        });
-        if options.thread_branches {
-            let found = threading::edits(
-                values,
-                self.graph,
-                reaching,
-                options.effort,
-                self.search.copies,
-            );
-            self.search.stats.limits_hit += found.limits_hit;
-            if !found.edits.is_empty() {
-                *self.search.by_memory = found.by_memory;
-                return found.edits;
-            }
-        }
-        if !options.partly_redundant {
+        let Some(clobbers) = self.clobbers() else {
             return Vec::new();
-        }
-        let depth = depth(&self.loops, self.search);
-        pre::edits(values, self.graph, reaching, &depth, options)
-    }
-
-    fn sinking(&mut self) -> Vec<Edit> {
-        let (reaching, options) = (&self.reaching, self.search.options);
-        let depth = depth(&self.loops, self.search);
+        };
         let sinking = Sinking::new(
-            self.memory,
-            self.order,
-            self.graph,
+            memory,
+            &flow.order,
+            &flow.graph,
             &depth,
             options.dead_stores,
-            |event| reaching.slot_is_private(event),
+            |event| clobbers.slot_is_private(event),
         );
         let Some(mut sinking) = sinking else {
             return Vec::new();
@@ -83,50 +86,34 @@ impl Looking<'_, '_, '_> {
         if questions.is_empty() {
             return Vec::new();
         }
-        let reversed = Graph::reversed(self.graph);
-        let repeating = self.graph.repeating_nodes();
-        let upcoming = Upcoming::with_questions_at_starts(
-            self.memory,
-            self.order,
-            &reversed,
-            &repeating,
+        let Some(dominance) = flow.reversed_dominance() else {
+            self.job.stats.limits_hit += 1;
+            return Vec::new();
+        };
+        let mut next_access = NextAccess::with_questions_at_starts(
+            memory,
+            &flow.order,
+            flow.reversed(),
+            dominance,
+            flow.repeating(),
             &questions,
         );
-        let (edit, hits) = match upcoming {
-            Some(mut upcoming) => {
-                let edit = sinking.edit(&mut upcoming);
-                (edit, upcoming.limits_hit + sinking.limits_hit)
-            }
-            None => (None, 1),
-        };
-        self.search.stats.limits_hit += hits;
+        let edit = sinking.edit(&mut next_access, self.name, self.job.refusals);
+        self.job.stats.limits_hit += next_access.limits_hit + sinking.limits_hit;
         edit.into_iter().collect()
     }
 
-    fn sinking_values(&mut self) -> Vec<Edit> {
-        let reaching = &self.reaching;
-        sink_values::edits(
-            self.memory,
-            self.order,
-            self.graph,
-            self.dominance,
-            |event| reaching.slot_is_private(event),
-        )
-    }
-}
-
-/// How many loops are around a block; they are looked for when first asked.
-fn depth<'l>(
-    loops: &'l OnceCell<LoopAnalysis>,
-    search: &Search<'l>,
-) -> impl Fn(Block) -> usize + use<'l> {
-    let (func, cfg, domtree) = (search.func, search.cfg, search.domtree);
-    move |block| {
-        let loops = loops.get_or_init(|| {
-            let mut loops = LoopAnalysis::new();
-            loops.compute(func, cfg, domtree);
-            loops
-        });
-        loops.loop_level(block).level()
+    /// What feeds stores that have moved.
+    pub fn sink_values(&mut self) -> Vec<Edit> {
+        if !self.job.has_sunk {
+            return Vec::new();
+        }
+        let (memory, flow) = (self.memory(), self.flow());
+        let (Some(dominance), Some(clobbers)) = (self.dominance(), self.clobbers()) else {
+            return Vec::new();
+        };
+        sink_values::edits(memory, &flow.order, &flow.graph, dominance, |event| {
+            clobbers.slot_is_private(event)
+        })
     }
 }

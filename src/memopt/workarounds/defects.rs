@@ -35,7 +35,7 @@ struct Defect {
     /// The first version of cranelift-codegen, `(0, minor)`, without it; `None` if every
     /// version that was looked at has it.
     mended: Option<(u32, u32)>,
-    /// May the pass go wrong in this way at this instruction?
+    /// May the pass have this defect at this instruction?
     concerns: Concerns,
 }
 

@@ -4,14 +4,14 @@
 //!
 //! Upstream's alias analysis gives each region a last store, and accesses
 //! without a region the last fence. That is not enough where memory is accessed
-//! both ways, because an access without a region may be to any memory:
+//! with a region and without, because an access without a region may be to any memory:
 //!
 //! ```text
 //! store notrap region0 v1, v0
 //! v2 = load.i64 notrap v0          ; served what came before the store
 //! ```
 //!
-//! In the same way a store without a region is taken for one that changes
+//! Likewise a store without a region is taken for one that changes
 //! nothing although a store to a region came between, and is removed although a
 //! call on a path that never exits sees it. `docs/upstream-findings.md` has them
 //! all. Regions that the embedder joins ([`Policy::representative`]) are two

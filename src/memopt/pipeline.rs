@@ -1,9 +1,12 @@
 //! One run of the passes over one function: rounds until nothing changes.
+//!
+//! [`PASSES`] is the order in which they are tried.
 
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Function, Opcode};
 use crate::isa::TargetIsa;
+use crate::memopt::analyses::Analyses;
 use crate::memopt::apply::Editor;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::{Change, Edit, Reason, Touched};
@@ -12,11 +15,12 @@ use crate::memopt::inst::effect::any_inst;
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::{Effort, Options};
+use crate::memopt::passes::dead_code;
+use crate::memopt::passes::dead_cycles;
 use crate::memopt::passes::uses::Uses;
-use crate::memopt::passes::{branches, dead_code, dead_cycles};
 use crate::memopt::refusal::Refusals;
 use crate::memopt::run_before::promote;
-use crate::memopt::search::{Search, Stage};
+use crate::memopt::search::{self, CleanUp, Job, Pass};
 use crate::memopt::stats::Stats;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
@@ -64,6 +68,74 @@ const MAX_LOOKED_AT_AGAIN: usize = 512;
 /// It costs a fifth of a compile, and few forwarded values in a large function give it next
 /// to nothing to do: on functions of WebAssembly 0.02 to 0.6 % of the code.
 const INSTS_PER_FORWARDED: usize = 64;
+
+/// The passes, in the order in which they are tried.
+const PASSES: &[Pass] = &[
+    Pass {
+        name: "load-store",
+        find: |search| search.load_store(),
+        on_paths: false,
+        with_next: true,
+        clean_up: CleanUp::Code,
+    },
+    Pass {
+        name: "branches",
+        find: |search| search.branches(),
+        on_paths: false,
+        with_next: false,
+        clean_up: CleanUp::Code,
+    },
+    Pass {
+        name: "dead-stores",
+        find: |search| search.dead_stores(),
+        on_paths: false,
+        with_next: false,
+        clean_up: CleanUp::Code,
+    },
+    Pass {
+        name: "dead-slots",
+        find: |search| search.dead_slots(),
+        on_paths: false,
+        with_next: false,
+        clean_up: CleanUp::Nothing,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
+        name: "threading",
+        find: |search| search.threading(),
+        on_paths: true,
+        with_next: false,
+        clean_up: CleanUp::Paths,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
+        name: "pre",
+        find: |search| search.pre(),
+        on_paths: true,
+        with_next: false,
+        clean_up: CleanUp::Paths,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
+        name: "sink-stores",
+        find: |search| search.sink_stores(),
+        on_paths: true,
+        with_next: false,
+        clean_up: CleanUp::SunkStores,
+    },
+    #[cfg(memopt_paths)]
+    SINK_VALUES,
+];
+
+/// What feeds stores that have moved follows them.
+#[cfg(memopt_paths)]
+const SINK_VALUES: Pass = Pass {
+    name: "sink-values",
+    find: |search| search.sink_values(),
+    on_paths: true,
+    with_next: false,
+    clean_up: CleanUp::Paths,
+};
 
 /// Runs the passes on `ctx.func` until nothing changes, within a limit.
 ///
@@ -122,6 +194,7 @@ pub fn run_observed<'a>(
     let names_handler = names_handler(&editor.context().func);
     let mut run = Run {
         editor,
+        analyses: Analyses::default(),
         policy,
         options,
         target: TargetFacts::of(isa),
@@ -146,6 +219,7 @@ pub fn run_observed<'a>(
 struct Run<'a> {
     /// Has the function to itself.
     editor: Editor<'a>,
+    analyses: Analyses,
     policy: &'a dyn Policy,
     options: &'a Options,
     target: TargetFacts,
@@ -173,7 +247,7 @@ impl Run<'_> {
         self.editor.settled();
         if touched.values && self.options.rerun_egraph && self.egraph_pays() {
             let edit = Change::RunEgraph.because(Reason::ReachedArithmetic);
-            if self.editor.apply(&[edit])?.any {
+            if self.apply(&[edit])?.any {
                 self.settle()?;
                 self.editor.settled();
             }
@@ -202,11 +276,15 @@ impl Run<'_> {
     fn dead_cycles(&mut self) -> CodegenResult<Touched> {
         let func = &self.editor.context().func;
         let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
-        self.editor.apply(&edits)
+        self.apply(&edits)
     }
 
     fn promote(&mut self) -> CodegenResult<Touched> {
-        promote(&mut self.editor, self.policy, self.target, self.options)
+        let touched = promote(&mut self.editor, self.policy, self.target, self.options)?;
+        if touched.any {
+            self.analyses = Analyses::default();
+        }
+        Ok(touched)
     }
 
     /// Can the egraph pass find enough to be worth its time?
@@ -219,7 +297,7 @@ impl Run<'_> {
     }
 
     fn rounds(&mut self) -> CodegenResult<Touched> {
-        let mut touched = self.dead_code()?;
+        let mut touched = self.unused_code()?.0;
         for number in 1..=MAX_ROUNDS {
             let hits = self.editor.stats.limits_hit;
             let round = self.round()?;
@@ -230,8 +308,7 @@ impl Run<'_> {
             self.editor.stats.rounds += 1;
             if !self.by_memory && !self.is_worth_it && self.insts > MAX_LOOKED_AT_AGAIN {
                 self.editor.stats.limits_hit += 1;
-                let folded = self.branches()?;
-                return Ok(touched.and(self.without_dead_code(folded)?));
+                return Ok(touched.and(self.branches()?));
             }
             if number >= MAX_LIMITED_ROUNDS && self.editor.stats.limits_hit > hits {
                 return Ok(touched);
@@ -245,94 +322,96 @@ impl Run<'_> {
     /// not others only if nothing else has changed.
     fn round(&mut self) -> CodegenResult<Touched> {
         let mut touched = Touched::default();
-        let mut next = Some(Stage::FIRST);
-        while let Some(first) = next
-            && self.editor.has_room()
-            && let Some((stage, edits)) = self.search(first, !touched.any)
+        let mut next = 0;
+        while self.editor.has_room()
+            && let Some((at, edits)) = self.search(PASSES, next, !touched.any)
         {
-            let made = self.make(stage, &edits)?;
+            let pass = &PASSES[at];
+            next = at + 1;
+            let mut made = self.apply(&edits)?;
+            if pass.with_next {
+                if let Some((_, edits)) = self.search(&PASSES[..=next], next, false) {
+                    made = made.and(self.apply(&edits)?);
+                }
+                next += 1;
+            }
+            if made.any {
+                made = made.and(self.clean_up(pass.clean_up)?);
+            }
             touched = touched.and(made);
-            next = match stage {
-                // That has folded branches as well.
-                Stage::Values => Stage::Branches.next(),
-                // Each changes the graph, so that those before it come first again.
-                Stage::Joins | Stage::Sinking if made.any => None,
-                stage => stage.next(),
-            };
+            if pass.on_paths && made.any {
+                break;
+            }
         }
         Ok(touched)
     }
 
-    fn search(&mut self, first: Stage, on_paths: bool) -> Option<(Stage, Vec<Edit>)> {
-        let Context {
-            func, cfg, domtree, ..
-        } = self.editor.context();
+    /// The first of `passes` from `from` on that finds something, and its edits.
+    fn search(
+        &mut self,
+        passes: &[Pass],
+        from: usize,
+        on_paths: bool,
+    ) -> Option<(usize, Vec<Edit>)> {
         let mut stats = Stats::default();
         self.by_memory = true;
-        let search = Search {
-            func,
-            cfg,
-            domtree,
+        let job = Job {
+            ctx: self.editor.context(),
             policy: self.policy,
             target: self.target,
             options: self.options,
             may_change_graph: !self.names_handler,
-            ways: on_paths,
+            on_paths,
             has_sunk: self.has_sunk,
             copies: &mut self.copies,
             by_memory: &mut self.by_memory,
             refusals: &mut self.refusals,
             stats: &mut stats,
         };
-        let found = search.from(first);
+        let found = search::first(passes, from, job, &mut self.analyses);
         self.editor.stats += &stats;
         self.editor.refused(&self.refusals.take());
         found
     }
 
-    /// Makes the edits of one pass, and removes what they have left behind.
-    fn make(&mut self, stage: Stage, edits: &[Edit]) -> CodegenResult<Touched> {
-        match stage {
-            Stage::Values => {
-                let touched = self.editor.apply(edits)?;
-                let touched = touched.and(self.branches()?);
-                self.without_dead_code(touched)
-            }
-            Stage::Branches | Stage::DeadStores => {
-                let touched = self.editor.apply(edits)?;
-                self.without_dead_code(touched)
-            }
-            Stage::Slots => self.editor.apply(edits),
-            Stage::Joins | Stage::Sinking | Stage::SinkingValues => {
-                self.make_on_paths(stage, edits)
-            }
-        }
-    }
-
-    fn without_dead_code(&mut self, touched: Touched) -> CodegenResult<Touched> {
+    /// Folds branches on constants, and removes what that leaves behind.
+    fn branches(&mut self) -> CodegenResult<Touched> {
+        let of_branches = PASSES.iter().position(|pass| pass.name == "branches");
+        let Some(at) = of_branches else {
+            return Ok(Touched::default());
+        };
+        let Some((_, edits)) = self.search(&PASSES[..=at], at, false) else {
+            return Ok(Touched::default());
+        };
+        let touched = self.apply(&edits)?;
         match touched.any {
-            true => Ok(touched.and(self.dead_code()?)),
+            true => Ok(touched.and(self.unused_code()?.0)),
             false => Ok(touched),
         }
     }
 
-    fn branches(&mut self) -> CodegenResult<Touched> {
-        if !self.options.fold_branches || self.names_handler {
-            return Ok(Touched::default());
-        }
-        let edits = branches::edits(&self.editor.context().func);
-        self.editor.apply(&edits)
+    /// Makes edits, and drops the analyses that they concern.
+    fn apply(&mut self, edits: &[Edit]) -> CodegenResult<Touched> {
+        let touched = self.editor.apply(edits)?;
+        let ctx = self.editor.context();
+        self.analyses
+            .update(ctx, self.policy, self.target, edits, touched);
+        Ok(touched)
     }
 
-    fn dead_code(&mut self) -> CodegenResult<Touched> {
-        Ok(self.unused_code()?.0)
+    fn clean_up(&mut self, what: CleanUp) -> CodegenResult<Touched> {
+        match what {
+            CleanUp::Nothing => Ok(Touched::default()),
+            CleanUp::Code => Ok(self.unused_code()?.0),
+            CleanUp::SunkStores | CleanUp::Paths => self.clean_up_paths(what),
+        }
     }
 
     /// Removes code that nobody uses; also the uses that are left.
     fn unused_code(&mut self) -> CodegenResult<(Touched, Uses)> {
         let func = &self.editor.context().func;
         let dead = dead_code::find(func, self.policy, self.options.unused_loads);
-        let touched = self.editor.apply(&dead.edits)?;
+        let touched = self.apply(&dead.edits)?;
         // At the limit of edits some of it is still there, and then nothing is made of these.
         Ok((touched, dead.uses))
     }
@@ -340,8 +419,8 @@ impl Run<'_> {
 
 #[cfg(not(memopt_paths))]
 impl Run<'_> {
-    /// Without the wing there are no such edits.
-    fn make_on_paths(&mut self, _: Stage, _: &[Edit]) -> CodegenResult<Touched> {
+    /// Without the wing nothing of this is left behind.
+    fn clean_up_paths(&mut self, _: CleanUp) -> CodegenResult<Touched> {
         Ok(Touched::default())
     }
 }

@@ -1,0 +1,102 @@
+//! Classes of alias regions: the regions that the policy joins are one memory.
+
+use crate::FxHashMap;
+use crate::entity::SecondaryMap;
+use crate::ir::{AliasRegion, Function};
+use crate::memopt::call::effects::{Policy, RegionSet, is_asynchronous};
+use crate::memopt::memory::insts::ANY;
+use crate::memopt::memory::ssa::Class;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Some classes of memory outside of private slots.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Classes {
+    /// These, and [`ANY`] unless there is none.
+    These(SmallVec<[Class; 4]>),
+    /// All.
+    All,
+}
+
+/// The classes of alias regions.
+#[derive(Default)]
+pub struct Regions {
+    classes: SecondaryMap<AliasRegion, Option<Class>>,
+    /// By the user id of the representative.
+    by_id: FxHashMap<u32, Class>,
+    /// What the policy says, by class.
+    pub data: Vec<RegionFacts>,
+}
+
+/// What is known about the memory of one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RegionFacts {
+    /// Does the world access it at any time?
+    pub asynchronous: bool,
+    /// Is what it holds at a trap seen by anyone?
+    pub survives_trap: bool,
+    /// Does an instruction of the function write it by itself?
+    pub stored: bool,
+}
+
+impl Regions {
+    /// The classes of all regions that `func` names. No store is known yet.
+    pub fn new(func: &Function, policy: &dyn Policy) -> Self {
+        let mut this = Self::default();
+        for (region, data) in func.dfg.alias_regions.iter() {
+            let id = policy.representative(data.user_id);
+            let next = ANY + 1 + this.data.len() as Class;
+            let class = *this.by_id.entry(id).or_insert(next);
+            if class == next {
+                this.data.push(RegionFacts {
+                    asynchronous: false,
+                    survives_trap: policy.survives_trap(id),
+                    stored: false,
+                });
+            }
+            // What holds for one tag of a memory holds for the memory.
+            let facts = this.of_mut(class);
+            facts.asynchronous |= is_asynchronous(policy, Some(data.user_id));
+            facts.survives_trap |= policy.survives_trap(data.user_id);
+            this.classes[region] = Some(class);
+        }
+        this
+    }
+
+    /// The class of a region of the function.
+    pub fn class(&self, region: AliasRegion) -> Class {
+        self.classes[region].expect("every region of the function has a class")
+    }
+
+    /// The facts of the class of a region.
+    pub fn of_mut(&mut self, class: Class) -> &mut RegionFacts {
+        &mut self.data[(class - ANY - 1) as usize]
+    }
+
+    /// The facts of `class`, if it is that of a region.
+    pub fn of(&self, class: Class) -> Option<RegionFacts> {
+        let index = class.checked_sub(ANY + 1)?;
+        self.data.get(index as usize).copied()
+    }
+
+    /// The classes of `regions` that this function names.
+    pub fn classes_of(&self, regions: &RegionSet, policy: &dyn Policy) -> Classes {
+        let Some(ids) = regions.ids() else {
+            return Classes::All;
+        };
+        let mut classes = SmallVec::new();
+        if !ids.is_empty() {
+            classes.push(ANY);
+        }
+        for id in ids {
+            // A region that this function does not name concerns nothing here
+            // but accesses without a region.
+            if let Some(class) = self.by_id.get(&policy.representative(*id))
+                && !classes.contains(class)
+            {
+                classes.push(*class);
+            }
+        }
+        Classes::These(classes)
+    }
+}

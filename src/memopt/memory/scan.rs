@@ -1,0 +1,370 @@
+//! The scan that finds the memory instructions of a function, and the patch that follows
+//! edits instead of a new scan.
+
+use crate::FxHashMap;
+use crate::entity::SecondaryMap;
+use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Value};
+use crate::memopt::call::effects::{Policy, Summary};
+use crate::memopt::cfg::graph::{Node, Order};
+use crate::memopt::edit::{Change, Edit};
+use crate::memopt::inst::address::Addresses;
+use crate::memopt::inst::effect::{self, Effect, Touch};
+use crate::memopt::inst::location::{Address, Location, Root};
+use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
+use crate::memopt::memory::insts::{
+    ANY, Access, Call, Event, EventKind, Foreign, Memory, TargetFacts,
+};
+use crate::memopt::memory::regions::Regions;
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use crate::memopt::memory::ssa::Class;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+impl<'a> Memory<'a> {
+    /// Finds all events of `func`, whose aliases are resolved.
+    ///
+    /// Cost: O(instructions).
+    pub fn new(
+        func: &'a Function,
+        order: &Order,
+        policy: &'a dyn Policy,
+        target: TargetFacts,
+    ) -> Self {
+        let slots = Slots::new(func, order, policy);
+        let regions = Regions::new(func, policy);
+        let mut this = Self {
+            func,
+            policy,
+            // About every eighth instruction that there ever was.
+            events: Vec::with_capacity(func.dfg.num_insts() / 8),
+            starts: Vec::with_capacity(order.len() + 1),
+            compares: Vec::new(),
+            slots,
+            pointer_bits: target.pointer_bits,
+            untagged_stores: false,
+            regions,
+            slot_classes: FxHashMap::default(),
+            foreign: SecondaryMap::new(),
+        };
+        let first_slot = ANY + 1 + this.regions.data.len() as Class;
+        for (class, slot) in (first_slot..).zip(this.slots.used()) {
+            this.slot_classes.insert(*slot, class);
+        }
+        this.scan(order, target.endianness);
+        this
+    }
+
+    fn note_foreign(&mut self, inst: Inst) {
+        let foreign = self.foreign_result(inst);
+        if foreign != Foreign::No {
+            self.foreign[self.func.dfg.first_result(inst)] = foreign;
+        }
+    }
+
+    /// Can the result of `inst` be the address of a slot?
+    fn foreign_result(&self, inst: Inst) -> Foreign {
+        let dfg = &self.func.dfg;
+        match dfg.insts[inst] {
+            InstructionData::Load { arg, flags, .. } => {
+                let flags = dfg.mem_flags[flags];
+                let slot = self.slots.address(dfg.resolve_aliases(arg)).is_some();
+                match flags.alias_region() {
+                    Some(region) if flags.readonly() && !slot => {
+                        Foreign::UnlessStored(self.regions.class(region))
+                    }
+                    Some(_) | None => Foreign::No,
+                }
+            }
+            InstructionData::UnaryImm { .. } | InstructionData::FuncAddr { .. } => Foreign::Always,
+            InstructionData::UnaryGlobalValue {
+                opcode: Opcode::SymbolValue,
+                ..
+            } => Foreign::Always,
+            _ => Foreign::No,
+        }
+    }
+
+    fn scan(&mut self, order: &Order, endianness: Endianness) {
+        let func = self.func;
+        let mut addresses = Addresses::new(func, self.policy);
+        let has_slots = !self.slots.used().is_empty();
+        if has_slots && let Some(entry) = order.blocks().first() {
+            for param in func.dfg.block_params(*entry) {
+                self.foreign[*param] = Foreign::Always;
+            }
+        }
+        for (node, block) in order.blocks().iter().enumerate() {
+            self.starts.push(self.events.len() as u32);
+            for inst in func.layout.block_insts(*block) {
+                if has_slots {
+                    self.note_foreign(inst);
+                }
+                let effect = effect::effect(func, inst);
+                self.note_store(effect.writes());
+                let kind = match effect {
+                    Effect::None => {
+                        if func.dfg.insts[inst].opcode() == Opcode::Icmp {
+                            self.compares.push(inst);
+                        }
+                        match self.concern_with_slots(inst) {
+                            Some(kind) => kind,
+                            None => continue,
+                        }
+                    }
+                    Effect::Access(access) => {
+                        EventKind::Access(self.place(&mut addresses, &access, endianness))
+                    }
+                    Effect::Call => EventKind::Call(self.call(inst)),
+                    Effect::Barrier(_) => EventKind::Barrier,
+                    Effect::Trap => EventKind::Trap,
+                    Effect::End => EventKind::End,
+                };
+                self.events.push(Event {
+                    inst,
+                    node: node as Node,
+                    kind,
+                });
+            }
+        }
+        self.starts.push(self.events.len() as u32);
+    }
+
+    fn concern_with_slots(&self, inst: Inst) -> Option<EventKind> {
+        if self.slots.used().is_empty() {
+            return None;
+        }
+        if !self.slots.escapes_at(inst).is_empty() {
+            return Some(EventKind::Escape);
+        }
+        let InstructionData::IntCompare { args, .. } = self.func.dfg.insts[inst] else {
+            return None;
+        };
+        let dfg = &self.func.dfg;
+        let compares = args
+            .iter()
+            .any(|arg| self.slots.address(dfg.resolve_aliases(*arg)).is_some());
+        compares.then_some(EventKind::Compare)
+    }
+
+    fn place(
+        &mut self,
+        addresses: &mut Addresses<'a>,
+        access: &effect::Access,
+        endianness: Endianness,
+    ) -> Access {
+        let base = self.base(addresses, access);
+        let bits = self.func.dfg.value_type(access.address).bits();
+        let class = access.region().map(|region| self.regions.class(region));
+        let facts = class.and_then(|class| self.regions.of(class));
+        let mut placed = Access {
+            location: Location {
+                address: base.plus(access.offset.into(), bits),
+                bytes: access.bytes,
+            },
+            region: access.region(),
+            class,
+            stored: access.stored,
+            load: access.load,
+            opcode: access.opcode,
+            trap: access.flags.trap_code(),
+            endianness: access.flags.endianness(endianness),
+            readonly: access.flags.readonly(),
+            asynchronous: match facts {
+                Some(facts) => facts.asynchronous,
+                None => self.policy.has_asynchronous_memory(),
+            },
+        };
+        // Nobody else writes what nobody else knows.
+        placed.asynchronous &= !placed.is_always_private(&self.slots);
+        placed
+    }
+
+    /// What the address of `access` is based on: not on a slot if the access has left it.
+    fn base(&self, addresses: &mut Addresses<'a>, access: &effect::Access) -> Address {
+        let slot = self.slots.address(access.address);
+        let base = slot.unwrap_or_else(|| addresses.of(access.address));
+        let stays = match base.root {
+            Root::Slot(_) => slot.is_some() && self.slots.is_inside(self.func, access.place()),
+            Root::Value(_) | Root::Shared(..) | Root::Absolute => true,
+        };
+        match stays {
+            true => base,
+            false => Address {
+                root: Root::Value(access.address),
+                offset: Some(0),
+            },
+        }
+    }
+
+    /// An instruction writes this by itself.
+    fn note_store(&mut self, writes: Touch) {
+        let place = match writes {
+            Touch::Nothing => return,
+            Touch::Place(place) => place,
+            Touch::Anything => {
+                self.untagged_stores = true;
+                return;
+            }
+        };
+        match place.region {
+            Some(region) => {
+                let class = self.regions.class(region);
+                self.regions.of_mut(class).stored = true;
+            }
+            None => {
+                let slot = self.slots.address(place.address).map(|base| base.root);
+                let private = matches!(slot, Some(Root::Slot(slot))
+                    if self.slots.privacy(slot) == Privacy::Always);
+                self.untagged_stores |= !private;
+            }
+        }
+    }
+
+    fn call(&self, inst: Inst) -> Call {
+        let mut summary = summary_of_call(self.func, self.policy, inst);
+        let opcode = self.func.dfg.insts[inst].opcode();
+        let has_handlers = matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect);
+        let mapped_slots = self.mapped_slots(inst);
+        // A collector reads and rewrites also what others know of a slot, and
+        // that is looked at as part of its region.
+        let mut slots = mapped_slots.iter();
+        if slots.any(|slot| self.slots.privacy(*slot) != Privacy::Always) {
+            summary = Summary::opaque();
+        }
+        let written = if has_handlers {
+            summary.touches()
+        } else {
+            summary.writes()
+        };
+        Call {
+            reads: self.regions.classes_of(summary.reads(), self.policy),
+            writes: self.regions.classes_of(written, self.policy),
+            may_end: summary.may_trap()
+                || (summary.may_unwind() && !handles_all_exceptions(self.func, inst)),
+            mapped_slots,
+        }
+    }
+
+    /// The slots that a stack map of `inst` names. One whose address nobody
+    /// takes holds nothing that this function reads.
+    fn mapped_slots(&self, inst: Inst) -> SmallVec<[StackSlot; 2]> {
+        let mut slots = SmallVec::new();
+        for entry in self.func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+            if self.slot_classes.contains_key(&entry.slot) && !slots.contains(&entry.slot) {
+                slots.push(entry.slot);
+            }
+        }
+        slots
+    }
+
+    /// Brings the list up to date after `edits`, or some of them, were made; `false` if
+    /// it has to be made anew, because what is known about a slot may have changed.
+    ///
+    /// The edits remove instructions and leave all others where they are.
+    ///
+    /// Cost: O(memory instructions + edits).
+    pub fn patch(&mut self, edits: &[Edit]) -> bool {
+        let has_slots = !self.slots.used().is_empty();
+        if has_slots && edits.iter().any(|edit| self.concerns_slots(&edit.change)) {
+            return false;
+        }
+        self.forget_removed();
+        self.note_stores_again();
+        true
+    }
+
+    /// May what is known about the slots be something else after `change`?
+    fn concerns_slots(&self, change: &Change) -> bool {
+        let func = self.func;
+        let removed = |inst: Inst| {
+            let takes_address = matches!(func.dfg.insts[inst], InstructionData::StackAddr { .. });
+            let is_tagged = !func.debug_tags.get(inst).is_empty();
+            let escapes = !self.slots.escapes_at(inst).is_empty();
+            self.slots.are_left || takes_address || is_tagged || escapes
+        };
+        match change {
+            Change::RemoveNoopStore(inst)
+            | Change::RemoveDeadStore(inst)
+            | Change::RemoveUnusedLoad(inst)
+            | Change::RemoveUnusedCode(inst) => removed(*inst),
+            Change::FreeSlot(_) => self.slots.are_left,
+            // These replace or move instructions.
+            Change::ReplaceLoad { .. }
+            | Change::ReplaceLoadByParam { .. }
+            | Change::FoldCompare(..)
+            | Change::RemoveParams(_)
+            | Change::RemoveCycles { .. }
+            | Change::FoldBranch(..)
+            | Change::Bypass(_)
+            | Change::Thread(_)
+            | Change::Sink(_)
+            | Change::SinkLoad(..)
+            | Change::SinkPure(..)
+            | Change::MoveUp(_)
+            | Change::Promote(_)
+            | Change::FreeAddressed(..)
+            | Change::RunEgraph => true,
+        }
+    }
+
+    /// Drops the events of instructions that are gone.
+    fn forget_removed(&mut self) {
+        let func = self.func;
+        let is_there = |inst: Inst| func.layout.inst_block(inst).is_some();
+        self.events.retain(|event| is_there(event.inst));
+        self.compares
+            .retain(|inst| is_there(*inst) && func.dfg.insts[*inst].opcode() == Opcode::Icmp);
+        let mut at = 0;
+        for (node, start) in self.starts.iter_mut().enumerate() {
+            *start = at as u32;
+            let own = self.events[at..].iter();
+            at += own.take_while(|event| event.node as usize == node).count();
+        }
+    }
+
+    /// Finds again which memory the instructions write by themselves.
+    fn note_stores_again(&mut self) {
+        self.untagged_stores = false;
+        for region in &mut self.regions.data {
+            region.stored = false;
+        }
+        for at in 0..self.events.len() {
+            let event = &self.events[at];
+            if matches!(event.kind, EventKind::Access(_) | EventKind::Barrier) {
+                let effect = effect::effect(self.func, event.inst);
+                self.note_store(effect.writes());
+            }
+        }
+    }
+
+    /// Does it say the same as `other`, which is about the same function? That is what builds
+    /// with debug assertions check of what was patched.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let slots = self.slots.used().iter();
+        let mut values = (0..self.func.dfg.num_values() as u32).map(Value::from_u32);
+        self.events == other.events
+            && self.starts == other.starts
+            && self.compares == other.compares
+            && self.untagged_stores == other.untagged_stores
+            && self.regions.data == other.regions.data
+            && self.slots.used() == other.slots.used()
+            && self.slots.are_left == other.slots.are_left
+            && { slots }.all(|slot| self.slots.privacy(*slot) == other.slots.privacy(*slot))
+            && values.all(|value| {
+                !self.is_computed(value)
+                    || (self.is_foreign(value) == other.is_foreign(value)
+                        && self.slots.address(value) == other.slots.address(value))
+            })
+    }
+
+    /// Is `value` the result of an instruction in the layout?
+    fn is_computed(&self, value: Value) -> bool {
+        let dfg = &self.func.dfg;
+        // What was an alias and is resolved has no definition any more.
+        !dfg.value_is_alias(value)
+            && dfg
+                .value_def(value)
+                .inst()
+                .is_some_and(|inst| self.func.layout.inst_block(inst).is_some())
+    }
+}

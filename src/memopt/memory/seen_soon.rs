@@ -1,0 +1,83 @@
+//! Who sees a store within a few instructions: a filter before the walk of
+//! [`next_access`](super::next_access). Most stores are seen so soon, and need no versions.
+
+use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
+use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
+use core::ops::Range;
+use smallvec::SmallVec;
+
+/// Events and blocks that [`seen_soon`] looks at; what they do not show, a walk
+/// does.
+const MAX_SOON: usize = 32;
+
+/// Who sees a store of `access` within a few events? `rest` are the events
+/// behind it in `node`, and `graph` is the forward one.
+///
+/// If that is nobody, it may be seen all the same. A store into a slot is left to
+/// the walk, which knows where the slot is found. Only edges that go forward in
+/// reverse postorder are followed, so that the address means the same; see the
+/// header of [`next_access`](super::next_access).
+///
+/// Cost: [`MAX_SOON`] events and blocks.
+pub fn seen_soon(
+    memory: &Memory<'_>,
+    graph: &Graph,
+    access: &Access,
+    node: Node,
+    rest: Range<EventIndex>,
+) -> Option<EventIndex> {
+    if access.slot().is_some() {
+        return None;
+    }
+    let mut room = MAX_SOON;
+    let mut work: SmallVec<[(Node, Range<EventIndex>); 8]> = SmallVec::new();
+    work.push((node, rest));
+    while let Some((node, events)) = work.pop() {
+        let mut is_gone = false;
+        for event in events {
+            match next(memory, access, event) {
+                _ if room == 0 => return None,
+                Next::Observed => return Some(event),
+                Next::Gone => is_gone = true,
+                // Others may overwrite the rest.
+                Next::Part => return None,
+                Next::Pass => room -= 1,
+            }
+            if is_gone {
+                break;
+            }
+        }
+        if is_gone {
+            continue;
+        }
+        for succ in graph.succs(node).iter().filter(|succ| **succ > node) {
+            room = room.checked_sub(1)?;
+            work.push((*succ, memory.of_node(*succ)));
+        }
+    }
+    None
+}
+
+enum Next {
+    Observed,
+    /// Nobody sees it on this path.
+    Gone,
+    /// Nobody sees some of it on this path.
+    Part,
+    /// Go on behind this event.
+    Pass,
+}
+
+/// What `event` is to a store of `access`, to no slot.
+fn next(memory: &Memory<'_>, access: &Access, event: EventIndex) -> Next {
+    let class = access.class.unwrap_or(ANY);
+    let survives_trap = memory.survives_trap(class);
+    let answer = mod_ref(memory, event, &Bytes::of(access, false));
+    match answer.writes {
+        _ if answer.reads || answer.leaves || (answer.ends && survives_trap) => Next::Observed,
+        Writes::All => Next::Gone,
+        Writes::Part => Next::Part,
+        Writes::None | Writes::Some => Next::Pass,
+    }
+}

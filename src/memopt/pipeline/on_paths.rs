@@ -1,0 +1,52 @@
+//! The clean-up behind edits of the wing.
+
+use super::{Run, SINK_VALUES};
+use crate::CodegenResult;
+use crate::Context;
+use crate::memopt::edit::Touched;
+use crate::memopt::paths::{empty_blocks, unused_params};
+use crate::memopt::search::CleanUp;
+
+impl Run<'_> {
+    /// Removes what edits of the wing have left behind.
+    pub(super) fn clean_up_paths(&mut self, what: CleanUp) -> CodegenResult<Touched> {
+        let mut touched = Touched::default();
+        if what == CleanUp::SunkStores {
+            self.has_sunk = true;
+            if let Some((_, edits)) = self.search(&[SINK_VALUES], 0, true) {
+                touched = touched.and(self.apply(&edits)?);
+            }
+        }
+        touched = touched.and(self.unused_values()?);
+        let bypassed = self.bypass_empty_blocks()?;
+        if bypassed.any {
+            touched = touched.and(bypassed).and(self.unused_values()?);
+        }
+        Ok(touched)
+    }
+
+    /// Removes what nobody uses, parameters included.
+    fn unused_values(&mut self) -> CodegenResult<Touched> {
+        let (mut touched, mut uses) = self.unused_code()?;
+        // Mostly the first search finds all. Another finds those that used each other
+        // through code that is gone.
+        while self.editor.has_room() {
+            let func = &self.editor.context().func;
+            let loads = self.options.unused_loads;
+            let edits = unused_params::edits(func, self.policy, loads, &mut uses);
+            if edits.is_empty() {
+                break;
+            }
+            touched = touched.and(self.apply(&edits)?);
+        }
+        Ok(touched)
+    }
+
+    fn bypass_empty_blocks(&mut self) -> CodegenResult<Touched> {
+        let Context {
+            func, cfg, domtree, ..
+        } = self.editor.context();
+        let edits = empty_blocks::edits(func, cfg, domtree);
+        self.apply(&edits)
+    }
+}
