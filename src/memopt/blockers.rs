@@ -70,8 +70,8 @@ impl Blockers<'_> {
     fn of(&self, event: EventIndex) -> Option<Refusal> {
         let access = self.memory.access(event)?;
         let (pass, obstacle) = match access.stored {
-            Some(_) => ("dead_stores", self.of_store(event, access)?),
-            None => ("forward_loads", self.of_load(event, access)?),
+            Some(_) => ("dead-stores", self.of_store(event, access)?),
+            None => ("load-store", self.of_load(event, access)?),
         };
         Some(Refusal {
             pass,

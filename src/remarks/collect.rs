@@ -29,12 +29,13 @@ impl Collector {
             mut done, mut kept, ..
         } = self;
         kept.retain(|remark| is_in(after, remark.subject));
-        // In the order of the function: by block, and each in its place.
+        // In the order of the function: by block, and each in its place. Who sees a store
+        // comes before what keeps it from being a no-op.
         let place = |remark: &Remark| match remark.subject {
             Subject::Inst(inst) => place_of(after, inst),
             Subject::Slot(_) | Subject::Block(_) | Subject::Function => None,
         };
-        kept.sort_by_cached_key(place);
+        kept.sort_by_cached_key(|remark| (place(remark), remark.pass != "dead-stores"));
         done.append(&mut kept);
         done
     }

@@ -27,7 +27,7 @@ pub fn remark(func: &Function, refusal: &Refusal, known: &[String]) -> Remark {
     Remark {
         outcome: Outcome::Kept,
         pass,
-        what: "kept".to_string(),
+        what: what(func, access, pass).to_string(),
         reason,
         blame: obstacle
             .inst()
@@ -36,6 +36,16 @@ pub fn remark(func: &Function, refusal: &Refusal, known: &[String]) -> Remark {
             .collect(),
         advice,
         ..words::about(func, subject)
+    }
+}
+
+/// What was refused: a store may be kept by the pass for dead stores, and be no no-op to the
+/// one for redundant accesses.
+fn what(func: &Function, access: Option<Inst>, pass: &str) -> &'static str {
+    let is_store = access.is_some_and(|inst| func.dfg.insts[inst].opcode().can_store());
+    match is_store && pass == "load-store" {
+        true => "not redundant",
+        false => "kept",
     }
 }
 

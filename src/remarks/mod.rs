@@ -256,6 +256,7 @@ impl Watched {
         }
         let options = options.behind(self.made);
         let collector = &mut self.collector;
+        collector.ask(&ctx.func, policy);
         let stats = phase.run(ctx, isa, policy, &options, Some(collector))?;
         if phase == Phase::Before {
             self.made = stats.applied;
@@ -263,7 +264,6 @@ impl Watched {
         if stats.runs > 0 {
             let target = TargetFacts::of(isa);
             let left = blockers::find(&ctx.func, &ctx.cfg, &ctx.domtree, policy, target);
-            self.collector.ask(&ctx.func, policy);
             for refusal in &left {
                 self.collector.refused(&ctx.func, refusal);
             }

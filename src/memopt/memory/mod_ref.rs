@@ -81,9 +81,22 @@ impl ModRef {
 /// What `event` may do to `bytes`.
 ///
 /// Both have to mean the same iteration of any loop around them.
+#[inline]
 pub fn mod_ref(memory: &Memory<'_>, event: EventIndex, bytes: &Bytes) -> ModRef {
     match &memory.events[event as usize].kind {
+        // Most of what is around an access is an access of another region.
+        EventKind::Access(other) if !may_be_one_memory(other, bytes) => ModRef {
+            ends: other.trap.is_some(),
+            ..ModRef::NOTHING
+        },
         EventKind::Access(other) => accessed(memory, other, bytes),
+        kind => otherwise(kind, bytes),
+    }
+}
+
+/// What is no access may do.
+fn otherwise(kind: &EventKind, bytes: &Bytes) -> ModRef {
+    match kind {
         EventKind::Call(call) => called(call, bytes),
         EventKind::Barrier => ModRef::barrier(!bytes.private),
         EventKind::Trap => ModRef {
@@ -94,42 +107,44 @@ pub fn mod_ref(memory: &Memory<'_>, event: EventIndex, bytes: &Bytes) -> ModRef 
             leaves: true,
             ..ModRef::NOTHING
         },
-        EventKind::Compare | EventKind::Escape => ModRef::NOTHING,
+        EventKind::Access(_) | EventKind::Compare | EventKind::Escape => ModRef::NOTHING,
     }
 }
 
+/// What an access may do that [may be of the same memory](may_be_one_memory).
 fn accessed(memory: &Memory<'_>, other: &Access, bytes: &Bytes) -> ModRef {
     let private = bytes.private || other.is_always_private(&memory.slots);
-    let overlap = match may_be_one_memory(other, bytes) {
-        true => memory.overlap(&other.location, &bytes.location, private),
-        false => Overlap::None,
-    };
-    let touches = overlap.may_share();
-    let is_store = other.stored.is_some();
-    ModRef {
-        reads: touches && !is_store,
-        writes: match is_store && touches {
-            false => Writes::None,
-            _ if overlap.covers() => Writes::All,
-            _ if matches!(overlap, Overlap::Inside | Overlap::Partial) => Writes::Part,
-            _ => Writes::Some,
-        },
+    let overlap = memory.overlap(&other.location, &bytes.location, private);
+    let nothing = ModRef {
         ends: other.trap.is_some(),
-        leaves: false,
+        ..ModRef::NOTHING
+    };
+    match other.stored {
+        _ if !overlap.may_share() => nothing,
+        None => ModRef {
+            reads: true,
+            ..nothing
+        },
+        Some(_) => ModRef {
+            writes: match overlap {
+                _ if overlap.covers() => Writes::All,
+                Overlap::Inside | Overlap::Partial => Writes::Part,
+                _ => Writes::Some,
+            },
+            ..nothing
+        },
     }
 }
 
 /// May the access and the bytes be of one memory, by their slots and regions?
+#[inline]
 fn may_be_one_memory(other: &Access, bytes: &Bytes) -> bool {
-    let one_slot = matches!(
-        (other.location.address.root, bytes.location.address.root),
-        (Root::Slot(x), Root::Slot(y)) if x == y
-    );
-    one_slot
-        || match (other.class, bytes.class) {
-            (Some(x), Some(y)) => x == y,
-            _ => true,
-        }
+    let differ = matches!((other.class, bytes.class), (Some(x), Some(y)) if x != y);
+    !differ
+        || matches!(
+            (other.location.address.root, bytes.location.address.root),
+            (Root::Slot(x), Root::Slot(y)) if x == y
+        )
 }
 
 fn called(call: &Call, bytes: &Bytes) -> ModRef {

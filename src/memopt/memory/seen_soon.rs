@@ -3,7 +3,7 @@
 
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
-use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
+use crate::memopt::memory::mod_ref::{Bytes, ModRef, Writes, mod_ref};
 use core::ops::Range;
 use smallvec::SmallVec;
 
@@ -30,13 +30,15 @@ pub fn seen_soon(
     if access.slot().is_some() {
         return None;
     }
+    let bytes = Bytes::of(access, false);
+    let survives_trap = memory.survives_trap(access.class.unwrap_or(ANY));
     let mut room = MAX_SOON;
     let mut work: SmallVec<[(Node, Range<EventIndex>); 8]> = SmallVec::new();
     work.push((node, rest));
     while let Some((node, events)) = work.pop() {
         let mut is_gone = false;
         for event in events {
-            match next(memory, access, event) {
+            match next(mod_ref(memory, event, &bytes), survives_trap) {
                 _ if room == 0 => return None,
                 Next::Observed => return Some(event),
                 Next::Gone => is_gone = true,
@@ -69,11 +71,8 @@ enum Next {
     Pass,
 }
 
-/// What `event` is to a store of `access`, to no slot.
-fn next(memory: &Memory<'_>, access: &Access, event: EventIndex) -> Next {
-    let class = access.class.unwrap_or(ANY);
-    let survives_trap = memory.survives_trap(class);
-    let answer = mod_ref(memory, event, &Bytes::of(access, false));
+/// What an event that may do this is to a store to no slot.
+fn next(answer: ModRef, survives_trap: bool) -> Next {
     match answer.writes {
         _ if answer.reads || answer.leaves || (answer.ends && survives_trap) => Next::Observed,
         Writes::All => Next::Gone,
