@@ -84,12 +84,17 @@ impl ModRef {
 #[inline]
 pub fn mod_ref(memory: &Memory<'_>, event: EventIndex, bytes: &Bytes) -> ModRef {
     match &memory.events[event as usize].kind {
-        // Most of what is around an access is an access of another region.
-        EventKind::Access(other) if !may_be_one_memory(other, bytes) => ModRef {
-            ends: other.trap.is_some(),
-            ..ModRef::NOTHING
-        },
-        EventKind::Access(other) => accessed(memory, other, bytes),
+        EventKind::Access(other) => {
+            let nothing = ModRef {
+                ends: other.trap.is_some(),
+                ..ModRef::NOTHING
+            };
+            // Most of what is around an access is an access of another region.
+            match may_be_one_memory(other, bytes) {
+                false => nothing,
+                true => accessed(memory, other, bytes, nothing),
+            }
+        }
         kind => otherwise(kind, bytes),
     }
 }
@@ -111,14 +116,11 @@ fn otherwise(kind: &EventKind, bytes: &Bytes) -> ModRef {
     }
 }
 
-/// What an access may do that [may be of the same memory](may_be_one_memory).
-fn accessed(memory: &Memory<'_>, other: &Access, bytes: &Bytes) -> ModRef {
+/// What an access may do that [may be of the same memory](may_be_one_memory); `nothing` if it
+/// is of other bytes.
+fn accessed(memory: &Memory<'_>, other: &Access, bytes: &Bytes, nothing: ModRef) -> ModRef {
     let private = bytes.private || other.is_always_private(&memory.slots);
     let overlap = memory.overlap(&other.location, &bytes.location, private);
-    let nothing = ModRef {
-        ends: other.trap.is_some(),
-        ..ModRef::NOTHING
-    };
     match other.stored {
         _ if !overlap.may_share() => nothing,
         None => ModRef {
