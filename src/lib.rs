@@ -89,7 +89,42 @@ pub mod memopt;
 mod pipeline;
 pub mod remarks;
 
-pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, Policy, RegionSet, Summary};
+/// ```
+/// use cranelift_codegen::settings::{self, Configurable};
+/// use cranelift_codegen::{Context, isa};
+/// use cranelift_memopt::{CalleeName, Options, Policy, RegionSet, Summary, optimize};
+///
+/// /// The memory of the program, in region 1, and that of the host, in region 2.
+/// struct Host;
+///
+/// impl Policy for Host {
+///     /// `log` reads memory of the host, and returns.
+///     fn callee(&self, name: &CalleeName) -> Option<Summary> {
+///         let log = CalleeName::Named(b"log".as_slice().into());
+///         (*name == log).then(|| Summary::pure().reading(&RegionSet::of([2])))
+///     }
+/// }
+///
+/// let clif = r#"function %f(i64, i32, i32) {
+///     region0 = 1 "of the program"
+///     fn0 = %log(i32)
+/// block0(v0: i64, v1: i32, v2: i32):
+///     store notrap aligned region0 v1, v0
+///     call fn0(v1)
+///     store notrap aligned region0 v2, v0
+///     return
+/// }"#;
+/// # let mut flags = settings::builder();
+/// # flags.set("opt_level", "speed")?;
+/// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// let func = cranelift_reader::parse_functions(clif)?.remove(0);
+/// let mut ctx = Context::for_function(func);
+/// let stats = optimize(&mut ctx, &*isa, &Host, &Options::full())?;
+/// assert_eq!(stats.dead_stores, 1, "nobody sees the first store: {stats}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use memopt::call::effects::Policy;
+pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, RegionSet, Summary};
 pub use memopt::call::from_body::Summaries;
 pub use memopt::{Effort, Options, Stats};
 #[cfg(feature = "module")]

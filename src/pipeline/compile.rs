@@ -95,6 +95,24 @@ impl Compiler {
     /// # Errors
     ///
     /// What the verifier (if `isa` has it enabled) or the back end reports.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cranelift_codegen::settings::{self, Configurable};
+    /// # use cranelift_codegen::{Context, isa};
+    /// use cranelift_memopt::{Compiler, NoPolicy, Options, optimize};
+    /// # let mut flags = settings::builder();
+    /// # flags.set("opt_level", "speed")?;
+    /// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+    /// # let func = cranelift_reader::parse_functions("function %f() {\nblock0:\n    return\n}")?.remove(0);
+    /// let mut ctx = Context::for_function(func);
+    /// optimize(&mut ctx, &*isa, &NoPolicy, &Options::default())?;
+    /// // Here the function can be looked at, or changed once more.
+    /// let code = Compiler::new().emit(&mut ctx, &*isa)?;
+    /// assert!(!code.code_buffer().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn emit(&mut self, ctx: &mut Context, isa: &dyn TargetIsa) -> CodegenResult<CompiledCode> {
         ctx.flowgraph();
         ctx.func.dfg.resolve_all_aliases();

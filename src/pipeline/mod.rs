@@ -172,12 +172,23 @@ fn both_phases(
 /// # use cranelift_codegen::settings::{self, Configurable};
 /// # use cranelift_codegen::{Context, isa};
 /// # use cranelift_memopt::{NoPolicy, Options, run};
-/// # fn demo(ctx: &mut Context, isa: &dyn isa::TargetIsa) -> cranelift_codegen::CodegenResult<()> {
-/// ctx.optimize(isa, &mut Default::default())?;
-/// let stats = run(ctx, isa, &NoPolicy, &Options::default())?;
-/// println!("{stats}");
-/// # Ok(())
-/// # }
+/// # let mut flags = settings::builder();
+/// # flags.set("opt_level", "speed")?;
+/// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// # let clif = "function %f(i32) {
+/// #     ss0 = explicit_slot 4
+/// # block0(v0: i32):
+/// #     v1 = stack_addr.i64 ss0
+/// #     store notrap aligned v0, v1
+/// #     return
+/// # }";
+/// # let func = cranelift_reader::parse_functions(clif)?.remove(0);
+/// // `func` stores into a slot that nobody reads.
+/// let mut ctx = Context::for_function(func);
+/// ctx.optimize(&*isa, &mut Default::default())?;
+/// let stats = run(&mut ctx, &*isa, &NoPolicy, &Options::default())?;
+/// assert_eq!(stats.freed_slots, 1, "{stats}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn run(
     ctx: &mut Context,
@@ -352,13 +363,28 @@ fn optimize_batch_with<'p, E: From<CodegenError>>(
 /// # Examples
 ///
 /// ```
+/// # use cranelift_codegen::settings::{self, Configurable};
 /// # use cranelift_codegen::{Context, isa};
-/// # use cranelift_memopt::{FunctionError, NoPolicy, Options, run_module};
-/// # fn demo(contexts: &mut [Context], isa: &dyn isa::TargetIsa) -> Result<(), FunctionError> {
-/// let stats = run_module(contexts, isa, &|_| &NoPolicy, &Options::default())?;
-/// assert_eq!(stats.len(), contexts.len());
-/// # Ok(())
-/// # }
+/// # use cranelift_memopt::{NoPolicy, Options, run_module};
+/// # let mut flags = settings::builder();
+/// # flags.set("opt_level", "speed")?;
+/// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// # let clif = "function %f(i32) {
+/// #     ss0 = explicit_slot 4
+/// # block0(v0: i32):
+/// #     v1 = stack_addr.i64 ss0
+/// #     store notrap aligned v0, v1
+/// #     return
+/// # }";
+/// # let functions = cranelift_reader::parse_functions(clif)?.into_iter();
+/// # let mut contexts: Vec<Context> = functions.map(Context::for_function).collect();
+/// // A function stores into a slot that nobody reads.
+/// for ctx in &mut contexts {
+///     ctx.optimize(&*isa, &mut Default::default())?;
+/// }
+/// let stats = run_module(&mut contexts, &*isa, &|_| &NoPolicy, &Options::full())?;
+/// assert_eq!(stats[0].freed_slots, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn run_module<'p>(
     contexts: &mut [Context],
