@@ -148,3 +148,44 @@ fn graphs_are_for_graphviz() {
     assert_eq!(text.matches('{').count(), text.matches('}').count());
     assert_eq!(text.matches("subgraph").count(), 4);
 }
+
+#[test]
+fn versions_of_memory_are_shown_on_demand() {
+    let all = explain(ADAPTER, &["--memory"]);
+    all.ends_with(0)
+        .prints("over inst5; next inst8 may see it")
+        .prints("nobody sees it before inst7 overwrites it")
+        .prints("nobody sees it before inst5 gives its address away")
+        .prints("finds what the function began with");
+    let none = explain(ADAPTER, &[]);
+    assert!(!none.ends_with(0).out.contains("memory:"), "{none:#?}");
+    let both = explain(ADAPTER, &["--memory", "--dot"]);
+    both.ends_with(2).complains("--memory");
+}
+
+#[test]
+fn a_join_of_memory_says_what_meets() {
+    let bench = Bench::new();
+    let text = "function %f(i64, i32, i64) -> i64 {
+    region0 = 1 \"mine\"
+    fn0 = %host()
+block0(v0: i64, v1: i32, v2: i64):
+    store notrap aligned region0 v2, v0
+    brif v1, block1, block2
+block1:
+    call fn0()
+    jump block2
+block2:
+    v3 = load.i64 notrap aligned region0 v0
+    store notrap aligned region0 v3, v0+8
+    return v3
+}
+";
+    bench.write("join.clif", text);
+    bench
+        .memopt(&["explain", "join.clif", "--memory", "--width", "400"])
+        .ends_with(0)
+        .prints(
+            "finds what meets at block2: from block0 inst0, from block1 what inst2 may have left",
+        );
+}

@@ -37,7 +37,7 @@
 //! | memory instructions, slot escape, memory SSA, clobber walker, next access, values | `memory::*` |
 //! | the graph in both directions, dominance, edits of edges | `cfg::*` |
 //! | what a change is, with its reason; why none is made | [`edit`], [`refusal`] |
-//! | for people: what keeps the accesses that are left | [`blockers`] |
+//! | for people: what keeps the accesses that are left; versions of memory | [`blockers`], [`versions`] |
 //! | what a call does: the embedder's word, and what bodies tell | [`call`] |
 //! | what one instruction and address is | [`inst`] |
 //! | guards against defects of Cranelift | [`workarounds`] |
@@ -68,6 +68,7 @@ pub mod remarks;
 mod run_before;
 mod search;
 mod stats;
+pub mod versions;
 pub mod workarounds;
 
 pub use call::effects::Policy;

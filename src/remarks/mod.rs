@@ -37,13 +37,16 @@
 mod collect;
 mod done;
 mod kept;
+mod versions;
 mod words;
 
 use crate::control::ControlPlane;
+use crate::dominator_tree::DominatorTree;
+use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, Function, Inst, SourceLoc, StackSlot};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::{Observer as _, Options, Stats, TargetFacts, blockers};
+use crate::memopt::{self, Observer as _, Options, Stats, TargetFacts, blockers};
 use crate::pipeline::{self, FunctionError, Phase};
 use crate::{CodegenResult, Context};
 use alloc::string::String;
@@ -148,6 +151,21 @@ impl fmt::Display for Subject {
     }
 }
 
+/// Which versions of memory an access is between, as the passes see it.
+///
+/// A store, a call that may write and a join at which different versions meet each define one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Version {
+    /// The access.
+    pub inst: Inst,
+    /// What it finds, such as `finds inst5`; of a store, what was there before, and what comes
+    /// next to what it writes, such as `over inst5; next inst9 may see it`.
+    pub text: String,
+    /// The instructions that are named in it.
+    pub insts: Vec<Inst>,
+}
+
 /// A run with all that it has to say.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -161,12 +179,14 @@ pub struct Explained {
     pub source_insts: usize,
     /// Every edit, in order; then what was left as it is and is still there.
     pub remarks: Vec<Remark>,
+    /// The versions of memory without it and with it, in the order of the blocks.
+    pub versions: [Vec<Version>; 2],
 }
 
 /// [`run`](crate::run), with its remarks.
 ///
-/// Cost: [`run`](crate::run), a copy of the function, and the text of each instruction that
-/// a remark names.
+/// Cost: [`run`](crate::run), copies of the function, the text of each instruction that a
+/// remark names, and two limited queries for each access.
 ///
 /// # Errors
 ///
@@ -189,6 +209,32 @@ pub fn run(
 /// # Errors
 ///
 /// Those of [`optimize_module`](crate::optimize_module).
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::settings::{self, Configurable};
+/// # use cranelift_codegen::{Context, isa};
+/// use cranelift_memopt::{NoPolicy, Options, remarks};
+/// # let mut flags = settings::builder();
+/// # flags.set("opt_level", "speed")?;
+/// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// # let clif = "function %f(i32) {
+/// #     ss0 = explicit_slot 4
+/// # block0(v0: i32):
+/// #     v1 = stack_addr.i64 ss0
+/// #     store notrap aligned v0, v1
+/// #     return
+/// # }";
+/// # let functions = cranelift_reader::parse_functions(clif)?.into_iter();
+/// # let mut contexts: Vec<Context> = functions.map(Context::for_function).collect();
+///
+/// // A function stores into a slot that nobody reads.
+/// let all = remarks::optimize_module(&mut contexts, &*isa, &|_| &NoPolicy, &Options::full())?;
+/// let freed = all[0].remarks.iter().find(|remark| remark.pass == "freed_slots");
+/// assert_eq!(freed.unwrap().to_string(), "ss0 freed: nothing names it any more");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn optimize_module<'p>(
     contexts: &mut [Context],
     isa: &dyn TargetIsa,
@@ -231,6 +277,8 @@ struct Watched {
     collector: Collector,
     /// Edits before the mid-end.
     made: u32,
+    /// Before the passes, and after them.
+    versions: [Vec<Version>; 2],
 }
 
 impl Watched {
@@ -242,9 +290,10 @@ impl Watched {
         policy: &dyn Policy,
         options: &Options,
     ) -> CodegenResult<Stats> {
+        let target = TargetFacts::of(isa);
         if self.before.is_none() {
             self.source_insts = ctx.func.dfg.num_insts();
-            self.before = Some(match phase {
+            let before = match phase {
                 Phase::Behind => ctx.func.clone(),
                 // What the mid-end makes of it without the passes before it.
                 Phase::Before => {
@@ -252,7 +301,9 @@ impl Watched {
                     pipeline::mid_end(&mut stock, isa, policy, &mut ControlPlane::default())?;
                     stock.func
                 }
-            });
+            };
+            self.versions[0] = versions(&before, policy, target);
+            self.before = Some(before);
         }
         let options = options.behind(self.made);
         let collector = &mut self.collector;
@@ -262,11 +313,13 @@ impl Watched {
             self.made = stats.applied;
         }
         if stats.runs > 0 {
-            let target = TargetFacts::of(isa);
             let left = blockers::find(&ctx.func, &ctx.cfg, &ctx.domtree, policy, target);
             for refusal in &left {
                 self.collector.refused(&ctx.func, refusal);
             }
+        }
+        if phase == Phase::Behind {
+            self.versions[1] = versions(&ctx.func, policy, target);
         }
         Ok(stats)
     }
@@ -277,8 +330,19 @@ impl Watched {
             before: self.before.unwrap_or_else(|| after.clone()),
             source_insts: self.source_insts,
             remarks: self.collector.into_remarks(after),
+            versions: self.versions,
         }
     }
+}
+
+/// The versions of memory in `func`, which may have aliases.
+fn versions(func: &Function, policy: &dyn Policy, target: TargetFacts) -> Vec<Version> {
+    let mut func = func.clone();
+    func.dfg.resolve_all_aliases();
+    let cfg = ControlFlowGraph::with_function(&func);
+    let domtree = DominatorTree::with_function(&func, &cfg);
+    let found = memopt::versions::find(&func, &cfg, &domtree, policy, target);
+    found.into_iter().map(versions::version).collect()
 }
 
 fn each(contexts: &[Context]) -> Vec<Watched> {

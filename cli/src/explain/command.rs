@@ -1,6 +1,7 @@
 //! The command line of `memopt explain`.
 
 use crate::explain::sheet::Sheet;
+use crate::explain::terminal::Wanted;
 use crate::explain::{dot, page, report, terminal};
 use crate::guard;
 use crate::opt::command::{self, Choices, Compiling};
@@ -29,6 +30,10 @@ pub struct Arguments {
     /// Explain unchanged functions of WebAssembly, too
     #[arg(long)]
     all: bool,
+    /// Say of each access which version of memory it finds, and what comes next to
+    /// what a store writes
+    #[arg(long, conflicts_with_all = ["dot", "remarks"])]
+    memory: bool,
     /// Write one page for a browser, which needs no network
     #[arg(long, group = "form")]
     html: bool,
@@ -126,12 +131,22 @@ fn chosen(mut sheets: Vec<Sheet>, arguments: &Arguments) -> Result<Vec<Sheet>> {
 
 fn write(sheets: &[Sheet], arguments: &Arguments, out: &mut dyn Write) -> Result<()> {
     let text = match arguments.remarks {
-        _ if arguments.html => page::page(&arguments.file.display().to_string(), sheets)?,
+        _ if arguments.html => {
+            let file = arguments.file.display().to_string();
+            page::page(&file, sheets, arguments.memory)?
+        }
         _ if arguments.dot => dot::graphs(sheets),
         Some(Form::Text) => report::text(sheets),
         Some(Form::Json) => report::json(sheets)?,
         Some(Form::Yaml) => report::yaml(sheets),
-        None => terminal::text(sheets, width(arguments), arguments.inst.is_some()),
+        None => terminal::text(
+            sheets,
+            &Wanted {
+                width: width(arguments),
+                in_full: arguments.inst.is_some(),
+                memory: arguments.memory,
+            },
+        ),
     };
     Ok(out.write_all(text.as_bytes())?)
 }

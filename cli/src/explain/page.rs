@@ -19,6 +19,7 @@ const MARK: &str = "\"@DATA@\"";
 #[derive(Serialize)]
 struct Page<'a> {
     file: &'a str,
+    memory: bool,
     functions: Vec<Function<'a>>,
 }
 
@@ -50,17 +51,23 @@ struct Row<'a> {
     before: Option<&'a str>,
     after: Option<&'a str>,
     remarks: &'a [usize],
+    memory: &'a [String],
 }
 
-/// The page about `sheets`, those with the most gain first.
+/// The page about `sheets`, those with the most gain first. With `memory`, versions of memory
+/// are shown from the start.
 ///
 /// # Errors
 ///
 /// None that can happen: all keys are strings.
-pub fn page(file: &str, sheets: &[Sheet]) -> Result<String> {
+pub fn page(file: &str, sheets: &[Sheet], memory: bool) -> Result<String> {
     let mut functions: Vec<_> = sheets.iter().map(function).collect();
     functions.sort_by_key(|function| -function.gain);
-    let data = serde_json::to_string(&Page { file, functions })?;
+    let data = serde_json::to_string(&Page {
+        file,
+        memory,
+        functions,
+    })?;
     // In a script, nothing but this can end it or begin a comment.
     let data = data.replace('<', "\\u003c");
     Ok(TEMPLATE.replacen(MARK, &data, 1))
@@ -85,6 +92,7 @@ fn function(sheet: &Sheet) -> Function<'_> {
         before: row.before.as_ref().map(text),
         after: row.after.as_ref().map(text),
         remarks: &row.remarks,
+        memory: &row.memory,
     });
     let records = sheet.remarks.iter();
     Function {

@@ -6,7 +6,7 @@ use crate::opt::batch::Batch;
 use crate::opt::measure::Counts;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{Block, Function, Inst, StackSlot};
-use cranelift_memopt::remarks::{Outcome, Remark, Subject};
+use cranelift_memopt::remarks::{Outcome, Remark, Subject, Version};
 use memopt_check::CheckedStats;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 use std::collections::HashMap;
@@ -43,6 +43,8 @@ pub struct Row {
     pub after: Option<Line>,
     /// The remarks about it, by position.
     pub remarks: Vec<usize>,
+    /// Which versions of memory are before and after it.
+    pub memory: Vec<String>,
 }
 
 /// One line of CLIF.
@@ -89,6 +91,9 @@ impl Sheet {
             counts.unwrap_or_else(|_| Counts::without_code(func))
         });
         let remarks = explained.remarks.clone();
+        let source = explained.source_insts;
+        let mut rows = rows(&lines(before), &lines(after), &remarks, source);
+        note_memory(&mut rows, &explained.versions);
         Ok(Self {
             label: subject.label(),
             symbol: subject.symbol.clone(),
@@ -96,12 +101,7 @@ impl Sheet {
             counts,
             stats: subject.stats,
             policy: subject.policy.clone(),
-            rows: rows(
-                &lines(before),
-                &lines(after),
-                &remarks,
-                explained.source_insts,
-            ),
+            rows,
             graphs: [Graph::of(before), Graph::of(after)],
             remarks,
         })
@@ -227,6 +227,28 @@ fn row(before: Option<&Line>, after: Option<&Line>) -> Row {
         before: before.cloned(),
         after: after.cloned(),
         remarks: Vec::new(),
+        memory: Vec::new(),
+    }
+}
+
+/// Says of each access which versions of memory it is between, on both sides.
+fn note_memory(rows: &mut [Row], versions: &[Vec<Version>; 2]) {
+    let texts = versions.each_ref().map(|versions| {
+        let of_inst = |version: &Version| (Subject::Inst(version.inst), version.text.clone());
+        versions.iter().map(of_inst).collect::<HashMap<_, _>>()
+    });
+    for row in rows {
+        let sides = [&row.before, &row.after].into_iter().zip(&texts);
+        let [before, after] = [0, 1].map(|side| {
+            let (line, texts) = sides.clone().nth(side)?;
+            texts.get(&line.as_ref()?.subject).cloned()
+        });
+        row.memory = match (before, after) {
+            (Some(before), Some(after)) if before != after => {
+                vec![format!("before, {before}"), format!("after, {after}")]
+            }
+            (before, after) => before.or(after).into_iter().collect(),
+        };
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::explain::sheet::{Row, Sheet};
 use crate::opt::measure::Counts;
 use anstyle::{AnsiColor, Style};
-use cranelift_memopt::remarks::{Outcome, Remark, Subject};
+use cranelift_memopt::remarks::{Outcome, Subject};
 use std::fmt::Write as _;
 
 /// From this width on, reasons have a column of their own.
@@ -18,14 +18,23 @@ const KEPT: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
-/// All sheets, at most `width` columns wide where words and instructions let them. With
-/// `in_full`, each remark with its blame and its advice.
-pub fn text(sheets: &[Sheet], width: usize, in_full: bool) -> String {
+/// What of a sheet is wanted.
+pub struct Wanted {
+    /// So many columns at most, where words and instructions let them.
+    pub width: usize,
+    /// Each remark with its blame and its advice?
+    pub in_full: bool,
+    /// Which version of memory each access finds?
+    pub memory: bool,
+}
+
+/// All sheets.
+pub fn text(sheets: &[Sheet], wanted: &Wanted) -> String {
     let mut text = String::new();
     for sheet in sheets {
         head(&mut text, sheet);
         for row in &sheet.rows {
-            line(&mut text, sheet, row, width, in_full);
+            line(&mut text, sheet, row, wanted);
         }
         for remark in sheet.others() {
             // Writing to a string cannot fail.
@@ -82,8 +91,8 @@ impl Widths {
     }
 }
 
-fn line(text: &mut String, sheet: &Sheet, row: &Row, width: usize, in_full: bool) {
-    let widths = Widths::of(width);
+fn line(text: &mut String, sheet: &Sheet, row: &Row, wanted: &Wanted) {
+    let widths = Widths::of(wanted.width);
     let number = match row.subject() {
         Some(Subject::Inst(inst)) => inst.to_string(),
         _ => String::new(),
@@ -96,24 +105,7 @@ fn line(text: &mut String, sheet: &Sheet, row: &Row, width: usize, in_full: bool
         (false, Some(_), None) => (GONE, Style::new()),
         (false, None, _) => (Style::new(), NEW),
     };
-    let remarks: Vec<&Remark> = row.remarks.iter().map(|at| &sheet.remarks[*at]).collect();
-    let mut notes: Vec<(Style, String)> = Vec::new();
-    for remark in remarks {
-        let style = match remark.outcome {
-            Outcome::Done => NEW,
-            Outcome::Kept => KEPT,
-        };
-        let said = match in_full {
-            true => remark.to_string(),
-            false => format!("{}: {}", remark.what, remark.reason),
-        };
-        let room = widths.margin.unwrap_or(width - widths.number - 4);
-        notes.extend(wrapped(&said, room.saturating_sub(2)).map(|line| (style, line)));
-        if in_full {
-            let blame = remark.blame.iter();
-            notes.extend(blame.map(|blame| (DIM, format!("  {}: {}", blame.inst, blame.text))));
-        }
-    }
+    let notes = notes(sheet, row, wanted, &widths);
     let longest = before.len().max(after.len()).max(1);
     let in_margin = if widths.margin.is_some() {
         notes.len()
@@ -149,6 +141,32 @@ fn line(text: &mut String, sheet: &Sheet, row: &Row, width: usize, in_full: bool
             let _ = writeln!(text, "{:number_width$}  {style}> {note}{style:#}", "");
         }
     }
+}
+
+/// What is said about a row, in lines that the margin has room for.
+fn notes(sheet: &Sheet, row: &Row, wanted: &Wanted, widths: &Widths) -> Vec<(Style, String)> {
+    let room = widths.margin.unwrap_or(wanted.width - widths.number - 4);
+    let room = room.saturating_sub(2);
+    let mut notes: Vec<(Style, String)> = Vec::new();
+    for remark in row.remarks.iter().map(|at| &sheet.remarks[*at]) {
+        let style = match remark.outcome {
+            Outcome::Done => NEW,
+            Outcome::Kept => KEPT,
+        };
+        let said = match wanted.in_full {
+            true => remark.to_string(),
+            false => format!("{}: {}", remark.what, remark.reason),
+        };
+        notes.extend(wrapped(&said, room).map(|line| (style, line)));
+        if wanted.in_full {
+            let blame = remark.blame.iter();
+            notes.extend(blame.map(|blame| (DIM, format!("  {}: {}", blame.inst, blame.text))));
+        }
+    }
+    for said in row.memory.iter().filter(|_| wanted.memory) {
+        notes.extend(wrapped(&format!("memory: {said}"), room).map(|line| (DIM, line)));
+    }
+    notes
 }
 
 /// The lines of one side: a text that is too long goes on below.

@@ -108,6 +108,31 @@ impl<'a> Clobbers<'a> {
         classes_at_ends: &'a [Class],
     ) -> Self {
         let paired = Pairs::new(memory, &graph.repeating_nodes()).paired;
+        Self::of_paired(memory, order, graph, dominance, classes_at_ends, paired)
+    }
+
+    /// The same, and [`Self::source`] can be asked about every access, also where no pass could
+    /// make a use of the answer.
+    ///
+    /// Cost: that of [`Self::new`] for a function in which all accesses are paired.
+    pub fn of_all(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        graph: &'a Graph,
+        dominance: &'a Dominance,
+    ) -> Self {
+        let all = alloc::vec![true; memory.events.len()];
+        Self::of_paired(memory, order, graph, dominance, &[], all)
+    }
+
+    fn of_paired(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        graph: &'a Graph,
+        dominance: &'a Dominance,
+        classes_at_ends: &'a [Class],
+        paired: Vec<bool>,
+    ) -> Self {
         let mut builder = Builder::new(memory, &paired, classes_at_ends);
         if memory.slots.used().is_empty() && !builder.wanted[FIRST_CLASS as usize..].contains(&true)
         {
