@@ -105,6 +105,25 @@ fn where_each_store_went_is_shown() {
     assert!(sunk >= 5, "{outcome:#?}");
 }
 
+/// Without the wing each store of the record stays, and the remark names the call of the host
+/// and who else looks: the check on the other path reads what is published.
+#[cfg(feature = "wasm")]
+#[test]
+fn without_the_wing_the_call_and_the_check_are_to_blame() {
+    let wing = ["sink-stores", "partly-redundant", "thread-branches"];
+    let off = wing.iter().flat_map(|pass| ["--without", pass]);
+    let wanted = ["--remarks", "text", "--function", "adapter B"];
+    let arguments: Vec<_> = wanted.into_iter().chain(off).collect();
+    let outcome = explain("examples/host-cold.wat", &arguments);
+    let kept = outcome.ends_with(0).out.lines().map(str::trim_start);
+    let kept: Vec<_> = kept
+        .filter(|line| line.starts_with("store ") && line.contains(" kept: the call at "))
+        .collect();
+    assert!(kept.len() >= 8, "{outcome:#?}");
+    let both = |line: &&&str| line.contains(", and so may the load at ");
+    assert!(kept.iter().filter(both).count() >= 4, "{kept:#?}");
+}
+
 #[cfg(feature = "wasm")]
 #[test]
 fn the_page_needs_nothing_else() {
@@ -187,5 +206,40 @@ block2:
         .ends_with(0)
         .prints(
             "finds what meets at block2: from block0 inst0, from block1 what inst2 may have left",
+        );
+}
+
+#[test]
+fn who_else_sees_a_store_is_named() {
+    let bench = Bench::new();
+    let text = "function %f(i64, i32, i64) -> i64 {
+    region0 = 1 \"mine\"
+    fn0 = %host()
+block0(v0: i64, v1: i32, v2: i64):
+    store notrap aligned region0 v2, v0
+    brif v1, block1, block2
+block1:
+    call fn0()
+    jump block3
+block2:
+    v3 = load.i32 notrap aligned region0 v0
+    jump block3
+block3:
+    return v2
+}
+";
+    bench.write("two.clif", text);
+    let arguments = ["explain", "two.clif", "--remarks", "text", "--without"];
+    bench
+        .memopt(
+            &[
+                &arguments[..],
+                &["forward-loads", "--without", "unused-loads"],
+            ]
+            .concat(),
+        )
+        .ends_with(0)
+        .prints(
+            "kept: the call of %host at inst2 may read region0 (\"mine\"), and so may the load at",
         );
 }

@@ -12,7 +12,7 @@
 
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
-use crate::ir::{Block, Function, StackSlot};
+use crate::ir::{Block, Function, Inst, StackSlot, Value};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::{Overlap, Root};
@@ -22,6 +22,7 @@ use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::refusal::{Obstacle, Refusal, Subject};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// What keeps each plain access of `func` that is left, in the order of its blocks.
 ///
@@ -35,7 +36,7 @@ pub fn find(
     domtree: &DominatorTree,
     policy: &dyn Policy,
     target: TargetFacts,
-) -> Vec<Refusal> {
+) -> Vec<Blocked> {
     let order = Order::new(domtree);
     let graph = Graph::forward(&order, cfg);
     let memory = Memory::new(func, &order, policy, target);
@@ -46,8 +47,21 @@ pub fn find(
         graph: &graph,
     };
     let events = 0..memory.events.len() as EventIndex;
-    events.filter_map(|event| blockers.of(event)).collect()
+    events.flat_map(|event| blockers.of(event)).collect()
 }
+
+/// What keeps an access.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    /// The access, and the nearest obstacle.
+    pub refusal: Refusal,
+    /// Others that see what a store writes, on other paths; at most [`MAX_OTHERS`].
+    pub others: SmallVec<[Inst; MAX_OTHERS]>,
+}
+
+/// So many more instructions are named that see what a store writes. A person who knows three
+/// knows where to look for the fourth.
+pub const MAX_OTHERS: usize = 2;
 
 struct Blockers<'a> {
     memory: &'a Memory<'a>,
@@ -67,17 +81,42 @@ enum Step {
 }
 
 impl Blockers<'_> {
-    fn of(&self, event: EventIndex) -> Option<Refusal> {
-        let access = self.memory.access(event)?;
-        let (pass, obstacle) = match access.stored {
-            Some(_) => ("dead-stores", self.of_store(event, access)?),
-            None => ("load-store", self.of_load(event, access)?),
+    fn of(&self, event: EventIndex) -> impl Iterator<Item = Blocked> {
+        let subject = Subject::Inst(self.memory.events[event as usize].inst);
+        let blocked = |pass, obstacle, others| Blocked {
+            refusal: Refusal {
+                pass,
+                subject,
+                obstacle,
+            },
+            others,
         };
-        Some(Refusal {
-            pass,
-            subject: Subject::Inst(self.memory.events[event as usize].inst),
-            obstacle,
-        })
+        let access = self.memory.access(event);
+        let seen = access.and_then(|access| {
+            access.stored?;
+            let mut others = SmallVec::new();
+            let obstacle = self.of_store(event, access, &mut others)?;
+            Some(blocked("dead-stores", obstacle, others))
+        });
+        let written = access.and_then(|access| {
+            let obstacle = match access.stored {
+                None => self.of_load(event, access)?,
+                Some(stored) => self.of_noop(event, access, stored)?,
+            };
+            Some(blocked("load-store", obstacle, SmallVec::new()))
+        });
+        seen.into_iter().chain(written)
+    }
+
+    /// What may have written the bytes of a store that puts back what a load has found.
+    fn of_noop(&self, event: EventIndex, access: &Access, stored: Value) -> Option<Obstacle> {
+        let dfg = &self.memory.func.dfg;
+        let made_by = dfg.value_def(dfg.resolve_aliases(stored)).inst()?;
+        if !dfg.insts[made_by].opcode().can_load() {
+            return None;
+        }
+        let obstacle = self.of_load(event, access)?;
+        matches!(obstacle, Obstacle::ClobberedBy(_)).then_some(obstacle)
     }
 
     /// What keeps an access from being looked at at all.
@@ -90,8 +129,13 @@ impl Blockers<'_> {
         is_public.then_some(Obstacle::PublicSlot(slot))
     }
 
-    /// Who sees what a store writes.
-    fn of_store(&self, event: EventIndex, access: &Access) -> Option<Obstacle> {
+    /// Who sees what a store writes; on other paths, also `others`.
+    fn of_store(
+        &self,
+        event: EventIndex,
+        access: &Access,
+        others: &mut SmallVec<[Inst; MAX_OTHERS]>,
+    ) -> Option<Obstacle> {
         if let Some(obstacle) = self.of_any(access) {
             return Some(obstacle);
         }
@@ -103,11 +147,22 @@ impl Blockers<'_> {
         let mut queue = VecDeque::new();
         queue.push_back((home, event + 1..self.memory.of_node(home).end));
         let mut goes_round = false;
+        let mut first = None;
         while let Some((node, events)) = queue.pop_front() {
             let mut goes_on = true;
             for next in events {
                 match self.sees(access, next) {
-                    Step::Stop(obstacle) => return Some(obstacle),
+                    Step::Stop(obstacle) => {
+                        match first {
+                            None => first = Some(obstacle),
+                            Some(_) => others.extend(self.reader(obstacle)),
+                        }
+                        if others.len() == MAX_OTHERS {
+                            return first;
+                        }
+                        goes_on = false;
+                        break;
+                    }
                     Step::Gone => {
                         goes_on = false;
                         break;
@@ -123,7 +178,16 @@ impl Blockers<'_> {
             }
         }
         let moves = matches!(access.location.address.root, Root::Value(_));
-        (goes_round && moves).then_some(Obstacle::AddressChanges)
+        first.or_else(|| (goes_round && moves).then_some(Obstacle::AddressChanges))
+    }
+
+    /// Who reads the bytes, if the obstacle is no end of the function.
+    fn reader(&self, obstacle: Obstacle) -> Option<Inst> {
+        let Obstacle::SeenBy(inst) = obstacle else {
+            return None;
+        };
+        let opcode = self.memory.func.dfg.insts[inst].opcode();
+        (opcode.is_call() || !opcode.is_terminator()).then_some(inst)
     }
 
     /// Does `event` see what a store of `access` has written before?

@@ -6,6 +6,7 @@
 
 use super::{Outcome, Remark, Subject, done, kept};
 use crate::ir::Function;
+use crate::memopt::blockers::Blocked;
 use crate::memopt::call::effects::{CalleeName, Policy};
 use crate::memopt::edit::Edit;
 use crate::memopt::{Observer, Refusal};
@@ -55,6 +56,16 @@ impl Collector {
         self.known = names.collect();
     }
 
+    /// Takes note of what keeps an access that is left.
+    pub fn blocked(&mut self, func: &Function, blocked: &Blocked) {
+        self.refused(func, &blocked.refusal);
+        if let Some(remark) = self.kept.last_mut()
+            && !blocked.others.is_empty()
+        {
+            kept::and_others(func, remark, &blocked.others);
+        }
+    }
+
     /// Forgets what `pass` has refused about `subject`; all passes, if it is `None`.
     fn forget(&mut self, subject: Subject, pass: Option<&str>) {
         self.kept.retain(|remark| {
@@ -94,6 +105,9 @@ impl Observer for Collector {
     }
 
     fn refused(&mut self, func: &Function, refusal: &Refusal) {
+        if kept::is_idle(func, refusal) {
+            return;
+        }
         let remark = kept::remark(func, refusal, &self.known);
         self.forget(remark.subject, Some(remark.pass));
         self.kept.push(remark);

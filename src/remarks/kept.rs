@@ -49,6 +49,26 @@ fn what(func: &Function, access: Option<Inst>, pass: &str) -> &'static str {
     }
 }
 
+/// Does it say of a store that it puts nothing back, where there was nothing to put back?
+pub fn is_idle(func: &Function, refusal: &Refusal) -> bool {
+    let Subject::Inst(inst) = refusal.subject else {
+        return false;
+    };
+    let nothing = matches!(
+        refusal.obstacle,
+        Obstacle::NotWritten | Obstacle::NothingToLearn
+    );
+    nothing && func.dfg.insts[inst].opcode().can_store() && refusal.pass == "load-store"
+}
+
+/// Adds those who see what a store writes on other paths.
+pub fn and_others(func: &Function, remark: &mut Remark, others: &[Inst]) {
+    let names = words::list(others.iter().map(|inst| words::inst(func, *inst)));
+    remark.reason += &format!(", and so may {names}");
+    let blame = others.iter().map(|inst| words::blame(func, *inst));
+    remark.blame.extend(blame);
+}
+
 /// Why, and what could be told to have it otherwise.
 fn explain(
     func: &Function,

@@ -46,7 +46,7 @@ use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, Function, Inst, SourceLoc, StackSlot};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::{self, Observer as _, Options, Stats, TargetFacts, blockers};
+use crate::memopt::{self, Options, Stats, TargetFacts, blockers};
 use crate::pipeline::{self, FunctionError, Phase};
 use crate::{CodegenResult, Context};
 use alloc::string::String;
@@ -314,8 +314,8 @@ impl Watched {
         }
         if stats.runs > 0 {
             let left = blockers::find(&ctx.func, &ctx.cfg, &ctx.domtree, policy, target);
-            for refusal in &left {
-                self.collector.refused(&ctx.func, refusal);
+            for blocked in &left {
+                self.collector.blocked(&ctx.func, blocked);
             }
         }
         if phase == Phase::Behind {
