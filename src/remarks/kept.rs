@@ -49,14 +49,15 @@ fn what(func: &Function, access: Option<Inst>, pass: &str) -> &'static str {
     }
 }
 
-/// Does it say of a store that it puts nothing back, where there was nothing to put back?
+/// Does it say of a store that it is not redundant where nobody would think so: memory held
+/// something else, or nothing that the function knows of?
 pub fn is_idle(func: &Function, refusal: &Refusal) -> bool {
     let Subject::Inst(inst) = refusal.subject else {
         return false;
     };
     let nothing = matches!(
         refusal.obstacle,
-        Obstacle::NotWritten | Obstacle::NothingToLearn
+        Obstacle::NotWritten | Obstacle::NothingToLearn | Obstacle::OtherValue
     );
     nothing && func.dfg.insts[inst].opcode().can_store() && refusal.pass == "load-store"
 }

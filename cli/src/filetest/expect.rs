@@ -182,5 +182,5 @@ pub fn stats(expected: &[Count<'_>], output: &Output) -> Result<(), String> {
     }
     let wrong = wrong.iter().map(|(name, count)| format!("{name}={count}"));
     let wrong = wrong.collect::<Vec<_>>().join(" ");
-    Err(format!("expected {wrong}\nbut the passes did {stats}"))
+    Err(format!("expected {wrong}\nthe passes: {stats}"))
 }
