@@ -4,6 +4,7 @@ mod common;
 
 use common::{Bench, repository};
 use serde_json::Value;
+use std::process::{Command, Stdio};
 
 /// Publishes a slot's address and puts the old pointer back; the callee does nothing.
 const ADAPTER: &str = "filetests/adapter/issue-12311.clif";
@@ -242,4 +243,25 @@ block3:
         .prints(
             "kept: the call of %host at inst2 may read region0 (\"mine\"), and so may the load at",
         );
+}
+
+/// As with `memopt explain FILE | head`.
+#[test]
+fn whoever_reads_no_further_hears_no_complaint() {
+    let file = repository(ADAPTER);
+    for command in ["explain", "opt"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_memopt"))
+            .args([command, &file])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{command}: {said}"
+        );
+    }
 }

@@ -101,8 +101,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     choices.report_idle_clauses();
     let sheets = chosen(sheets, arguments)?;
     let mut out = output(arguments)?;
-    write(&sheets, arguments, &mut *out)?;
-    Ok(out.flush()?)
+    let written = write(&sheets, arguments, &mut *out);
+    match written.and_then(|()| Ok(out.flush()?)) {
+        Err(error) if !command::is_closed_pipe(&error) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The sheets that are wanted, with the rows that are.

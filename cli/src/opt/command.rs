@@ -325,7 +325,7 @@ fn report(path: &Path, error: &anyhow::Error) {
 }
 
 /// Whoever read the output has seen enough.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
