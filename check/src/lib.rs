@@ -55,6 +55,7 @@ mod terms;
 mod transfer;
 mod verdict;
 mod walk;
+mod widened;
 
 pub use check::check;
 pub use run::{

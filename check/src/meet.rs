@@ -188,7 +188,69 @@ impl Meet<'_> {
     }
 
     pub fn has_name(&self, theirs: Term) -> bool {
-        self.terms.is_closed(theirs) || self.imports.contains_key(&theirs)
+        self.has_name_within(theirs, MAX_SEARCH)
+    }
+
+    /// The same, looking so deep into the term.
+    fn has_name_within(&self, theirs: Term, depth: u8) -> bool {
+        if self.terms.is_closed(theirs) || self.imports.contains_key(&theirs) {
+            return true;
+        }
+        match (self.terms.node(theirs), depth.checked_sub(1)) {
+            (Node::Op(_, _, args), Some(depth)) => {
+                args.iter().all(|arg| self.has_name_within(*arg, depth))
+            }
+            _ => false,
+        }
+    }
+
+    /// What each term of this path has met first.
+    pub fn first_pairs(&self) -> FxHashMap<Term, Term> {
+        let mut first = FxHashMap::default();
+        for (mine, theirs) in &self.log {
+            first.entry(*mine).or_insert(*theirs);
+        }
+        first
+    }
+
+    /// What a term of this path is on the other one, if that follows from what its parts have
+    /// met `first`.
+    pub fn counterpart(&mut self, mine: Term, first: &FxHashMap<Term, Term>) -> Option<Term> {
+        self.image(mine, first, MAX_SEARCH)
+    }
+
+    /// The same, looking so deep into the term.
+    fn image(
+        &mut self,
+        mine: Term,
+        first: &FxHashMap<Term, Term>,
+        depth: u8,
+    ) -> Option<Term> {
+        if let Some(theirs) = first.get(&mine) {
+            return Some(*theirs);
+        }
+        if self.terms.is_closed(mine) {
+            return Some(mine);
+        }
+        let depth = depth.checked_sub(1)?;
+        match self.terms.node(mine).clone() {
+            Node::Plus(base, by) => {
+                let base = self.image(base, first, depth)?;
+                Some(self.terms.plus(base, by))
+            }
+            Node::Op(skeleton, index, args) => {
+                let images = args.iter().map(|arg| self.image(*arg, first, depth));
+                let images: Option<SmallVec<[Term; 3]>> = images.collect();
+                let ty = self.terms.ty(mine);
+                Some(self.terms.op(skeleton, index, ty, images?))
+            }
+            Node::Leaf
+            | Node::Const(_)
+            | Node::Slot(_)
+            | Node::Shared(..)
+            | Node::Bits(..)
+            | Node::Cast(_) => None,
+        }
     }
 
     /// What a term of the other path is called here. It may stand for anything
@@ -206,6 +268,12 @@ impl Meet<'_> {
             Node::Plus(base, by) => {
                 let base = self.import(base);
                 self.terms.plus(base, by)
+            }
+            // The parts stand for the same on the other path, and so does the whole.
+            Node::Op(skeleton, index, args) if self.has_name(theirs) => {
+                let args: SmallVec<[Term; 3]> = args.iter().map(|arg| self.import(*arg)).collect();
+                let ty = self.terms.ty(theirs);
+                self.terms.op(skeleton, index, ty, args)
             }
             Node::Leaf | Node::Bits(..) | Node::Cast(_) | Node::Op(..) => {
                 let taint: SlotSet = self.terms.taint(theirs);

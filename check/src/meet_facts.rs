@@ -73,7 +73,13 @@ impl Meet<'_> {
         }
         let mut met: Vec<Met> = vec![SmallVec::new(); mine.len()];
         let mut at = 0;
-        while let Some((root, other)) = self.pair(at) {
+        loop {
+            let Some((root, other)) = self.pair(at) else {
+                match self.pair_computed_roots(mine, &of_theirs) {
+                    true => continue,
+                    false => break,
+                }
+            };
             at += 1;
             for index in of_mine.of(root) {
                 let Some(range) = mine[index].place.range else {
@@ -88,6 +94,23 @@ impl Meet<'_> {
             }
         }
         in_order(met, mine.len())
+    }
+
+    /// Meets roots that no live value names, but that are computed from terms that have
+    /// met, in the same manner on both paths: an address that either path computes
+    /// for itself. Were there any?
+    fn pair_computed_roots(&mut self, mine: &[Fact], theirs: &Sorted) -> bool {
+        let first = self.first_pairs();
+        let before = first.len();
+        for root in mine.iter().filter_map(|fact| fact.place.root) {
+            if !first.contains_key(&root)
+                && let Some(other) = self.counterpart(root, &first)
+                && theirs.of(other).next().is_some()
+            {
+                self.meet(root, other);
+            }
+        }
+        self.first_pairs().len() > before
     }
 
     /// What remains of a fact, given those of the other path about the same root.

@@ -18,6 +18,7 @@ use super::place::{Place, are_compatible, distance};
 use super::slot_set::SlotSet;
 use super::store_buffer::StoreBuffers;
 use super::terms::{Term, Terms};
+use super::widened::are_apart;
 use cranelift_codegen::ir::StackSlot;
 
 /// Both memories at one point.
@@ -89,6 +90,11 @@ impl Memory {
                 }
                 _ => true,
             };
+        }
+        if let (Some((at, size)), Some((other_at, other_size))) = (a.range, b.range)
+            && are_apart(terms, (x, at, size), (y, other_at, other_size))
+        {
+            return false;
         }
         // Access to memory outside of its slot has made every slot public.
         if self.escaped == SlotSet::ALL {

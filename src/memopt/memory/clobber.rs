@@ -9,9 +9,10 @@
 use crate::FxHashMap;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
-use crate::memopt::inst::location::{Location, Root};
-use crate::memopt::memory::insts::{ANY, Access, EventIndex, EventKind, Memory, defining_node};
+use crate::memopt::inst::location::Location;
+use crate::memopt::memory::insts::{ANY, Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
+use crate::memopt::memory::numbering::Meaning;
 use crate::memopt::memory::ops_back::{Builder, EventOps};
 use crate::memopt::memory::overlapping::Pairs;
 use crate::memopt::memory::ssa::{
@@ -372,9 +373,9 @@ impl<'a> Clobbers<'a> {
     }
 
     fn query<'q>(&'q self, location: Location, private: bool) -> Option<Query<'q, 'a>> {
-        let root_node = match location.address.root {
-            Root::Value(value) => Some(defining_node(self.memory.func, self.order, value)?),
-            Root::Slot(_) | Root::Shared(..) | Root::Absolute => None,
+        let root_node = match self.memory.meaning(location.address.root, self.order)? {
+            Meaning::Always => None,
+            Meaning::From(node) => Some(node),
         };
         Some(Query {
             clobbers: self,

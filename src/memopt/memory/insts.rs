@@ -13,6 +13,7 @@ use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::numbering::{Meaning, Numbering};
 use crate::memopt::memory::regions::{Classes, Regions};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
@@ -149,6 +150,7 @@ pub struct Memory<'a> {
     pub(super) regions: Regions,
     pub(super) slot_classes: FxHashMap<StackSlot, Class>,
     pub(super) foreign: SecondaryMap<Value, Foreign>,
+    pub(super) numbering: Numbering,
 }
 
 /// Can a value be the address of a slot?
@@ -175,6 +177,7 @@ pub struct Traffic {
     regions: Regions,
     slot_classes: FxHashMap<StackSlot, Class>,
     foreign: SecondaryMap<Value, Foreign>,
+    numbering: Numbering,
 }
 
 /// What the target says about memory accesses.
@@ -209,6 +212,7 @@ impl<'a> Memory<'a> {
             regions,
             slot_classes,
             foreign,
+            numbering,
         } = traffic;
         Self {
             func,
@@ -222,6 +226,7 @@ impl<'a> Memory<'a> {
             regions,
             slot_classes,
             foreign,
+            numbering,
         }
     }
 
@@ -239,6 +244,7 @@ impl<'a> Memory<'a> {
             regions,
             slot_classes,
             foreign,
+            numbering,
         } = self;
         Traffic {
             events,
@@ -250,6 +256,7 @@ impl<'a> Memory<'a> {
             regions,
             slot_classes,
             foreign,
+            numbering,
         }
     }
 
@@ -314,13 +321,15 @@ impl<'a> Memory<'a> {
     /// Does `root` mean one address for the whole run of the function? `repeating` says which
     /// nodes may run more than once. `None` if its definition cannot be reached.
     pub fn is_steady(&self, root: Root, order: &Order, repeating: &[bool]) -> Option<bool> {
-        match root {
-            Root::Value(value) => {
-                let node = defining_node(self.func, order, value)?;
-                Some(!repeating[node as usize])
-            }
-            Root::Slot(_) | Root::Shared(..) | Root::Absolute => Some(true),
-        }
+        Some(match self.meaning(root, order)? {
+            Meaning::Always => true,
+            Meaning::From(node) => !repeating[node as usize],
+        })
+    }
+
+    /// Where `root` gets its meaning; `None` if its definition cannot be reached.
+    pub fn meaning(&self, root: Root, order: &Order) -> Option<Meaning> {
+        self.numbering.meaning(self.func, order, root)
     }
 
     /// The slot of which the comparison `inst` compares an address, the first if there are
@@ -355,6 +364,10 @@ impl<'a> Memory<'a> {
                 } else {
                     Overlap::Unknown
                 }
+            }
+            (Root::Value(_), Root::Value(_)) => {
+                let dfg = &self.func.dfg;
+                self.numbering.overlap(dfg, a, b, self.pointer_bits)
             }
             _ => Overlap::Unknown,
         }

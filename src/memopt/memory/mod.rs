@@ -7,6 +7,7 @@ pub mod insts;
 pub mod links;
 pub mod mod_ref;
 pub mod next_access;
+pub mod numbering;
 mod ops_ahead;
 mod ops_back;
 pub mod overlapping;

@@ -14,6 +14,7 @@ use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
 use crate::memopt::memory::insts::{
     ANY, Access, Call, Event, EventKind, Foreign, Memory, TargetFacts,
 };
+use crate::memopt::memory::numbering::{Numberer, Numbering};
 use crate::memopt::memory::regions::Regions;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::Class;
@@ -45,12 +46,14 @@ impl<'a> Memory<'a> {
             regions,
             slot_classes: FxHashMap::default(),
             foreign: SecondaryMap::new(),
+            numbering: Numbering::default(),
         };
         let first_slot = ANY + 1 + this.regions.data.len() as Class;
         for (class, slot) in (first_slot..).zip(this.slots.used()) {
             this.slot_classes.insert(*slot, class);
         }
         this.scan(order, target.endianness);
+        this.number_roots(order);
         this
     }
 
@@ -127,6 +130,38 @@ impl<'a> Memory<'a> {
             }
         }
         self.starts.push(self.events.len() as u32);
+    }
+
+    /// Gives congruent roots one name.
+    fn number_roots(&mut self, order: &Order) {
+        let mut events = core::mem::take(&mut self.events);
+        let is_constant = |load: &InstructionData| self.finds_one_value(load);
+        let mut numberer = Numberer::new(self.func, order, &is_constant);
+        for event in &mut events {
+            if let EventKind::Access(access) = &mut event.kind
+                && let Root::Value(root) = &mut access.location.address.root
+            {
+                *root = numberer.root(*root);
+            }
+        }
+        self.numbering = numberer.finish();
+        self.events = events;
+    }
+
+    /// Is what `load` finds a function of its address alone, wherever it is executed?
+    fn finds_one_value(&self, load: &InstructionData) -> bool {
+        let InstructionData::Load { arg, flags, .. } = *load else {
+            return false;
+        };
+        let flags = self.func.dfg.mem_flags[flags];
+        flags.readonly()
+            && flags.notrap()
+            && self.slots.address(arg).is_none()
+            && flags.alias_region().is_some_and(|region| {
+                let class = self.regions.class(region);
+                let facts = self.regions.of(class);
+                !self.is_stored(class) && facts.is_some_and(|facts| !facts.asynchronous)
+            })
     }
 
     fn concern_with_slots(&self, inst: Inst) -> Option<EventKind> {
@@ -269,8 +304,10 @@ impl<'a> Memory<'a> {
             return false;
         }
         self.forget_removed();
+        let stored = self.stored();
         self.note_stores_again();
-        true
+        // What a load finds may be a function of its address now.
+        self.numbering.is_empty() || stored == self.stored()
     }
 
     /// May what is known about the slots be something else after `change`?
@@ -322,6 +359,12 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// Which memory the instructions write by themselves.
+    fn stored(&self) -> (bool, Vec<bool>) {
+        let regions = self.regions.data.iter();
+        (self.untagged_stores, regions.map(|it| it.stored).collect())
+    }
+
     /// Finds again which memory the instructions write by themselves.
     fn note_stores_again(&mut self) {
         self.untagged_stores = false;
@@ -342,7 +385,7 @@ impl<'a> Memory<'a> {
     pub fn is_like(&self, other: &Self) -> bool {
         let slots = self.slots.used().iter();
         let mut values = (0..self.func.dfg.num_values() as u32).map(Value::from_u32);
-        self.events == other.events
+        self.events_are_like(other)
             && self.starts == other.starts
             && self.compares == other.compares
             && self.untagged_stores == other.untagged_stores
@@ -354,6 +397,28 @@ impl<'a> Memory<'a> {
                 !self.is_computed(value)
                     || (self.is_foreign(value) == other.is_foreign(value)
                         && self.slots.address(value) == other.slots.address(value))
+            })
+    }
+
+    /// Are the events those of `other`? Of congruent roots that stand for each other the first
+    /// may be gone since.
+    fn events_are_like(&self, other: &Self) -> bool {
+        let mut renamed: FxHashMap<Value, Value> = FxHashMap::default();
+        let mut pairs = self.events.iter().zip(&other.events);
+        self.events.len() == other.events.len()
+            && pairs.all(|(own, other_event)| {
+                let mut own = own.clone();
+                if let (EventKind::Access(own), EventKind::Access(others)) =
+                    (&mut own.kind, &other_event.kind)
+                    && let (Root::Value(root), Root::Value(of_other)) = (
+                        &mut own.location.address.root,
+                        others.location.address.root,
+                    )
+                    && self.numbering.agrees(*root, &other.numbering, of_other)
+                {
+                    *root = *renamed.entry(*root).or_insert(of_other);
+                }
+                own == *other_event
             })
     }
 

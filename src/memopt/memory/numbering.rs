@@ -1,0 +1,367 @@
+//! Value numbering of addresses: which roots are one address under several names.
+//!
+//! The mid-end computes a pure address anew in each block that needs it, if none of the blocks
+//! dominates the others, and so one address has several SSA values:
+//!
+//! ```text
+//! block1:                          block2:
+//!     v5 = uextend.i64 v1              v8 = uextend.i64 v1
+//!     v6 = iadd v0, v5                 v9 = iadd v0, v8        ; v6 and v9 are congruent
+//!     store v2, v6                     store v3, v9
+//! ```
+//!
+//! Two values are *congruent* if they are the same pure operation on congruent values. What is
+//! no such operation is a *leaf*, congruent to itself alone. Of congruent values the first that
+//! the scan comes to stands for all, so that everybody who compares roots sees one.
+//!
+//! Soundness: an expression means one address as long as none of its leaves is defined anew. All
+//! leaves dominate each use of the address, so that they lie on one path of the dominator
+//! tree, and none of them is defined anew before the *deepest* is. So the deepest leaf takes the
+//! place that the definition of a root has in the arguments of the walkers: between
+//! two definitions of it, the root means one address. A `readonly` load counts as an operation
+//! on its address if no instruction of the function stores to its region: then its value is the
+//! same wherever it is loaded, by the same rule by which two such loads are merged.
+//!
+//! A sum that is *widened* behind a constant wraps before it is an address:
+//!
+//! ```text
+//!     base + uextend(x + c) + offset      with x and c of n bits
+//! ```
+//!
+//! Let two accesses differ in `c` and `offset` alone, and let `d` be `(c2 - c1) mod 2^n`. The two
+//! widened values lie in `0..2^n`, and their difference is `d` modulo `2^n`: it is `d` if the
+//! second is the greater one, and `d - 2^n` otherwise. The offsets are added behind the extension,
+//! and so the second access begins `d + offset2 - offset1` or `d - 2^n + offset2 - offset1` bytes
+//! behind the first, modulo the size of the address space. If the accesses share no byte at
+//! either distance, they share none. With equal offsets that is to say: if the constants
+//! differ by at least the size of the accesses, in both directions round `2^n`.
+//!
+//! Cost: O(1) for each instruction that has a part in an address; nothing for roots that
+//! are no results of pure operations.
+
+use crate::FxHashMap;
+use crate::ir::{DataFlowGraph, Function, InstructionData, Opcode, Type, Value};
+use crate::memopt::cfg::graph::{Node, Order};
+use crate::memopt::inst::isle;
+use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::memory::insts::defining_node;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Where a root gets its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It means one address for the whole run of the function.
+    Always,
+    /// It means one address from one run of this node to the next.
+    From(Node),
+}
+
+/// What is known about the roots that pure operations compute.
+#[derive(Default)]
+pub struct Numbering {
+    /// By the value that stands for all that are congruent to it.
+    roots: FxHashMap<Value, Facts>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Facts {
+    /// The leaf that is defined last; `None` if there are constants alone.
+    deepest: Option<Value>,
+    widened: Option<Widened>,
+}
+
+/// `base + uextend(narrow + by)`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Widened {
+    base: Option<Value>,
+    narrow: Value,
+    /// Modulo the width of `narrow`.
+    by: u64,
+}
+
+impl Numbering {
+    /// Where `root` gets its meaning; `None` if that cannot be reached.
+    pub fn meaning(&self, func: &Function, order: &Order, root: Root) -> Option<Meaning> {
+        let Root::Value(value) = root else {
+            return Some(Meaning::Always);
+        };
+        match self.roots.get(&value) {
+            Some(Facts { deepest: None, .. }) => Some(Meaning::Always),
+            Some(Facts {
+                deepest: Some(leaf),
+                ..
+            }) => defining_node(func, order, *leaf).map(Meaning::From),
+            None => defining_node(func, order, value).map(Meaning::From),
+        }
+    }
+
+    /// How `a` lies to `b`, whose roots are two values: apart, if they are sums that were widened
+    /// behind different constants, or unknown. Pointers have `bits` bits.
+    pub fn overlap(&self, dfg: &DataFlowGraph, a: &Location, b: &Location, bits: u32) -> Overlap {
+        let widened = |location: &Location| match location.address.root {
+            Root::Value(value) => self.roots.get(&value)?.widened,
+            Root::Slot(_) | Root::Shared(..) | Root::Absolute => None,
+        };
+        let (Some(x), Some(y)) = (widened(a), widened(b)) else {
+            return Overlap::Unknown;
+        };
+        if (x.base, x.narrow) != (y.base, y.narrow) {
+            return Overlap::Unknown;
+        }
+        let modulus = 1i64 << dfg.value_type(x.narrow).bits();
+        let ahead = (y.by as i64 - x.by as i64).rem_euclid(modulus);
+        let are_apart = [ahead, ahead - modulus].into_iter().all(|distance| {
+            let moved = Location {
+                address: b.address.plus(distance, bits),
+                ..*b
+            };
+            a.overlap_in_root(&moved, bits) == Overlap::None
+        });
+        match are_apart {
+            true => Overlap::None,
+            false => Overlap::Unknown,
+        }
+    }
+
+    /// Is there anything to know?
+    pub fn is_empty(&self) -> bool {
+        self.roots.is_empty()
+    }
+
+    /// Does it say of `root` what `other` says of `of_other`, under its own names?
+    pub fn agrees(&self, root: Value, other: &Self, of_other: Value) -> bool {
+        match (self.roots.get(&root), other.roots.get(&of_other)) {
+            (Some(own), Some(others)) => {
+                own.deepest == others.deepest && own.widened.is_some() == others.widened.is_some()
+            }
+            (None, None) => root == of_other,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+}
+
+/// A pure operation, with the values that stand for its arguments in their places.
+type Operation = (InstructionData, Type);
+
+/// What a value is congruent to.
+#[derive(Clone, Copy)]
+struct Named {
+    value: Value,
+    deepest: Option<Value>,
+}
+
+/// Finds congruent values.
+pub struct Numberer<'f> {
+    func: &'f Function,
+    order: &'f Order,
+    /// Is what a `readonly` load finds a function of its address alone?
+    is_constant: &'f dyn Fn(&InstructionData) -> bool,
+    named: FxHashMap<Value, Named>,
+    first: FxHashMap<Operation, Value>,
+    work: Vec<Value>,
+    found: Numbering,
+}
+
+impl<'f> Numberer<'f> {
+    /// For values of `func`, whose aliases are resolved. `is_constant` says whether what a
+    /// load finds is a function of its address alone.
+    pub fn new(
+        func: &'f Function,
+        order: &'f Order,
+        is_constant: &'f dyn Fn(&InstructionData) -> bool,
+    ) -> Self {
+        Self {
+            func,
+            order,
+            is_constant,
+            named: FxHashMap::default(),
+            first: FxHashMap::default(),
+            work: Vec::new(),
+            found: Numbering::default(),
+        }
+    }
+
+    /// What is known about all roots that were asked about.
+    pub fn finish(self) -> Numbering {
+        self.found
+    }
+
+    /// The value that stands for all that are congruent to `root`.
+    ///
+    /// Cost: O(1) for each value in between, over all calls.
+    pub fn root(&mut self, root: Value) -> Value {
+        if !self.named.contains_key(&root) && self.operation(root).is_none() {
+            return root;
+        }
+        let named = self.name(root);
+        if !self.found.roots.contains_key(&named.value) {
+            let facts = Facts {
+                deepest: named.deepest,
+                widened: self.widened(named.value),
+            };
+            self.found.roots.insert(named.value, facts);
+        }
+        named.value
+    }
+
+    /// The operation that `value` is the result of, if it is a pure one.
+    fn operation(&self, value: Value) -> Option<&'f InstructionData> {
+        let dfg = &self.func.dfg;
+        let data = &dfg.insts[dfg.value_def(value).inst()?];
+        match data {
+            InstructionData::Load { .. } => (self.is_constant)(data).then_some(data),
+            _ => is_pure(data.opcode()).then_some(data),
+        }
+    }
+
+    /// Names `value` and all that it is computed from, the parts before the whole.
+    fn name(&mut self, value: Value) -> Named {
+        self.work.push(value);
+        while let Some(at) = self.work.last().copied() {
+            if self.named.contains_key(&at) {
+                self.work.pop();
+                continue;
+            }
+            let named = match self.operation(at) {
+                None => Some(Named {
+                    value: at,
+                    deepest: Some(at),
+                }),
+                Some(data) => self.name_operation(at, data),
+            };
+            // Without a name, its arguments are on the list now.
+            if let Some(named) = named {
+                self.work.pop();
+                self.named.insert(at, named);
+            }
+        }
+        self.named[&value]
+    }
+
+    /// What `value` is congruent to, which `data` computes; `None` if an argument has no name.
+    fn name_operation(&mut self, value: Value, data: &InstructionData) -> Option<Named> {
+        let dfg = &self.func.dfg;
+        let mut names: SmallVec<[Named; 3]> = SmallVec::new();
+        let before = self.work.len();
+        for arg in data.arguments(&dfg.value_lists) {
+            match self.named.get(arg) {
+                Some(named) => names.push(*named),
+                None => self.work.push(*arg),
+            }
+        }
+        if self.work.len() > before {
+            return None;
+        }
+        let mut data = *data;
+        for (arg, named) in own_arguments(&mut data).iter_mut().zip(&names) {
+            *arg = named.value;
+        }
+        let deepest = names.iter().filter_map(|named| named.deepest);
+        let deepest = deepest.max_by_key(|leaf| self.depth(*leaf));
+        let operation = (data, dfg.value_type(value));
+        let value = *self.first.entry(operation).or_insert(value);
+        Some(Named { value, deepest })
+    }
+
+    /// Of leaves that dominate one use, the one with the greatest is defined last.
+    fn depth(&self, leaf: Value) -> (bool, Option<Node>, Value) {
+        let node = defining_node(self.func, self.order, leaf);
+        (node.is_none(), node, leaf)
+    }
+
+    /// `value`, if it is a widened sum, or one behind a base.
+    fn widened(&mut self, value: Value) -> Option<Widened> {
+        let dfg = &self.func.dfg;
+        let data = &dfg.insts[dfg.value_def(value).inst()?];
+        match *data {
+            InstructionData::Unary {
+                opcode: Opcode::Uextend,
+                arg,
+            } => self.widened_from(None, arg),
+            InstructionData::Binary {
+                opcode: Opcode::Iadd,
+                args,
+            } => {
+                let [x, y] = args;
+                let parts = [(y, x), (x, y)].into_iter();
+                let (narrow, base) = { parts }
+                    .find_map(|(wide, base)| Some((widened_argument(dfg, wide)?, base)))?;
+                self.widened_from(Some(base), narrow)
+            }
+            _ => None,
+        }
+    }
+
+    fn widened_from(&mut self, base: Option<Value>, sum: Value) -> Option<Widened> {
+        let bits = self.func.dfg.value_type(sum).bits();
+        if bits > 32 {
+            return None;
+        }
+        let (narrow, by) = isle::displacement(&self.func.dfg, sum);
+        Some(Widened {
+            base: base.map(|base| self.name(base).value),
+            narrow: self.name(narrow).value,
+            by: by as u64 & ((1 << bits) - 1),
+        })
+    }
+}
+
+/// What `value` zero-extends, if it does.
+fn widened_argument(dfg: &DataFlowGraph, value: Value) -> Option<Value> {
+    match dfg.insts[dfg.value_def(value).inst()?] {
+        InstructionData::Unary {
+            opcode: Opcode::Uextend,
+            arg,
+        } => Some(arg),
+        _ => None,
+    }
+}
+
+/// Is the result of the opcode a function of its arguments alone, wherever it is executed?
+///
+/// Of integers only: the bits of a float that is no number may differ.
+fn is_pure(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::Iconst
+            | Opcode::SymbolValue
+            | Opcode::FuncAddr
+            | Opcode::StackAddr
+            | Opcode::Iadd
+            | Opcode::Isub
+            | Opcode::Ineg
+            | Opcode::Imul
+            | Opcode::Ishl
+            | Opcode::Ushr
+            | Opcode::Sshr
+            | Opcode::Rotl
+            | Opcode::Rotr
+            | Opcode::Band
+            | Opcode::Bor
+            | Opcode::Bxor
+            | Opcode::Bnot
+            | Opcode::Umin
+            | Opcode::Umax
+            | Opcode::Smin
+            | Opcode::Smax
+            | Opcode::Icmp
+            | Opcode::Select
+            | Opcode::SelectSpectreGuard
+            | Opcode::Uextend
+            | Opcode::Sextend
+            | Opcode::Ireduce
+    )
+}
+
+/// The arguments of a pure operation, or of a load, all of which stand in it.
+fn own_arguments(data: &mut InstructionData) -> &mut [Value] {
+    match data {
+        InstructionData::Unary { arg, .. } | InstructionData::Load { arg, .. } => {
+            core::slice::from_mut(arg)
+        }
+        InstructionData::Binary { args, .. } | InstructionData::IntCompare { args, .. } => args,
+        InstructionData::Ternary { args, .. } => args,
+        _ => &mut [],
+    }
+}
