@@ -15,6 +15,7 @@ mod sealed;
 mod statements;
 mod types;
 mod values;
+mod widened;
 
 use super::super::module::signature;
 use super::graph::Graph;
@@ -60,6 +61,8 @@ struct Pool {
     data: Vec<Value>,
     typed: Vec<Value>,
     pointers: Vec<Pointer>,
+    /// Indices of 32 bits.
+    narrow: Vec<Value>,
     /// Loaded words, which may be pointers.
     wild: Vec<Value>,
     spots: Vec<Spot>,

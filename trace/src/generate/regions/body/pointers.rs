@@ -25,6 +25,7 @@ impl Body<'_> {
                 let base = self.pool.pointers[self.rng.usize(..self.pool.pointers.len())];
                 self.moved(base)
             }
+            5 if self.rng.bool() => self.widened(),
             5 => {
                 let base = self.pool.pointers[self.rng.usize(..self.pool.pointers.len())];
                 self.masked(base)
