@@ -29,6 +29,8 @@ pub struct Access {
     pub readonly: bool,
     /// Is what is loaded certainly no address of a slot?
     pub foreign: bool,
+    /// Is what is loaded the same wherever it is loaded from that address?
+    pub fixed: bool,
 }
 
 impl Access {
@@ -40,6 +42,7 @@ impl Access {
             order,
             readonly: false,
             foreign: false,
+            fixed: false,
         }
     }
 }

@@ -9,9 +9,12 @@
 //! source: an address as a base and an offset, and a narrow load of a wide
 //! store as a shift and a reduction.
 
+use super::place::Access;
 use super::slot_set::SlotSet;
 use cranelift_codegen::FxHashMap;
-use cranelift_codegen::ir::{InstructionData, Opcode, StackSlot, Type, Value};
+use cranelift_codegen::ir::{
+    Endianness, InstructionData, MemFlags, Opcode, StackSlot, Type, Value,
+};
 
 use smallvec::SmallVec;
 
@@ -129,6 +132,19 @@ impl Terms {
     pub fn number(&mut self, ty: Type, bits: u64) -> Term {
         let node = Node::Const(truncate(bits, ty));
         self.closed(node, ty, SlotSet::default(), None)
+    }
+
+    /// What every load of some bytes finds that nobody ever writes: an operation on their
+    /// address.
+    pub fn fixed(&mut self, access: &Access) -> Option<Term> {
+        let (root, (start, _)) = (access.place.root?, access.place.range?);
+        let load = InstructionData::Load {
+            opcode: Opcode::Load,
+            arg: Value::from_u32(0),
+            flags: MemFlags::with_number((access.order == Endianness::Big).into())?,
+            offset: i32::try_from(start).ok()?.into(),
+        };
+        Some(self.op(load, 0, access.ty, SmallVec::from_slice(&[root])))
     }
 
     /// The address of `slot`, as a value of type `ty`.

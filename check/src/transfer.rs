@@ -35,7 +35,11 @@ impl Memory {
         } else {
             leaked
         };
-        let value = terms.leaf(access.ty, taint, None);
+        let fixed = match access.fixed && !differs {
+            true => terms.fixed(access),
+            false => None,
+        };
+        let value = fixed.unwrap_or_else(|| terms.leaf(access.ty, taint, None));
         self.learn(access, value, sides, false, passed);
         value
     }

@@ -229,16 +229,18 @@ impl Walk<'_> {
         let untainted = place
             .root
             .is_some_and(|root| self.terms.taint(root).is_empty());
+        let foreign = flags.readonly()
+            && untainted
+            && place
+                .class
+                .is_some_and(|class| !self.regions.is_stored(class));
         let access = Access {
             place,
             ty,
             order: flags.endianness(self.target.endianness),
             readonly: flags.readonly(),
-            foreign: flags.readonly()
-                && untainted
-                && place
-                    .class
-                    .is_some_and(|class| !self.regions.is_stored(class)),
+            foreign,
+            fixed: foreign && flags.notrap() && !self.regions.is_asynchronous(place.class),
         };
         Ok((access, value))
     }
