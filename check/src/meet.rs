@@ -220,12 +220,7 @@ impl Meet<'_> {
     }
 
     /// The same, looking so deep into the term.
-    fn image(
-        &mut self,
-        mine: Term,
-        first: &FxHashMap<Term, Term>,
-        depth: u8,
-    ) -> Option<Term> {
+    fn image(&mut self, mine: Term, first: &FxHashMap<Term, Term>, depth: u8) -> Option<Term> {
         if let Some(theirs) = first.get(&mine) {
             return Some(*theirs);
         }

@@ -410,10 +410,8 @@ impl<'a> Memory<'a> {
                 let mut own = own.clone();
                 if let (EventKind::Access(own), EventKind::Access(others)) =
                     (&mut own.kind, &other_event.kind)
-                    && let (Root::Value(root), Root::Value(of_other)) = (
-                        &mut own.location.address.root,
-                        others.location.address.root,
-                    )
+                    && let (Root::Value(root), Root::Value(of_other)) =
+                        (&mut own.location.address.root, others.location.address.root)
                     && self.numbering.agrees(*root, &other.numbering, of_other)
                 {
                     *root = *renamed.entry(*root).or_insert(of_other);

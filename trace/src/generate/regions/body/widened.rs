@@ -48,7 +48,10 @@ impl Body<'_> {
         let mask = self.ins().ins().iconst(types::I64, GREATEST);
         let index = self.ins().ins().band(data, mask);
         let index = self.ins().ins().ireduce(types::I32, index);
-        let below = self.ins().ins().iconst(types::I32, i64::from(-BELOW as u32));
+        let below = self
+            .ins()
+            .ins()
+            .iconst(types::I32, i64::from(-BELOW as u32));
         let narrow = self.ins().ins().iadd(index, below);
         self.pool.narrow.push(narrow);
         narrow
