@@ -125,15 +125,17 @@ fn without_names(wasm: &[u8]) -> Result<Vec<u8>> {
         let Some((_, range)) = payload.as_section() else {
             continue;
         };
+        // Places are of another type in later versions.
+        let end = usize::try_from(range.end)?;
         if let Payload::CustomSection(custom) = &payload
             && custom.name() == "name"
         {
             // A section begins where the one before it ends, with its id and
             // its length; the range is what comes after those.
             kept.extend_from_slice(&wasm[from..section]);
-            from = range.end;
+            from = end;
         }
-        section = range.end;
+        section = end;
     }
     kept.extend_from_slice(&wasm[from..]);
     Ok(kept)

@@ -19,6 +19,23 @@ fn report(file: &str, off: Option<&str>) -> Report {
     measure(file, &wasm, off.as_deref(), effort).unwrap()
 }
 
+/// Is this a Wasmtime in which a callee that imports nothing is called without a record, so
+/// that its adapter costs nothing?
+fn is_free_without_imports() -> bool {
+    !cranelift_codegen::VERSION.starts_with("0.135.")
+}
+
+/// Is the adapter in `file` what it is with concurrency support off, with the passes and
+/// without?
+fn is_free(file: &str) {
+    let report = report(file, None);
+    let [off, on, memopt] = &report.variants[..] else {
+        panic!("three variants");
+    };
+    assert_eq!(on.hot_loop, off.hot_loop, "{file}");
+    assert_eq!(memopt.hot_loop, off.hot_loop, "{file}");
+}
+
 /// With the passes; without them it is more, or they have nothing to do.
 fn left(file: &str, off: Option<&str>) -> Counts {
     let report = report(file, off);
@@ -34,6 +51,9 @@ fn left(file: &str, off: Option<&str>) -> Counts {
 
 #[test]
 fn nothing_but_the_check_is_left_of_an_adapter_that_nobody_observes() {
+    if is_free_without_imports() {
+        return is_free("../examples/trivial.wat");
+    }
     let counts = left("../examples/trivial.wat", None);
     assert_eq!((counts.stores, counts.loads), (0, 1));
 }
@@ -47,6 +67,9 @@ fn a_call_of_the_host_on_a_cold_path_costs_the_hot_one_nothing() {
 
 #[test]
 fn a_chain_of_components_stores_nothing() {
+    if is_free_without_imports() {
+        return is_free("adapters/chain.wat");
+    }
     assert_eq!(left("adapters/chain.wat", None).stores, 0);
 }
 
@@ -57,14 +80,20 @@ fn a_slot_of_the_callees_context_is_as_good_as_a_local() {
 }
 
 #[test]
-fn a_chain_with_hosts_on_cold_paths_stores_nothing() {
+fn a_chain_with_hosts_on_cold_paths_fills_no_record() {
     // A host that an earlier turn has called was given the addresses of both records,
-    // and has forgotten them.
-    assert_eq!(left("adapters/chain-host-cold.wat", None).stores, 0);
+    // and has forgotten them. The trap of the inner adapter shows the context slots, which
+    // are cleared and put back: where it is a call on a path of its own that is done there,
+    // and where it is a `trapz` there is no such path.
+    let stores = if is_free_without_imports() { 5 } else { 0 };
+    assert_eq!(left("adapters/chain-host-cold.wat", None).stores, stores);
 }
 
 #[test]
 fn a_call_through_a_pointer_may_look_at_the_record_which_costs_no_more_than_before() {
+    if is_free_without_imports() {
+        return is_free("adapters/twice.wat");
+    }
     let report = report("adapters/twice.wat", None);
     let [_, on, memopt] = &report.variants[..] else {
         panic!("three variants");
@@ -77,6 +106,9 @@ fn a_call_through_a_pointer_may_look_at_the_record_which_costs_no_more_than_befo
 
 #[test]
 fn around_a_large_callee_only_what_a_trap_must_show_is_stored() {
+    if is_free_without_imports() {
+        return is_free("adapters/large.wat");
+    }
     let file = "adapters/large.wat";
     // `task_may_block` and two context slots, and back.
     assert_eq!(left(file, None).stores, 6);
