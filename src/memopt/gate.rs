@@ -23,8 +23,18 @@ pub fn is_open(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
         }
 }
 
+/// Is there anything left of what [opens the gate](is_open) at this effort? Promotion before the
+/// mid-end may have made values of all of it.
+pub fn is_left(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
+    has_slot(func)
+        || match effort {
+            Effort::Gated => names_transient_region(func, policy),
+            Effort::Full => accesses_memory(func),
+        }
+}
+
 /// Is there a slot that nobody outside can name by a key? It may have been freed before the
-/// mid-end; the function is worth the look as it was then.
+/// mid-end, and values are left that only fed it.
 fn declares_slot(func: &Function) -> bool {
     let mut slots = func.sized_stack_slots.values();
     slots.any(|slot| slot.key.is_none())

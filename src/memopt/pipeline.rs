@@ -210,7 +210,11 @@ pub fn run_observed<'a>(
         run.editor.remove_unreachable_blocks()?;
     }
     run.editor.stats.runs = 1;
-    run.all()?;
+    let func = &run.editor.context().func;
+    match gate::is_left(func, policy, options.effort) {
+        true => run.all()?,
+        false => run.without_memory()?,
+    }
     run.editor.stats.limits_hit += u32::from(run.copies == 0);
     run.editor.finish()
 }
@@ -251,6 +255,20 @@ impl Run<'_> {
                 self.settle()?;
                 self.editor.settled();
             }
+        }
+        Ok(())
+    }
+
+    /// What is left to do where promotion has made values of all that the passes are for: what
+    /// only fed them goes.
+    fn without_memory(&mut self) -> CodegenResult<()> {
+        let mut touched = self.unused_code()?.0;
+        let cycles = self.dead_cycles()?;
+        if cycles.any {
+            touched = touched.and(cycles).and(self.unused_code()?.0);
+        }
+        if touched.any {
+            self.editor.settled();
         }
         Ok(())
     }

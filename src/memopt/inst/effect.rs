@@ -304,13 +304,13 @@ fn context(address: Value) -> Touch {
 /// stores, hands to a callee or an unwinder, returns, or computes with. The address
 /// of a plain access stays here, and a comparison tells nobody what it compares.
 /// Arguments of blocks are the business of whoever follows values into blocks,
-/// unless a call passes them.
-pub fn for_each_published(func: &Function, inst: Inst, visit: impl FnMut(Value)) {
+/// unless a call passes them. `effect` is what `inst` does.
+pub fn for_each_published(func: &Function, inst: Inst, effect: &Effect, visit: impl FnMut(Value)) {
     let dfg = &func.dfg;
     if matches!(dfg.insts[inst], InstructionData::IntCompare { .. }) {
         return;
     }
-    match effect(func, inst) {
+    match effect {
         Effect::Access(access) => access.stored.into_iter().for_each(visit),
         Effect::None | Effect::Call | Effect::Barrier(_) | Effect::Trap | Effect::End => {
             let opcode = dfg.insts[inst].opcode();

@@ -27,7 +27,7 @@ use crate::ir::{
     BlockArg, BlockCall, DebugTag, Function, Inst, InstructionData, Opcode, StackSlot, Value,
 };
 use crate::memopt::call::effects::Policy;
-use crate::memopt::cfg::graph::Order;
+use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::effect::{self, Effect, Place, Touch, effect};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
@@ -94,6 +94,8 @@ pub struct Slots {
     privacy: SecondaryMap<StackSlot, Privacy>,
     /// Slots whose address is taken, in order.
     used: Vec<StackSlot>,
+    /// The instructions that compute or use an address in a slot, and all calls.
+    concerned: Vec<(Node, Inst)>,
     /// Does an access with a constant offset lie outside of its slot, or are addresses not
     /// followed? Such an access may be to any memory.
     pub are_left: bool,
@@ -105,45 +107,62 @@ impl Slots {
     /// Follows the addresses of all slots of `func`.
     ///
     /// Cost: O(instructions) for each scan, and one scan unless an address is
-    /// passed to a block parameter; nothing if no address is taken.
+    /// passed to a block parameter; nothing if there is no slot.
     pub fn new(func: &Function, order: &Order, policy: &dyn Policy) -> Self {
         let mut this = Self {
             facts: SecondaryMap::new(),
             escapes: FxHashMap::default(),
             privacy: SecondaryMap::new(),
-            used: slots_with_address(func, order),
+            used: Vec::new(),
+            concerned: Vec::new(),
             are_left: false,
             limit_hit: false,
         };
-        if this.used.is_empty() {
+        if func.sized_stack_slots.is_empty() {
             return this;
         }
-        let mut scans = 0;
-        while (Scan {
-            slots: &mut this,
-            func,
-            policy,
-            changed: false,
-        })
-        .facts(order)
-        {
-            scans += 1;
-            if scans == MAX_SCANS {
-                this.limit_hit = true;
-                break;
-            }
-        }
-        if this.limit_hit {
-            this.facts.clear();
+        this.follow(func, order, policy);
+        if this.used.is_empty() {
+            this.concerned.clear();
+            return this;
         }
         // Where addresses are not followed, one may leave its slot.
-        this.are_left = !this.collect_escapes(func, order) || this.limit_hit;
+        this.are_left = !this.collect_escapes(func) || this.limit_hit;
         for (slot, data) in func.sized_stack_slots.iter() {
             if data.key.is_some() || this.are_left {
                 this.privacy[slot] = Privacy::Never;
             }
         }
         this
+    }
+
+    /// Scans until the block parameters settle.
+    fn follow(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {
+        self.facts.resize(func.dfg.num_values());
+        for _ in 0..MAX_SCANS {
+            self.used.clear();
+            self.concerned.clear();
+            let scan = Scan {
+                slots: self,
+                func,
+                policy,
+                changed: false,
+            };
+            let again = scan.facts(order);
+            self.used.sort_unstable();
+            self.used.dedup();
+            if !again || self.used.is_empty() {
+                return;
+            }
+        }
+        self.limit_hit = true;
+        self.facts.clear();
+    }
+
+    /// The instructions that compute or use an address in a slot, and all calls, with the
+    /// nodes of their blocks; in reverse postorder. None, if no address is taken.
+    pub fn concerned(&self) -> &[(Node, Inst)] {
+        &self.concerned
     }
 
     /// The slots whose address is taken anywhere.
@@ -179,63 +198,61 @@ impl Slots {
 
     /// Records escapes and debug tags; `false` if an access leaves its slot,
     /// or if its address is lost track of.
-    fn collect_escapes(&mut self, func: &Function, order: &Order) -> bool {
+    fn collect_escapes(&mut self, func: &Function) -> bool {
         let mut inside = true;
-        let has_tags = !func.debug_tags.is_empty();
-        for block in order.blocks() {
-            for inst in func.layout.block_insts(*block) {
-                if has_tags {
-                    self.collect_tags(func, inst);
-                }
-                // A stack map on a call is that event's; on anything else nobody
-                // looks for one.
-                if func.dfg.insts[inst].opcode().is_call()
-                    && !matches!(effect(func, inst), Effect::Call)
-                {
-                    for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
-                        self.privacy[entry.slot] = Privacy::Never;
-                    }
-                }
-                if !self.is_concerned(func, inst) {
-                    continue;
-                }
-                let escaping = self.escaping(func, inst);
-                for slot in &escaping {
-                    if self.privacy[*slot] == Privacy::Always {
-                        self.privacy[*slot] = Privacy::UntilEscape;
-                    }
-                }
-                if !escaping.is_empty() {
-                    self.escapes.insert(inst, escaping);
-                }
-                inside &= self.access_stays_inside(func, inst);
+        if !func.debug_tags.is_empty() {
+            self.collect_tags(func);
+        }
+        for at in 0..self.concerned.len() {
+            let (_, inst) = self.concerned[at];
+            // Following an address is neither letting it go nor an access.
+            if self.is_followed(func, inst) {
+                continue;
             }
+            let effect = effect(func, inst);
+            // A stack map on a call is that event's; on anything else nobody
+            // looks for one.
+            if func.dfg.insts[inst].opcode().is_call() && !matches!(effect, Effect::Call) {
+                for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+                    self.privacy[entry.slot] = Privacy::Never;
+                }
+            }
+            let escaping = self.escaping(func, inst, &effect);
+            for slot in &escaping {
+                if self.privacy[*slot] == Privacy::Always {
+                    self.privacy[*slot] = Privacy::UntilEscape;
+                }
+            }
+            if !escaping.is_empty() {
+                self.escapes.insert(inst, escaping);
+            }
+            inside &= self.access_stays_inside(func, &effect);
         }
         inside
     }
 
-    fn collect_tags(&mut self, func: &Function, inst: Inst) {
-        for tag in func.debug_tags.get(inst) {
-            match tag {
-                DebugTag::StackSlot(slot) => self.privacy[*slot] = Privacy::Never,
-                DebugTag::User(_) => {}
+    fn collect_tags(&mut self, func: &Function) {
+        for block in func.layout.blocks() {
+            for inst in func.layout.block_insts(block) {
+                for tag in func.debug_tags.get(inst) {
+                    match tag {
+                        DebugTag::StackSlot(slot) => self.privacy[*slot] = Privacy::Never,
+                        DebugTag::User(_) => {}
+                    }
+                }
             }
         }
     }
 
-    /// Does `inst` use the address of a slot? Most instructions do not, and that is seen
-    /// without asking what they do.
-    fn is_concerned(&self, func: &Function, inst: Inst) -> bool {
-        let dfg = &func.dfg;
-        let data = &dfg.insts[inst];
-        let is_address = |value: Value| self.facts[dfg.resolve_aliases(value)].slot().is_some();
-        let mut args = data.arguments(&dfg.value_lists).iter();
-        // What a call hands to an unwinder is in its table.
-        data.opcode().is_branch() || data.opcode().is_call() || args.any(|arg| is_address(*arg))
+    /// Is the one result of `inst` an address in a slot?
+    fn is_followed(&self, func: &Function, inst: Inst) -> bool {
+        match func.dfg.inst_results(inst) {
+            [result] => self.facts[*result].slot().is_some(),
+            _ => false,
+        }
     }
 
-    fn access_stays_inside(&self, func: &Function, inst: Inst) -> bool {
-        let effect = effect(func, inst);
+    fn access_stays_inside(&self, func: &Function, effect: &Effect) -> bool {
         let touched = [effect.reads(), effect.writes()];
         let mut places = touched.into_iter().filter_map(Touch::place);
         places.all(|place| self.is_inside(func, place))
@@ -256,7 +273,7 @@ impl Slots {
     }
 
     /// The slots whose address `inst` takes to where it is not followed.
-    fn escaping(&self, func: &Function, inst: Inst) -> SmallVec<[StackSlot; 2]> {
+    fn escaping(&self, func: &Function, inst: Inst, effect: &Effect) -> SmallVec<[StackSlot; 2]> {
         let mut escaping = SmallVec::new();
         let mut escape = |value: Value| {
             if let Some(slot) = self.facts[func.dfg.resolve_aliases(value)].slot()
@@ -265,15 +282,8 @@ impl Slots {
                 escaping.push(slot);
             }
         };
-        let dfg = &func.dfg;
-        let followed = dfg.inst_results(inst).len() == 1
-            && self.facts[dfg.first_result(inst)].slot().is_some();
-        // Following a value is not letting it go.
-        if followed {
-            return escaping;
-        }
-        effect::for_each_published(func, inst, &mut escape);
-        let opcode = dfg.insts[inst].opcode();
+        effect::for_each_published(func, inst, effect, &mut escape);
+        let opcode = func.dfg.insts[inst].opcode();
         if opcode.is_branch() && !opcode.is_call() {
             for_each_block_arg(func, inst, |param, arg| {
                 if let Some(arg) = arg
@@ -304,23 +314,42 @@ impl Scan<'_> {
                 self.slots.facts[*param] = Fact::Plain;
             }
         }
-        for block in order.blocks() {
+        for (node, block) in (0..).zip(order.blocks()) {
             for inst in func.layout.block_insts(*block) {
-                let fact = self.result(inst);
-                for result in func.dfg.inst_results(inst) {
-                    self.slots.facts[*result] = fact;
-                }
-                if func.dfg.insts[inst].opcode().is_branch() {
-                    for_each_block_arg(func, inst, |param, arg| self.pass(param, arg));
+                if self.inst(inst) {
+                    self.slots.concerned.push((node, inst));
                 }
             }
         }
         self.changed
     }
 
+    /// Updates what `inst` computes and passes; is it a call, or is an address computed or used?
+    fn inst(&mut self, inst: Inst) -> bool {
+        let dfg = &self.func.dfg;
+        let data = &dfg.insts[inst];
+        let fact = self.result(inst);
+        for result in dfg.inst_results(inst) {
+            self.slots.facts[*result] = fact;
+        }
+        let opcode = data.opcode();
+        let mut args = data.arguments(&dfg.value_lists).iter();
+        // What a call hands to an unwinder is in its table.
+        let mut is_concerned = fact.slot().is_some()
+            || opcode.is_call()
+            || args.any(|arg| self.fact(*arg).slot().is_some());
+        if opcode.is_branch() {
+            for_each_block_arg(self.func, inst, |param, arg| {
+                let passed = arg.map_or(Fact::Plain, |arg| self.fact(arg));
+                is_concerned |= passed.slot().is_some();
+                self.pass(param, passed);
+            });
+        }
+        is_concerned
+    }
+
     /// Meets the fact of an argument into that of its parameter.
-    fn pass(&mut self, param: Value, arg: Option<Value>) {
-        let passed = arg.map_or(Fact::Plain, |arg| self.fact(arg));
+    fn pass(&mut self, param: Value, passed: Fact) {
         let old = self.slots.facts[param];
         let new = old.meet(passed);
         if new != old {
@@ -335,12 +364,15 @@ impl Scan<'_> {
         self.slots.facts[self.func.dfg.resolve_aliases(value)]
     }
 
-    fn result(&self, inst: Inst) -> Fact {
+    fn result(&mut self, inst: Inst) -> Fact {
         let dfg = &self.func.dfg;
         match dfg.insts[inst] {
             InstructionData::StackAddr {
                 stack_slot, offset, ..
-            } => Fact::At(stack_slot, offset.into()),
+            } => {
+                self.slots.used.push(stack_slot);
+                Fact::At(stack_slot, offset.into())
+            }
             InstructionData::Binary {
                 opcode: opcode @ (Opcode::Iadd | Opcode::Isub),
                 args: [x, y],
@@ -384,24 +416,6 @@ impl Scan<'_> {
             _ => Fact::Plain,
         }
     }
-}
-
-/// The slots of which `func` takes an address.
-fn slots_with_address(func: &Function, order: &Order) -> Vec<StackSlot> {
-    let mut used = Vec::new();
-    if func.sized_stack_slots.is_empty() {
-        return used;
-    }
-    for block in order.blocks() {
-        for inst in func.layout.block_insts(*block) {
-            if let InstructionData::StackAddr { stack_slot, .. } = func.dfg.insts[inst] {
-                used.push(stack_slot);
-            }
-        }
-    }
-    used.sort_unstable();
-    used.dedup();
-    used
 }
 
 /// Calls `visit` with each block parameter that `inst` passes something to,

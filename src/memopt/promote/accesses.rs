@@ -6,7 +6,7 @@ use crate::ir::{
 };
 use crate::memopt::TargetFacts;
 use crate::memopt::cfg::edit::destinations;
-use crate::memopt::cfg::graph::{Node, Order};
+use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::effect::{self, Effect, Place, effect};
 use crate::memopt::inst::location::{Address, Root};
@@ -87,8 +87,8 @@ pub struct Traffic {
 impl Traffic {
     /// Finds the accesses of all slots that are always private.
     ///
-    /// Cost: O(instructions).
-    pub fn new(func: &Function, order: &Order, slots: &Slots, target: TargetFacts) -> Self {
+    /// Cost: O(instructions that are [concerned](Slots::concerned)).
+    pub fn new(func: &Function, slots: &Slots, target: TargetFacts) -> Self {
         let mut scan = Scan {
             func,
             slots,
@@ -99,10 +99,8 @@ impl Traffic {
                 addresses: Vec::new(),
             },
         };
-        for (node, block) in order.blocks().iter().enumerate() {
-            for inst in func.layout.block_insts(*block) {
-                scan.inst(inst, node as Node);
-            }
+        for (node, inst) in slots.concerned() {
+            scan.inst(*inst, *node);
         }
         scan.traffic
     }

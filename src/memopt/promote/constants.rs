@@ -45,6 +45,9 @@ impl Passed {
 
 /// `reached` of a field without the parameters that are constants.
 pub fn removed(func: &Function, field: &FieldValue, reached: Reached) -> Reached {
+    if reached.params.is_empty() {
+        return reached;
+    }
     let args = reached.args.iter();
     let args = args.map(|(_, param, content)| (*param, *content));
     let known = of_params(reached.params.len(), args, |access| {

@@ -127,7 +127,7 @@ impl Promoting<'_> {
         if !used.any(|slot| slots.privacy(*slot) == Privacy::Always) {
             return Found::default();
         }
-        let traffic = Traffic::new(self.func, &order, &slots, self.target);
+        let traffic = Traffic::new(self.func, &slots, self.target);
         let fields = fields::find(self.func, self.policy, &traffic);
         if fields.iter().all(|field| field.as_value.is_none()) {
             return Found::default();

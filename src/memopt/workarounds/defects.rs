@@ -26,7 +26,7 @@
 //!
 //! One scan, and only where the pass would run.
 
-use crate::ir::{Function, Inst, Opcode, Type, types};
+use crate::ir::{Function, Inst, InstructionData, Opcode, Type, types};
 use crate::memopt::inst::effect::{Effect, Touch, any_inst, effect};
 use smallvec::SmallVec;
 
@@ -35,6 +35,10 @@ struct Defect {
     /// The first version of cranelift-codegen, `(0, minor)`, without it; `None` if every
     /// version that was looked at has it.
     mended: Option<(u32, u32)>,
+    /// Can the function have such an instruction, by a cheaper test?
+    may_concern: fn(&Function) -> bool,
+    /// Is it about accesses alone that are not plain?
+    of_accesses: bool,
     /// May the pass have this defect at this instruction?
     concerns: Concerns,
 }
@@ -48,18 +52,24 @@ const DEFECTS: &[Defect] = &[
     // An atomic store that repeats the one before it goes.
     Defect {
         mended: None,
+        may_concern: |_| true,
+        of_accesses: true,
         concerns: is_atomic_store,
     },
     // An atomic load in a loop is served what the one before it found, because the mark of
     // paths that meet there looks like one.
     Defect {
         mended: Some((0, 136)),
+        may_concern: |_| true,
+        of_accesses: true,
         concerns: is_atomic_load,
     },
     // The rules make a constant of a type for which there is none. Since 0.136 every type
     // has a zero, and comparisons of short vectors have no result that is always true.
     Defect {
         mended: None,
+        may_concern: has_values_without_constants,
+        of_accesses: false,
         concerns: computes_without_constants,
     },
 ];
@@ -68,11 +78,16 @@ const DEFECTS: &[Defect] = &[
 pub fn concern(func: &Function) -> bool {
     let version = version(crate::VERSION);
     let defects = DEFECTS.iter().filter(|defect| defect.is_in(version));
-    let concerns: SmallVec<[Concerns; DEFECTS.len()]> =
-        defects.map(|defect| defect.concerns).collect();
-    any_inst(func, |inst| {
-        concerns.iter().any(|concerns| concerns(func, inst))
-    })
+    let defects: SmallVec<[&Defect; DEFECTS.len()]> = defects
+        .filter(|defect| (defect.may_concern)(func))
+        .collect();
+    let of_accesses = defects.iter().all(|defect| defect.of_accesses);
+    !defects.is_empty()
+        && any_inst(func, |inst| {
+            // Most instructions are told from such accesses by their format.
+            !(of_accesses && is_plain(func, inst))
+                && defects.iter().any(|defect| (defect.concerns)(func, inst))
+        })
 }
 
 impl Defect {
@@ -91,6 +106,18 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// What accesses no memory, or accesses it plainly, is told by its format.
+fn is_plain(func: &Function, inst: Inst) -> bool {
+    let data = &func.dfg.insts[inst];
+    let opcode = data.opcode();
+    let accesses = opcode.can_load() || opcode.can_store() || opcode.other_side_effects();
+    let has_plain_format = matches!(
+        data,
+        InstructionData::Load { .. } | InstructionData::Store { .. }
+    );
+    !accesses || has_plain_format
+}
+
 /// An atomic access that stores.
 fn is_atomic_store(func: &Function, inst: Inst) -> bool {
     match effect(func, inst) {
@@ -105,6 +132,12 @@ fn is_atomic_load(func: &Function, inst: Inst) -> bool {
         Effect::Barrier(barrier) => barrier.reads != Touch::Nothing,
         Effect::None | Effect::Access(_) | Effect::Call | Effect::Trap | Effect::End => false,
     }
+}
+
+/// Is there a value of a type that has no constants in the rules?
+fn has_values_without_constants(func: &Function) -> bool {
+    let mut values = func.dfg.values();
+    values.any(|value| !has_constants(func.dfg.value_type(value)))
 }
 
 /// Does `inst` compute with a type that has no constants in the rules, so that a rule
