@@ -7,7 +7,7 @@
 pub mod command;
 pub mod dot;
 pub mod graph;
-mod layout;
+pub mod layout;
 pub mod page;
 pub mod report;
 pub mod sheet;
