@@ -8,7 +8,7 @@
 //! The limit of edits is that of each function. If it lets through an edit in
 //! several functions at once, each of these is tried alone.
 
-use crate::opt::batch::Batch;
+use crate::opt::batch::{Batch, Subject};
 use crate::opt::command::{Choices, Compiling, batch};
 use crate::opt::input::{self, Content};
 use crate::opt::progress::Progress;
@@ -16,6 +16,7 @@ use crate::{clif, diff, guard};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use cranelift_memopt::Stats;
+use cranelift_memopt::remarks::Outcome;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -70,6 +71,8 @@ struct Attempt {
     functions: Vec<String>,
     stats: Vec<Stats>,
     labels: Vec<String>,
+    /// What was done to each function and why, if that was asked.
+    reasons: Vec<Vec<String>>,
 }
 
 impl Search<'_> {
@@ -103,7 +106,7 @@ impl Search<'_> {
 
     /// The edit number `bad`, of the function in which it makes the check fail.
     fn describe(&self, good: u32, bad: u32) -> Result<String> {
-        let (before, after) = (self.attempt(Some(good))?, self.attempt(Some(bad))?);
+        let (before, after) = (self.explained(good)?, self.explained(bad)?);
         let changed = |index: &usize| before.functions[*index] != after.functions[*index];
         let mut guilty: Vec<_> = (0..before.functions.len()).filter(changed).collect();
         if guilty.len() > 1 {
@@ -121,11 +124,15 @@ impl Search<'_> {
             let label = &after.labels[index];
             let kinds = kinds(&before.stats[index], &after.stats[index]);
             text += &format!("{}: edit {bad} of {label} ({kinds})\n", self.name);
+            let known = before.reasons[index].len();
+            for reason in after.reasons[index].iter().skip(known) {
+                text += &format!("    {reason}\n");
+            }
             let unified = diff::unified(
                 &before.functions[index],
                 &after.functions[index],
-                &format!("{label}, {good} edits"),
-                &format!("{label}, {bad} edits"),
+                &format!("{label}, edits: {good}"),
+                &format!("{label}, edits: {bad}"),
             );
             text += &diff::coloured(&unified);
         }
@@ -134,7 +141,15 @@ impl Search<'_> {
 
     /// The functions with at most `limit` edits each.
     fn attempt(&self, limit: Option<u32>) -> Result<Attempt> {
-        let mut choices = self.choices.clone();
+        self.attempt_with(self.choices.clone(), limit)
+    }
+
+    /// The same, with the reasons of the edits.
+    fn explained(&self, limit: u32) -> Result<Attempt> {
+        self.attempt_with(self.choices.clone().with_remarks(), Some(limit))
+    }
+
+    fn attempt_with(&self, mut choices: Choices, limit: Option<u32>) -> Result<Attempt> {
         choices.options.edit_limit = limit;
         let progress = Progress::new(&self.name);
         let batch = batch(&self.name, self.content.clone(), &choices, &progress)?;
@@ -145,6 +160,7 @@ impl Search<'_> {
             functions: memopt.iter().map(|ctx| ctx.func.to_string()).collect(),
             stats: subjects.iter().map(|subject| subject.stats.stats).collect(),
             labels: subjects.iter().map(|subject| subject.label()).collect(),
+            reasons: subjects.iter().map(reasons).collect(),
         })
     }
 
@@ -174,6 +190,13 @@ impl Search<'_> {
         lines[next..].iter().for_each(|line| spliced += line);
         Ok(spliced)
     }
+}
+
+/// What was done to a function, and why.
+fn reasons(subject: &Subject) -> Vec<String> {
+    let remarks = subject.explained.iter().flat_map(|it| &it.remarks);
+    let done = remarks.filter(|remark| remark.outcome == Outcome::Done);
+    done.map(|remark| remark.to_string()).collect()
 }
 
 /// Did `check` succeed on `file`?

@@ -78,3 +78,26 @@ fn there_may_be_nothing_to_find() {
         .ends_with(2)
         .complains("`no-such-program` cannot be run");
 }
+
+#[test]
+fn the_edit_is_printed_with_its_reason() {
+    let bench = Bench::new();
+    let text = "function %f(i64, i64, i64) {
+    region0 = 1 \"mine\"
+    fn0 = %host(i64)
+block0(v0: i64, v1: i64, v2: i64):
+    store notrap aligned region0 v1, v0
+    call fn0(v0)
+    store notrap aligned region0 v2, v0
+    return
+}
+";
+    bench.write("a.clif", text);
+    bench.write("a.policy", "callee %host reads 2\n");
+    let check = ["--check", "grep -q 'v1, v0'"];
+    let outcome =
+        bench.memopt(&[&["bisect", "a.clif", "--policy", "a.policy"][..], &check].concat());
+    outcome.ends_with(0).prints(
+        "a.clif: edit 1 of %f (dead_stores)\n    store inst0 removed: the store at inst2 overwrites",
+    );
+}

@@ -141,6 +141,15 @@ impl Choices {
         })
     }
 
+    /// The same choices, and the passes say why. Then nothing is proven.
+    pub fn with_remarks(self) -> Self {
+        Self {
+            remarks: true,
+            checking: Checking::Off,
+            ..self
+        }
+    }
+
     /// Tells which clauses of the policy were about nothing.
     pub fn report_idle_clauses(&self) {
         self.clauses.report();
