@@ -46,7 +46,6 @@ use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use crate::memopt::memory::insts::defining_node;
 use alloc::vec::Vec;
-use smallvec::SmallVec;
 
 /// Where a root gets its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,15 +140,23 @@ impl Numbering {
     }
 }
 
-/// A pure operation, with the values that stand for its arguments in their places.
-type Operation = (InstructionData, Type);
+/// A pure operation on the values that stand for its arguments, in few bits: all that makes
+/// two of them different is in it.
+type Operation = [u64; 2];
 
 /// What a value is congruent to.
 #[derive(Clone, Copy)]
 struct Named {
     value: Value,
-    deepest: Option<Value>,
+    /// The leaf that is defined last, and where.
+    deepest: Option<(Node, Value)>,
 }
+
+/// Marks a value without a name.
+const UNNAMED: u32 = u32::MAX;
+
+/// The node of a leaf whose definition cannot be reached.
+const UNREACHABLE: Node = Node::MAX;
 
 /// Finds congruent values.
 pub struct Numberer<'f> {
@@ -157,7 +164,9 @@ pub struct Numberer<'f> {
     order: &'f Order,
     /// Is what a `readonly` load finds a function of its address alone?
     is_constant: &'f dyn Fn(&InstructionData) -> bool,
-    named: FxHashMap<Value, Named>,
+    /// The position of each value in `named`.
+    names: Vec<u32>,
+    named: Vec<Named>,
     first: FxHashMap<Operation, Value>,
     work: Vec<Value>,
     found: Numbering,
@@ -175,7 +184,8 @@ impl<'f> Numberer<'f> {
             func,
             order,
             is_constant,
-            named: FxHashMap::default(),
+            names: Vec::new(),
+            named: Vec::new(),
             first: FxHashMap::default(),
             work: Vec::new(),
             found: Numbering::default(),
@@ -191,18 +201,37 @@ impl<'f> Numberer<'f> {
     ///
     /// Cost: O(1) for each value in between, over all calls.
     pub fn root(&mut self, root: Value) -> Value {
-        if !self.named.contains_key(&root) && self.operation(root).is_none() {
+        if let Some(named) = self.known(root) {
+            return named.value;
+        }
+        if self.operation(root).is_none() {
             return root;
+        }
+        if self.names.is_empty() {
+            self.names.resize(self.func.dfg.num_values(), UNNAMED);
         }
         let named = self.name(root);
         if !self.found.roots.contains_key(&named.value) {
             let facts = Facts {
-                deepest: named.deepest,
+                deepest: named.deepest.map(|(_, leaf)| leaf),
                 widened: self.widened(named.value),
             };
             self.found.roots.insert(named.value, facts);
         }
         named.value
+    }
+
+    /// The name of `value`, if it has one.
+    fn known(&self, value: Value) -> Option<Named> {
+        let at = *self.names.get(value.as_u32() as usize)?;
+        self.named.get(at as usize).copied()
+    }
+
+    /// Gives `value` a name.
+    fn give(&mut self, value: Value, named: Named) -> Named {
+        self.names[value.as_u32() as usize] = self.named.len() as u32;
+        self.named.push(named);
+        named
     }
 
     /// The operation that `value` is the result of, if it is a pure one.
@@ -217,57 +246,68 @@ impl<'f> Numberer<'f> {
 
     /// Names `value` and all that it is computed from, the parts before the whole.
     fn name(&mut self, value: Value) -> Named {
+        if let Some(named) = self.known(value) {
+            return named;
+        }
         self.work.push(value);
-        while let Some(at) = self.work.last().copied() {
-            if self.named.contains_key(&at) {
-                self.work.pop();
-                continue;
-            }
-            let named = match self.operation(at) {
-                None => Some(Named {
-                    value: at,
-                    deepest: Some(at),
-                }),
-                Some(data) => self.name_operation(at, data),
+        loop {
+            let at = *self.work.last().unwrap_or(&value);
+            let named = match (self.known(at), self.operation(at)) {
+                (Some(named), _) => Some(named),
+                (None, None) => Some(self.name_leaf(at)),
+                (None, Some(data)) => self.name_operation(at, data),
             };
             // Without a name, its arguments are on the list now.
             if let Some(named) = named {
                 self.work.pop();
-                self.named.insert(at, named);
+                if self.work.is_empty() {
+                    return named;
+                }
             }
         }
-        self.named[&value]
+    }
+
+    /// A leaf is congruent to itself alone. Of leaves that dominate one use, the one with
+    /// the greatest node is defined last.
+    fn name_leaf(&mut self, leaf: Value) -> Named {
+        let node = defining_node(self.func, self.order, leaf).unwrap_or(UNREACHABLE);
+        let named = Named {
+            value: leaf,
+            deepest: Some((node, leaf)),
+        };
+        self.give(leaf, named)
     }
 
     /// What `value` is congruent to, which `data` computes; `None` if an argument has no name.
     fn name_operation(&mut self, value: Value, data: &InstructionData) -> Option<Named> {
         let dfg = &self.func.dfg;
-        let mut names: SmallVec<[Named; 3]> = SmallVec::new();
         let before = self.work.len();
-        for arg in data.arguments(&dfg.value_lists) {
-            match self.named.get(arg) {
-                Some(named) => names.push(*named),
-                None => self.work.push(*arg),
-            }
+        let mut data = *data;
+        let mut deepest = None;
+        for arg in own_arguments(&mut data) {
+            let named = match (self.known(*arg), self.operation(*arg)) {
+                (Some(named), _) => named,
+                (None, None) => self.name_leaf(*arg),
+                (None, Some(_)) => {
+                    self.work.push(*arg);
+                    continue;
+                }
+            };
+            *arg = named.value;
+            deepest = deepest.max(named.deepest);
         }
         if self.work.len() > before {
             return None;
         }
-        let mut data = *data;
-        for (arg, named) in own_arguments(&mut data).iter_mut().zip(&names) {
-            *arg = named.value;
-        }
-        let deepest = names.iter().filter_map(|named| named.deepest);
-        let deepest = deepest.max_by_key(|leaf| self.depth(*leaf));
-        let operation = (data, dfg.value_type(value));
-        let value = *self.first.entry(operation).or_insert(value);
-        Some(Named { value, deepest })
-    }
-
-    /// Of leaves that dominate one use, the one with the greatest is defined last.
-    fn depth(&self, leaf: Value) -> (bool, Option<Node>, Value) {
-        let node = defining_node(self.func, self.order, leaf);
-        (node.is_none(), node, leaf)
+        let first = match operation(&data, dfg.value_type(value)) {
+            Some(operation) => *self.first.entry(operation).or_insert(value),
+            None => value,
+        };
+        let named = Named {
+            value: first,
+            deepest,
+        };
+        Some(self.give(value, named))
     }
 
     /// `value`, if it is a widened sum, or one behind a base.
@@ -352,6 +392,47 @@ fn is_pure(opcode: Opcode) -> bool {
             | Opcode::Sextend
             | Opcode::Ireduce
     )
+}
+
+/// `data`, of which [`is_pure`] or a load, with a result of type `ty`. Opcodes of different
+/// formats differ.
+fn operation(data: &InstructionData, ty: Type) -> Option<Operation> {
+    let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    // A type is a number of 16 bits; the opcode takes 8, and what is left is free.
+    let what = u32::from(data.opcode() as u8) | (ty.index() as u32) << 8;
+    Some(match *data {
+        InstructionData::UnaryImm { imm, .. } => [both(what, 0), imm.bits() as u64],
+        InstructionData::Unary { arg, .. } => [both(what, 0), arg.as_u32().into()],
+        InstructionData::Binary { args: [x, y], .. } => {
+            [both(what, 0), both(x.as_u32(), y.as_u32())]
+        }
+        InstructionData::IntCompare {
+            args: [x, y], cond, ..
+        } => [both(what, cond as u32), both(x.as_u32(), y.as_u32())],
+        InstructionData::Ternary {
+            args: [x, y, z], ..
+        } => [both(what, x.as_u32()), both(y.as_u32(), z.as_u32())],
+        InstructionData::Load {
+            arg, flags, offset, ..
+        } => {
+            let offset: i32 = offset.into();
+            [
+                both(what, arg.as_u32()),
+                both(flags.as_u32(), offset as u32),
+            ]
+        }
+        InstructionData::UnaryGlobalValue { global_value, .. } => {
+            [both(what, 0), global_value.as_u32().into()]
+        }
+        InstructionData::FuncAddr { func_ref, .. } => [both(what, 0), func_ref.as_u32().into()],
+        InstructionData::StackAddr {
+            stack_slot, offset, ..
+        } => {
+            let offset: i32 = offset.into();
+            [both(what, 0), both(stack_slot.as_u32(), offset as u32)]
+        }
+        _ => return None,
+    })
 }
 
 /// The arguments of a pure operation, or of a load, all of which stand in it.
