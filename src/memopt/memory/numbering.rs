@@ -123,11 +123,6 @@ impl Numbering {
         }
     }
 
-    /// Is there anything to know?
-    pub fn is_empty(&self) -> bool {
-        self.roots.is_empty()
-    }
-
     /// Does it say of `root` what `other` says of `of_other`, under its own names?
     pub fn agrees(&self, root: Value, other: &Self, of_other: Value) -> bool {
         match (self.roots.get(&root), other.roots.get(&of_other)) {

@@ -307,7 +307,7 @@ impl<'a> Memory<'a> {
         let stored = self.stored();
         self.note_stores_again();
         // What a load finds may be a function of its address now.
-        self.numbering.is_empty() || stored == self.stored()
+        stored == self.stored()
     }
 
     /// May what is known about the slots be something else after `change`?
