@@ -18,6 +18,7 @@ use crate::memopt::memory::regions::{Classes, Regions};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
 use alloc::vec::Vec;
+use core::ops::Deref;
 use smallvec::SmallVec;
 
 /// Every access that is not to a private slot belongs to this class too, for
@@ -129,12 +130,17 @@ pub struct Call {
     pub mapped_slots: SmallVec<[StackSlot; 2]>,
 }
 
-/// The memory traffic of a function.
+/// The memory traffic of a function, with the function.
 pub struct Memory<'a> {
     /// The function.
     pub func: &'a Function,
     /// What the embedder knows.
     pub policy: &'a dyn Policy,
+    pub(super) traffic: Traffic,
+}
+
+/// The memory traffic of a function, without the function.
+pub struct Traffic {
     /// The events of all reachable blocks, node after node.
     pub events: Vec<Event>,
     /// Where the events of each node begin; one more than there are nodes.
@@ -153,6 +159,14 @@ pub struct Memory<'a> {
     pub(super) numbering: Numbering,
 }
 
+impl Deref for Memory<'_> {
+    type Target = Traffic;
+
+    fn deref(&self) -> &Traffic {
+        &self.traffic
+    }
+}
+
 /// Can a value be the address of a slot?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Foreign {
@@ -164,20 +178,6 @@ pub(super) enum Foreign {
     /// It came from memory of this class, which nobody else writes while the
     /// function runs.
     UnlessStored(Class),
-}
-
-/// A [`Memory`] without the function and the policy that it is about.
-pub struct Traffic {
-    events: Vec<Event>,
-    starts: Vec<u32>,
-    compares: Vec<Inst>,
-    slots: Slots,
-    pointer_bits: u32,
-    untagged_stores: bool,
-    regions: Regions,
-    slot_classes: FxHashMap<StackSlot, Class>,
-    foreign: SecondaryMap<Value, Foreign>,
-    numbering: Numbering,
 }
 
 /// What the target says about memory accesses.
@@ -202,62 +202,16 @@ impl TargetFacts {
 impl<'a> Memory<'a> {
     /// The traffic of `func`, to which it has to belong.
     pub fn resume(func: &'a Function, policy: &'a dyn Policy, traffic: Traffic) -> Self {
-        let Traffic {
-            events,
-            starts,
-            compares,
-            slots,
-            pointer_bits,
-            untagged_stores,
-            regions,
-            slot_classes,
-            foreign,
-            numbering,
-        } = traffic;
         Self {
             func,
             policy,
-            events,
-            starts,
-            compares,
-            slots,
-            pointer_bits,
-            untagged_stores,
-            regions,
-            slot_classes,
-            foreign,
-            numbering,
+            traffic,
         }
     }
 
     /// What is known, without the function.
     pub fn into_traffic(self) -> Traffic {
-        let Self {
-            func: _,
-            policy: _,
-            events,
-            starts,
-            compares,
-            slots,
-            pointer_bits,
-            untagged_stores,
-            regions,
-            slot_classes,
-            foreign,
-            numbering,
-        } = self;
-        Traffic {
-            events,
-            starts,
-            compares,
-            slots,
-            pointer_bits,
-            untagged_stores,
-            regions,
-            slot_classes,
-            foreign,
-            numbering,
-        }
+        self.traffic
     }
 
     /// The events of one node, in the order of execution.

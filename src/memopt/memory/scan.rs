@@ -12,7 +12,7 @@ use crate::memopt::inst::effect::{self, Effect, Touch};
 use crate::memopt::inst::location::{Address, Location, Root};
 use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
 use crate::memopt::memory::insts::{
-    ANY, Access, Call, Event, EventKind, Foreign, Memory, TargetFacts,
+    ANY, Access, Call, Event, EventKind, Foreign, Memory, TargetFacts, Traffic,
 };
 use crate::memopt::memory::numbering::{Numberer, Numbering};
 use crate::memopt::memory::regions::Regions;
@@ -33,9 +33,7 @@ impl<'a> Memory<'a> {
     ) -> Self {
         let slots = Slots::new(func, order, policy);
         let regions = Regions::new(func, policy);
-        let mut this = Self {
-            func,
-            policy,
+        let traffic = Traffic {
             // About every eighth instruction that there ever was.
             events: Vec::with_capacity(func.dfg.num_insts() / 8),
             starts: Vec::with_capacity(order.len() + 1),
@@ -48,9 +46,19 @@ impl<'a> Memory<'a> {
             foreign: SecondaryMap::new(),
             numbering: Numbering::default(),
         };
+        let mut this = Self {
+            func,
+            policy,
+            traffic,
+        };
         let first_slot = ANY + 1 + this.regions.data.len() as Class;
-        for (class, slot) in (first_slot..).zip(this.slots.used()) {
-            this.slot_classes.insert(*slot, class);
+        let Traffic {
+            slots,
+            slot_classes,
+            ..
+        } = &mut this.traffic;
+        for (class, slot) in (first_slot..).zip(slots.used()) {
+            slot_classes.insert(*slot, class);
         }
         this.scan(order, target.endianness);
         this.number_roots(order);
@@ -60,7 +68,7 @@ impl<'a> Memory<'a> {
     fn note_foreign(&mut self, inst: Inst) {
         let foreign = self.foreign_result(inst);
         if foreign != Foreign::No {
-            self.foreign[self.func.dfg.first_result(inst)] = foreign;
+            self.traffic.foreign[self.func.dfg.first_result(inst)] = foreign;
         }
     }
 
@@ -93,11 +101,11 @@ impl<'a> Memory<'a> {
         let has_slots = !self.slots.used().is_empty();
         if has_slots && let Some(entry) = order.blocks().first() {
             for param in func.dfg.block_params(*entry) {
-                self.foreign[*param] = Foreign::Always;
+                self.traffic.foreign[*param] = Foreign::Always;
             }
         }
         for (node, block) in order.blocks().iter().enumerate() {
-            self.starts.push(self.events.len() as u32);
+            self.traffic.starts.push(self.events.len() as u32);
             for inst in func.layout.block_insts(*block) {
                 if has_slots {
                     self.note_foreign(inst);
@@ -107,7 +115,7 @@ impl<'a> Memory<'a> {
                 let kind = match effect {
                     Effect::None => {
                         if func.dfg.insts[inst].opcode() == Opcode::Icmp {
-                            self.compares.push(inst);
+                            self.traffic.compares.push(inst);
                         }
                         match self.concern_with_slots(inst) {
                             Some(kind) => kind,
@@ -122,19 +130,19 @@ impl<'a> Memory<'a> {
                     Effect::Trap => EventKind::Trap,
                     Effect::End => EventKind::End,
                 };
-                self.events.push(Event {
+                self.traffic.events.push(Event {
                     inst,
                     node: node as Node,
                     kind,
                 });
             }
         }
-        self.starts.push(self.events.len() as u32);
+        self.traffic.starts.push(self.events.len() as u32);
     }
 
     /// Gives congruent roots one name.
     fn number_roots(&mut self, order: &Order) {
-        let mut events = core::mem::take(&mut self.events);
+        let mut events = core::mem::take(&mut self.traffic.events);
         let is_constant = |load: &InstructionData| self.finds_one_value(load);
         let mut numberer = Numberer::new(self.func, order, &is_constant);
         for event in &mut events {
@@ -144,8 +152,8 @@ impl<'a> Memory<'a> {
                 *root = numberer.root(*root);
             }
         }
-        self.numbering = numberer.finish();
-        self.events = events;
+        self.traffic.numbering = numberer.finish();
+        self.traffic.events = events;
     }
 
     /// Is what `load` finds a function of its address alone, wherever it is executed?
@@ -237,20 +245,20 @@ impl<'a> Memory<'a> {
             Touch::Nothing => return,
             Touch::Place(place) => place,
             Touch::Anything => {
-                self.untagged_stores = true;
+                self.traffic.untagged_stores = true;
                 return;
             }
         };
         match place.region {
             Some(region) => {
                 let class = self.regions.class(region);
-                self.regions.of_mut(class).stored = true;
+                self.traffic.regions.of_mut(class).stored = true;
             }
             None => {
                 let slot = self.slots.address(place.address).map(|base| base.root);
                 let private = matches!(slot, Some(Root::Slot(slot))
                     if self.slots.privacy(slot) == Privacy::Always);
-                self.untagged_stores |= !private;
+                self.traffic.untagged_stores |= !private;
             }
         }
     }
@@ -348,13 +356,14 @@ impl<'a> Memory<'a> {
     fn forget_removed(&mut self) {
         let func = self.func;
         let is_there = |inst: Inst| func.layout.inst_block(inst).is_some();
-        self.events.retain(|event| is_there(event.inst));
-        self.compares
+        self.traffic.events.retain(|event| is_there(event.inst));
+        self.traffic
+            .compares
             .retain(|inst| is_there(*inst) && func.dfg.insts[*inst].opcode() == Opcode::Icmp);
         let mut at = 0;
-        for (node, start) in self.starts.iter_mut().enumerate() {
+        for (node, start) in self.traffic.starts.iter_mut().enumerate() {
             *start = at as u32;
-            let own = self.events[at..].iter();
+            let own = self.traffic.events[at..].iter();
             at += own.take_while(|event| event.node as usize == node).count();
         }
     }
@@ -367,8 +376,8 @@ impl<'a> Memory<'a> {
 
     /// Finds again which memory the instructions write by themselves.
     fn note_stores_again(&mut self) {
-        self.untagged_stores = false;
-        for region in &mut self.regions.data {
+        self.traffic.untagged_stores = false;
+        for region in &mut self.traffic.regions.data {
             region.stored = false;
         }
         for at in 0..self.events.len() {

@@ -42,8 +42,8 @@ fn taken(func: &Function, inst: Inst) -> Option<usize> {
     }
 }
 
-/// The constant that `value` is, as an unsigned number.
-fn constant(func: &Function, value: Value) -> Option<u64> {
+/// The constant that `value` is, zero-extended.
+pub fn constant(func: &Function, value: Value) -> Option<u64> {
     let value = func.dfg.resolve_aliases(value);
     let inst = func.dfg.value_def(value).inst()?;
     match func.dfg.insts[inst] {

@@ -4,7 +4,7 @@
 //! arithmetic that makes a flag of a word.
 
 use crate::ir::condcodes::IntCC;
-use crate::ir::{Function, InstructionData, Opcode, Value};
+use crate::ir::{Function, Opcode, Value};
 
 /// What a value is behind one edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,19 +13,6 @@ pub enum Known {
     Constant(u64),
     /// This value, which is defined before that edge.
     Value(Value),
-}
-
-/// The constant that `value` is, zero-extended.
-pub fn constant(func: &Function, value: Value) -> Option<u64> {
-    let value = func.dfg.resolve_aliases(value);
-    let inst = func.dfg.value_def(value).inst()?;
-    match func.dfg.insts[inst] {
-        InstructionData::UnaryImm { imm, .. } => {
-            let bits = func.dfg.value_type(value).bits();
-            Some(imm.zero_extend_from_width(bits).bits() as u64)
-        }
-        _ => None,
-    }
 }
 
 /// The width of a scalar integer of at most 64 bits.

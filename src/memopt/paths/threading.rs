@@ -45,9 +45,10 @@ use crate::memopt::memory::clobber::{Clobbers, Source};
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Effort;
+use crate::memopt::passes::branches::constant;
 use crate::memopt::passes::uses::for_each_use;
 use crate::memopt::paths::conditions::{Condition, Conditions};
-use crate::memopt::paths::folding::{Known, compare, computed, constant, extended, scalar_bits};
+use crate::memopt::paths::folding::{Known, compare, computed, extended, scalar_bits};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
