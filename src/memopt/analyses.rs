@@ -13,6 +13,7 @@ use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::{Change, Edit, Touched};
 use crate::memopt::memory::insts::{Memory, TargetFacts, Traffic};
+use crate::memopt::memory::regions::Regions;
 use core::cell::{Cell, OnceCell};
 
 /// What is known about the function as it is, as far as anybody has asked.
@@ -20,6 +21,8 @@ use core::cell::{Cell, OnceCell};
 pub struct Analyses {
     flow: OnceCell<Flow>,
     traffic: Cell<Option<Traffic>>,
+    /// Those of the list that is no longer true: no edit concerns the classes themselves.
+    regions: Cell<Option<Regions>>,
 }
 
 /// How much of the analyses outlives a change.
@@ -46,9 +49,26 @@ impl Analyses {
         policy: &'f dyn Policy,
         target: TargetFacts,
     ) -> Memory<'f> {
-        match self.traffic.take() {
-            Some(traffic) => Memory::resume(&ctx.func, policy, traffic),
-            None => Memory::new(&ctx.func, &self.flow(ctx).order, policy, target),
+        let func = &ctx.func;
+        if let Some(traffic) = self.traffic.take() {
+            return Memory::resume(func, policy, traffic);
+        }
+        let regions = match self.regions.take() {
+            Some(regions) => regions.without_stores(func, policy),
+            None => Regions::new(func, policy),
+        };
+        Memory::with_regions(func, &self.flow(ctx).order, policy, target, regions)
+    }
+
+    /// The graph of the function is another one.
+    pub fn forget_graph(&mut self) {
+        self.forget_memory();
+        self.flow = OnceCell::new();
+    }
+
+    fn forget_memory(&mut self) {
+        if let Some(traffic) = self.traffic.take() {
+            self.regions.set(Some(traffic.into_regions()));
         }
     }
 
@@ -71,8 +91,8 @@ impl Analyses {
         }
         let kept = edits.iter().map(|edit| kept(&edit.change)).min();
         match kept.unwrap_or(Kept::Patched) {
-            Kept::Nothing => *self = Self::default(),
-            Kept::Flow => self.traffic = Cell::new(None),
+            Kept::Nothing => self.forget_graph(),
+            Kept::Flow => self.forget_memory(),
             Kept::Patched => self.patch(ctx, policy, target, edits),
         }
     }
@@ -84,6 +104,8 @@ impl Analyses {
         };
         let mut memory = Memory::resume(&ctx.func, policy, traffic);
         if !memory.patch(edits) {
+            let traffic = memory.into_traffic();
+            self.regions.set(Some(traffic.into_regions()));
             return;
         }
         let current = |memory: &Memory<'_>| {

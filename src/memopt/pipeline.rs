@@ -76,6 +76,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.load_store(),
         on_paths: false,
         with_next: true,
+        again_at_once: false,
         clean_up: CleanUp::Code,
     },
     Pass {
@@ -83,6 +84,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.branches(),
         on_paths: false,
         with_next: false,
+        again_at_once: false,
         clean_up: CleanUp::Code,
     },
     Pass {
@@ -90,6 +92,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.dead_stores(),
         on_paths: false,
         with_next: false,
+        again_at_once: false,
         clean_up: CleanUp::Code,
     },
     Pass {
@@ -97,6 +100,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.dead_slots(),
         on_paths: false,
         with_next: false,
+        again_at_once: false,
         clean_up: CleanUp::Nothing,
     },
     #[cfg(memopt_paths)]
@@ -105,6 +109,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.threading(),
         on_paths: true,
         with_next: false,
+        again_at_once: false,
         clean_up: CleanUp::Paths,
     },
     #[cfg(memopt_paths)]
@@ -113,6 +118,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.pre(),
         on_paths: true,
         with_next: false,
+        again_at_once: true,
         clean_up: CleanUp::Paths,
     },
     #[cfg(memopt_paths)]
@@ -121,6 +127,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.sink_stores(),
         on_paths: true,
         with_next: false,
+        again_at_once: false,
         clean_up: CleanUp::SunkStores,
     },
     #[cfg(memopt_paths)]
@@ -134,6 +141,7 @@ const SINK_VALUES: Pass = Pass {
     find: |search| search.sink_values(),
     on_paths: true,
     with_next: false,
+    again_at_once: false,
     clean_up: CleanUp::Paths,
 };
 
@@ -219,6 +227,14 @@ pub fn run_observed<'a>(
     run.editor.finish()
 }
 
+/// What became of parameters that only feed themselves.
+struct Cycles {
+    touched: Touched,
+    /// Loads or addresses of slots went with them, so that memory instructions may have become
+    /// needless. Without these the passes find what they have found.
+    has_loads: bool,
+}
+
 /// One run over one function.
 struct Run<'a> {
     /// Has the function to itself.
@@ -264,8 +280,8 @@ impl Run<'_> {
     fn without_memory(&mut self) -> CodegenResult<()> {
         let mut touched = self.unused_code()?.0;
         let cycles = self.dead_cycles()?;
-        if cycles.any {
-            touched = touched.and(cycles).and(self.unused_code()?.0);
+        if cycles.touched.any {
+            touched = touched.and(cycles.touched).and(self.unused_code()?.0);
         }
         if touched.any {
             self.editor.settled();
@@ -279,28 +295,39 @@ impl Run<'_> {
         let mut touched = self.promote()?;
         loop {
             let round = self.rounds()?;
-            let mut more = self.dead_cycles()?;
-            if round.and(more).any {
-                more = more.and(self.promote()?);
+            let cycles = self.dead_cycles()?;
+            touched = touched.and(round).and(cycles.touched);
+            let mut has_more = cycles.has_loads;
+            if round.and(cycles.touched).any {
+                let promoted = self.promote()?;
+                touched = touched.and(promoted);
+                has_more |= promoted.any;
             }
-            touched = touched.and(round).and(more);
-            if !more.any {
+            if !has_more {
                 return Ok(touched);
             }
         }
     }
 
     /// Removes parameters that only feed themselves, where nothing else is found.
-    fn dead_cycles(&mut self) -> CodegenResult<Touched> {
+    fn dead_cycles(&mut self) -> CodegenResult<Cycles> {
         let func = &self.editor.context().func;
         let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
-        self.apply(&edits)
+        let has_loads = edits.iter().any(|edit| match &edit.change {
+            Change::RemoveCycles { insts, .. } => {
+                let mut opcodes = insts.iter().map(|inst| func.dfg.insts[*inst].opcode());
+                opcodes.any(|opcode| opcode.can_load() || opcode == Opcode::StackAddr)
+            }
+            _ => false,
+        });
+        let touched = self.apply(&edits)?;
+        Ok(Cycles { touched, has_loads })
     }
 
     fn promote(&mut self) -> CodegenResult<Touched> {
         let touched = promote(&mut self.editor, self.policy, self.target, self.options)?;
         if touched.any {
-            self.analyses = Analyses::default();
+            self.analyses.forget_graph();
         }
         Ok(touched)
     }
@@ -358,8 +385,28 @@ impl Run<'_> {
             }
             touched = touched.and(made);
             if pass.on_paths && made.any {
+                if pass.again_at_once {
+                    touched = touched.and(self.again(at)?);
+                }
                 break;
             }
+        }
+        Ok(touched)
+    }
+
+    /// A pass that works its way through the graph, until it finds nothing: each step lets it
+    /// take the next, and the other passes have nothing to say before the last.
+    fn again(&mut self, at: usize) -> CodegenResult<Touched> {
+        let mut touched = Touched::default();
+        for _ in 0..MAX_ROUNDS {
+            let Some((_, edits)) = self.search(&PASSES[..=at], at, true) else {
+                break;
+            };
+            let made = self.apply(&edits)?;
+            if !made.any {
+                break;
+            }
+            touched = touched.and(made).and(self.clean_up(PASSES[at].clean_up)?);
         }
         Ok(touched)
     }
@@ -456,7 +503,8 @@ fn is_current(ctx: &Context) -> bool {
 
 /// Does `func` take the address of an exception handler's block?
 fn names_handler(func: &Function) -> bool {
-    any_inst(func, |inst| {
+    let may_have_handlers = !func.dfg.exception_tables.is_empty();
+    may_have_handlers && any_inst(func, |inst| {
         func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress
     })
 }

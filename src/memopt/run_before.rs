@@ -13,8 +13,8 @@
 //!
 //! # Cost
 //!
-//! Nothing for a function without a slot. Otherwise the graph and the dominator tree, which the
-//! mid-end computes once more, and four scans.
+//! Nothing for a function without a slot, and one scan where all are published at once. Otherwise
+//! the graph and the dominator tree, which the mid-end computes once more, and four scans.
 
 use crate::isa::TargetIsa;
 use crate::memopt::apply::Editor;
@@ -24,7 +24,7 @@ use crate::memopt::gate;
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
-use crate::memopt::promote::{MAX_LOOKS, Promoting};
+use crate::memopt::promote::{MAX_LOOKS, Promoting, published};
 use crate::memopt::stats::Stats;
 use crate::memopt::workarounds::egraph;
 use crate::settings::OptLevel;
@@ -64,6 +64,7 @@ pub fn run_before_observed<'a>(
     if !is_wanted
         || !has_body
         || !gate::has_slot(&ctx.func)
+        || published::are_all(&ctx.func)
         || egraph::may_go_wrong(&ctx.func, policy)
     {
         return Ok(Stats::default());
@@ -93,7 +94,7 @@ pub fn promote(
     }
     for _ in 0..MAX_LOOKS {
         let ctx = editor.context();
-        if !gate::has_slot(&ctx.func) || !editor.has_room() {
+        if !gate::has_slot(&ctx.func) || !editor.has_room() || published::are_all(&ctx.func) {
             return Ok(touched);
         }
         let promoting = Promoting {

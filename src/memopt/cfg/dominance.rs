@@ -85,7 +85,8 @@ impl Dominance {
 
     /// Calls `enter` and `leave` around each subtree, parents first.
     pub fn walk(&self, root: Node, mut visit: impl FnMut(Node, bool)) {
-        let mut stack = vec![(root, false)];
+        let mut stack = Vec::with_capacity(self.idom.len() + 1);
+        stack.push((root, false));
         while let Some((node, done)) = stack.pop() {
             visit(node, !done);
             if !done {
@@ -136,7 +137,7 @@ impl Dominance {
 
 /// The frontier of every node; `None` if they hold more than `room` together.
 fn frontiers(graph: &Graph, idom: &[Node], room: usize) -> Option<Lists> {
-    let mut pairs = Vec::new();
+    let mut pairs = Vec::with_capacity(graph.len());
     let mut last = vec![Node::MAX; graph.len()];
     for join in 0..graph.len() as Node {
         let preds = graph.preds(join);
@@ -186,7 +187,8 @@ impl SemiNca {
             semi: (0..len as u32).collect(),
             path: Vec::new(),
         };
-        let mut stack = vec![(graph.entry, 0)];
+        let mut stack = Vec::with_capacity(len);
+        stack.push((graph.entry, 0));
         while let Some((node, parent)) = stack.pop() {
             if this.number[node as usize] != u32::MAX {
                 continue;

@@ -94,7 +94,7 @@ impl Lists {
 impl Graph {
     /// The graph of the function whose flow graph is `cfg`.
     pub fn forward(order: &Order, cfg: &ControlFlowGraph) -> Self {
-        let mut edges = Vec::new();
+        let mut edges = Vec::with_capacity(order.len() * 2);
         for (from, block) in order.blocks.iter().enumerate() {
             for succ in cfg.succ_iter(*block) {
                 if let Some(to) = order.node(succ) {
@@ -108,7 +108,7 @@ impl Graph {
     /// `forward` turned round, with an exit as its last node.
     pub fn reversed(forward: &Self) -> Self {
         let exit = forward.len() as Node;
-        let mut edges = Vec::new();
+        let mut edges = Vec::with_capacity(forward.succs.items.len() + forward.len());
         for from in 0..exit {
             if forward.succs(from).is_empty() {
                 edges.push((exit, from));

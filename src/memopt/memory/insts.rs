@@ -159,6 +159,13 @@ pub struct Traffic {
     pub(super) numbering: Numbering,
 }
 
+impl Traffic {
+    /// The classes of the regions, which outlive the instructions.
+    pub fn into_regions(self) -> Regions {
+        self.regions
+    }
+}
+
 impl Deref for Memory<'_> {
     type Target = Traffic;
 

@@ -37,10 +37,10 @@ impl<'a> Builder<'a> {
         }
         Self {
             memory,
-            list: Vec::new(),
-            starts: Vec::new(),
-            event_of_op: Vec::new(),
-            is_access: Vec::new(),
+            list: Vec::with_capacity(events * 2),
+            starts: Vec::with_capacity(memory.starts.len() + 1),
+            event_of_op: Vec::with_capacity(events * 2),
+            is_access: Vec::with_capacity(events * 2),
             region_ops: alloc::vec![NONE; events],
             slot_ops: alloc::vec![NONE; events],
             start_ops: FxHashMap::default(),

@@ -75,11 +75,13 @@ impl<'a> Builder<'a> {
         for (class, slot) in (memory.classes()..).zip(memory.slots.used()) {
             escape_classes[*slot] = class;
         }
+        // Most accesses have an operation in the class of their region and one in that of all.
+        let ops = memory.events.len() * 2;
         Self {
             memory,
-            list: Vec::new(),
-            starts: Vec::new(),
-            event_of_op: Vec::new(),
+            list: Vec::with_capacity(ops),
+            starts: Vec::with_capacity(memory.starts.len()),
+            event_of_op: Vec::with_capacity(ops),
             ops: Vec::with_capacity(memory.events.len()),
             escape_classes,
             classes_at_ends,

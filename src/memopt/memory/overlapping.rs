@@ -36,7 +36,7 @@ impl Pairs {
     /// Cost: O(accesses), and a logarithm of how many one root has.
     pub fn new(memory: &Memory<'_>, repeating: &[bool]) -> Self {
         let mut paired = vec![false; memory.events.len()];
-        let mut all: Vec<(u32, Bytes)> = Vec::new();
+        let mut all: Vec<(u32, Bytes)> = Vec::with_capacity(memory.events.len());
         let mut roots: FxHashMap<Root, u32> = FxHashMap::default();
         for event in 0..memory.events.len() as EventIndex {
             let Some(access) = memory.access(event) else {

@@ -22,6 +22,8 @@ pub enum Classes {
 #[derive(Default)]
 pub struct Regions {
     classes: SecondaryMap<AliasRegion, Option<Class>>,
+    /// How many regions the function had.
+    named: usize,
     /// By the user id of the representative.
     by_id: FxHashMap<u32, Class>,
     /// What the policy says, by class.
@@ -42,7 +44,14 @@ pub struct RegionFacts {
 impl Regions {
     /// The classes of all regions that `func` names. No store is known yet.
     pub fn new(func: &Function, policy: &dyn Policy) -> Self {
-        let mut this = Self::default();
+        let named = func.dfg.alias_regions.len();
+        let mut this = Self {
+            named,
+            ..Self::default()
+        };
+        this.classes.resize(named);
+        this.data.reserve(named);
+        this.by_id.reserve(named);
         for (region, data) in func.dfg.alias_regions.iter() {
             let id = policy.representative(data.user_id);
             let next = ANY + 1 + this.data.len() as Class;
@@ -61,6 +70,20 @@ impl Regions {
             this.classes[region] = Some(class);
         }
         this
+    }
+
+    /// The classes as they were made for `func`, without a store; made anew if it has got more
+    /// regions since.
+    ///
+    /// Cost: O(classes), or that of [`Self::new`].
+    pub fn without_stores(mut self, func: &Function, policy: &dyn Policy) -> Self {
+        if self.named != func.dfg.alias_regions.len() {
+            return Self::new(func, policy);
+        }
+        for facts in &mut self.data {
+            facts.stored = false;
+        }
+        self
     }
 
     /// The class of a region of the function.

@@ -275,6 +275,7 @@ impl Versions {
             room: (ops.list.len() + ops.left_out + edges + 64) * PHI_ARGS_PER_ITEM,
             has_phi: vec![u32::MAX; graph.len()],
             placed: Vec::new(),
+            work: Vec::new(),
         };
         let mut phis = Vec::new();
         for class in 0..ops.classes {
@@ -307,8 +308,8 @@ impl Versions {
         let phi_starts = self.phi_starts(graph.len());
         let mut renaming = Renaming {
             current: vec![ENTRY; ops.classes as usize],
-            undo: Vec::new(),
-            marks: Vec::new(),
+            undo: Vec::with_capacity(ops.list.len()),
+            marks: Vec::with_capacity(graph.len()),
         };
         dominance.walk(graph.entry, |node, enter| {
             if !enter {
@@ -378,6 +379,8 @@ struct Placing<'a> {
     room: usize,
     has_phi: Vec<Class>,
     placed: Vec<Node>,
+    /// Where to look next; empty between two classes.
+    work: Vec<Node>,
 }
 
 impl Placing<'_> {
@@ -385,14 +388,15 @@ impl Placing<'_> {
     /// no room for it. Epochs always have room.
     fn place(&mut self, class: Class, sites: &[Node]) -> bool {
         self.placed.clear();
-        let mut work: Vec<Node> = sites.to_vec();
-        while let Some(node) = work.pop() {
+        self.work.clear();
+        self.work.extend_from_slice(sites);
+        while let Some(node) = self.work.pop() {
             for join in self.dominance.frontier(node) {
                 let mut cost = 1;
                 if core::mem::replace(&mut self.has_phi[*join as usize], class) != class {
                     cost += self.graph.preds(*join).len();
                     self.placed.push(*join);
-                    work.push(*join);
+                    self.work.push(*join);
                 }
                 if class >= FIRST_CLASS && cost > self.room {
                     return false;

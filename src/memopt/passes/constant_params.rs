@@ -80,7 +80,7 @@ fn learn(taken: &mut SecondaryMap<Value, Taken>, param: Value, arg: Taken, work:
 /// a call.
 fn passed(func: &Function) -> Vec<(Value, Option<Value>)> {
     let dfg = &func.dfg;
-    let mut passed = Vec::new();
+    let mut passed = Vec::with_capacity(func.dfg.num_blocks());
     for end in func
         .layout
         .blocks()

@@ -67,6 +67,7 @@
 mod accesses;
 mod constants;
 mod fields;
+pub mod published;
 mod reaching;
 
 use crate::dominator_tree::DominatorTree;
