@@ -127,7 +127,7 @@ const PASSES: &[Pass] = &[
         find: |search| search.sink_stores(),
         on_paths: true,
         with_next: false,
-        again_at_once: false,
+        again_at_once: true,
         clean_up: CleanUp::SunkStores,
     },
     #[cfg(memopt_paths)]
@@ -386,7 +386,7 @@ impl Run<'_> {
             touched = touched.and(made);
             if pass.on_paths && made.any {
                 if pass.again_at_once {
-                    touched = touched.and(self.again(at)?);
+                    touched = touched.and(self.again()?);
                 }
                 break;
             }
@@ -394,12 +394,13 @@ impl Run<'_> {
         Ok(touched)
     }
 
-    /// A pass that works its way through the graph, until it finds nothing: each step lets it
-    /// take the next, and the other passes have nothing to say before the last.
-    fn again(&mut self, at: usize) -> CodegenResult<Touched> {
+    /// The passes that work their way through the graph, until they find nothing: each step
+    /// lets them take the next, and all others look at what the last has left.
+    fn again(&mut self) -> CodegenResult<Touched> {
         let mut touched = Touched::default();
+        let first = PASSES.iter().position(|pass| pass.again_at_once);
         for _ in 0..MAX_ROUNDS {
-            let Some((_, edits)) = self.search(&PASSES[..=at], at, true) else {
+            let Some((at, edits)) = self.search(PASSES, first.unwrap_or(PASSES.len()), true) else {
                 break;
             };
             let made = self.apply(&edits)?;
@@ -407,6 +408,9 @@ impl Run<'_> {
                 break;
             }
             touched = touched.and(made).and(self.clean_up(PASSES[at].clean_up)?);
+            if !PASSES[at].again_at_once {
+                break;
+            }
         }
         Ok(touched)
     }

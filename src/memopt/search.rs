@@ -64,7 +64,8 @@ pub struct Pass {
     pub on_paths: bool,
     /// Is the next pass tried at once behind its edits, before they are cleaned up?
     pub with_next: bool,
-    /// Is it tried again behind its edits, before all other passes? Only if it is `on_paths`.
+    /// Are it and what comes behind it tried again behind its edits, before the passes in front of
+    /// it? Only if it is `on_paths`.
     pub again_at_once: bool,
     /// What is removed behind its edits.
     pub clean_up: CleanUp,
