@@ -109,6 +109,9 @@ impl<'a> Memory<'a> {
         let func = self.func;
         let mut addresses = Addresses::new(func, self.policy);
         let has_slots = !self.slots.used().is_empty();
+        if has_slots {
+            self.traffic.foreign.resize(func.dfg.num_values());
+        }
         if has_slots && let Some(entry) = order.blocks().first() {
             for param in func.dfg.block_params(*entry) {
                 self.traffic.foreign[*param] = Foreign::Always;

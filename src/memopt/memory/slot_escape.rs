@@ -44,10 +44,10 @@ const MAX_SCANS: u32 = 16;
 /// What is known about a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Fact {
-    #[default]
     Unseen,
     At(StackSlot, i64),
     Within(StackSlot),
+    #[default]
     Plain,
 }
 
@@ -104,7 +104,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Follows the addresses of all slots of `func`.
+    /// Follows the addresses of all slots of `func`, whose aliases are resolved.
     ///
     /// Cost: O(instructions) for each scan, and one scan unless an address is
     /// passed to a block parameter; nothing if there is no slot.
@@ -139,13 +139,19 @@ impl Slots {
     /// Scans until the block parameters settle.
     fn follow(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {
         self.facts.resize(func.dfg.num_values());
-        for _ in 0..MAX_SCANS {
+        for block in order.blocks().iter().skip(1) {
+            for param in func.dfg.block_params(*block) {
+                self.facts[*param] = Fact::Unseen;
+            }
+        }
+        for number in 0..MAX_SCANS {
             self.used.clear();
             self.concerned.clear();
             let scan = Scan {
                 slots: self,
                 func,
                 policy,
+                has_addresses: number > 0,
                 changed: false,
             };
             let again = scan.facts(order);
@@ -276,7 +282,7 @@ impl Slots {
     fn escaping(&self, func: &Function, inst: Inst, effect: &Effect) -> SmallVec<[StackSlot; 2]> {
         let mut escaping = SmallVec::new();
         let mut escape = |value: Value| {
-            if let Some(slot) = self.facts[func.dfg.resolve_aliases(value)].slot()
+            if let Some(slot) = self.facts[value].slot()
                 && !escaping.contains(&slot)
             {
                 escaping.push(slot);
@@ -302,6 +308,8 @@ struct Scan<'a> {
     slots: &'a mut Slots,
     func: &'a Function,
     policy: &'a dyn Policy,
+    /// Has an address of a slot come already? Before the first there is nothing to follow.
+    has_addresses: bool,
     changed: bool,
 }
 
@@ -309,11 +317,6 @@ impl Scan<'_> {
     /// Updates every value; is another scan needed?
     fn facts(mut self, order: &Order) -> bool {
         let func = self.func;
-        if let Some(entry) = order.blocks().first() {
-            for param in func.dfg.block_params(*entry) {
-                self.slots.facts[*param] = Fact::Plain;
-            }
-        }
         for (node, block) in (0..).zip(order.blocks()) {
             for inst in func.layout.block_insts(*block) {
                 if self.inst(inst) {
@@ -328,17 +331,17 @@ impl Scan<'_> {
     fn inst(&mut self, inst: Inst) -> bool {
         let dfg = &self.func.dfg;
         let data = &dfg.insts[inst];
-        let fact = self.result(inst);
-        for result in dfg.inst_results(inst) {
-            self.slots.facts[*result] = fact;
+        let mut is_concerned = data.opcode().is_call();
+        if let Some(fact) = self.result(inst, data) {
+            self.slots.facts[dfg.first_result(inst)] = fact;
+            is_concerned |= fact.slot().is_some();
         }
-        let opcode = data.opcode();
-        let mut args = data.arguments(&dfg.value_lists).iter();
-        // What a call hands to an unwinder is in its table.
-        let mut is_concerned = fact.slot().is_some()
-            || opcode.is_call()
-            || args.any(|arg| self.fact(*arg).slot().is_some());
-        if opcode.is_branch() {
+        if self.has_addresses && !is_concerned {
+            // What a call hands to an unwinder is in its table.
+            let mut args = data.arguments(&dfg.value_lists).iter();
+            is_concerned = args.any(|arg| self.fact(*arg).slot().is_some());
+        }
+        if data.opcode().is_branch() {
             for_each_block_arg(self.func, inst, |param, arg| {
                 let passed = arg.map_or(Fact::Plain, |arg| self.fact(arg));
                 is_concerned |= passed.slot().is_some();
@@ -361,15 +364,17 @@ impl Scan<'_> {
     }
 
     fn fact(&self, value: Value) -> Fact {
-        self.slots.facts[self.func.dfg.resolve_aliases(value)]
+        debug_assert!(!self.func.dfg.value_is_alias(value), "aliases are resolved");
+        self.slots.facts[value]
     }
 
-    fn result(&mut self, inst: Inst) -> Fact {
-        let dfg = &self.func.dfg;
-        match dfg.insts[inst] {
+    /// What is known about the result of `inst`, if it can be an address.
+    fn result(&mut self, inst: Inst, data: &InstructionData) -> Option<Fact> {
+        Some(match *data {
             InstructionData::StackAddr {
                 stack_slot, offset, ..
             } => {
+                self.has_addresses = true;
                 self.slots.used.push(stack_slot);
                 Fact::At(stack_slot, offset.into())
             }
@@ -381,11 +386,14 @@ impl Scan<'_> {
                 opcode: Opcode::Select | Opcode::SelectSpectreGuard,
                 args: [_, x, y],
             } => self.fact(x).meet(self.fact(y)),
-            _ => Fact::Plain,
-        }
+            _ => return None,
+        })
     }
 
     fn sum(&self, inst: Inst, opcode: Opcode, x: Fact, y: Fact) -> Fact {
+        if (x, y) == (Fact::Plain, Fact::Plain) {
+            return Fact::Plain;
+        }
         let value = self.func.dfg.first_result(inst);
         let step = isle::address_step(&self.func.dfg, self.policy, value);
         if let Step::Offset { base, by } = step

@@ -11,28 +11,30 @@
 //! Loops and cost at run time: as for [`super::sink_stores`], a value goes to a
 //! block with one predecessor, which its own block dominates.
 //!
-//! Cost: O(instructions), and for each moved one the events of the blocks that
-//! it passes, up to [`MAX_BLOCKS`].
+//! Cost: O(instructions), a walk up the dominator tree for each use, and for each moved
+//! instruction the events of the blocks that it passes, up to [`MAX_BLOCKS`].
 
-use crate::FxHashMap;
-use crate::ir::{Inst, InstructionData, Value};
+use crate::ir::{Inst, InstructionData};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Below, Change, Edit, MAX_PASSED, Reason};
 use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::passes::dead_code::{Removable, removable};
+use crate::memopt::passes::uses::for_each_use;
 use alloc::vec::Vec;
-use smallvec::SmallVec;
-
-/// Uses of a value that are looked at.
-///
-/// The pointer to what an adapter saves and restores has a dozen. A value with
-/// more stays where it is.
-const MAX_USES: usize = 32;
 
 /// Blocks that one value may pass, as for stores.
 const MAX_BLOCKS: u32 = 48;
+
+/// Steps up the dominator tree from one use of a value to where it meets the next.
+///
+/// Uses of what feeds a store are in few blocks. What is given up is a value with two uses that
+/// are farther apart: they count as if they met at the entry, and it stays.
+const MAX_CLIMB: u32 = 256;
+
+/// Where a value is used that nobody uses.
+const NOWHERE: Node = Node::MAX;
 
 /// Finds what moves, the last instructions first; each goes in front of its
 /// first use in its block, or what it cannot pass there.
@@ -49,10 +51,9 @@ pub fn edits(
         graph,
         dominance,
         is_private,
-        uses: FxHashMap::default(),
+        meets: alloc::vec![NOWHERE; memory.func.dfg.num_values()],
         edits: Vec::new(),
     };
-    pass.collect_uses();
     for node in (0..graph.len() as Node).rev() {
         pass.block(node);
     }
@@ -65,40 +66,34 @@ struct Pass<'p, 'a, F> {
     graph: &'p Graph,
     dominance: &'p Dominance,
     is_private: F,
-    /// Where each value is used, once for each use; one more than
-    /// [`MAX_USES`] if there are too many.
-    uses: FxHashMap<Value, SmallVec<[Node; 2]>>,
+    /// For each value the closest node that dominates all of its uses. Who uses a value comes
+    /// behind it in reverse postorder, so that it is known, and where it moves to, before the
+    /// value is looked at.
+    meets: Vec<Node>,
     edits: Vec<Edit>,
 }
 
 impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
-    fn collect_uses(&mut self) {
-        for (node, block) in self.order.blocks().iter().enumerate() {
-            for inst in self.memory.func.layout.block_insts(*block) {
-                self.use_operands(inst, node as Node);
-            }
-        }
-    }
-
+    /// `inst` uses its operands in `node`.
     fn use_operands(&mut self, inst: Inst, node: Node) {
-        let dfg = &self.memory.func.dfg;
-        for value in dfg.inst_values(inst) {
-            let uses = self.uses.entry(dfg.resolve_aliases(value)).or_default();
-            if uses.len() <= MAX_USES {
-                uses.push(node);
-            }
-        }
+        for_each_use(self.memory.func, inst, |value, _| {
+            let at = value.as_u32() as usize;
+            self.meets[at] = self.meet(self.meets[at], node);
+        });
     }
 
-    /// Takes back that `inst` uses its operands in `from`; it does in `to`.
-    fn move_uses(&mut self, inst: Inst, from: Node, to: Node) {
-        let dfg = &self.memory.func.dfg;
-        for value in dfg.inst_values(inst) {
-            let uses = self.uses.get_mut(&dfg.resolve_aliases(value));
-            if let Some(at) = uses.and_then(|uses| uses.iter_mut().find(|at| **at == from)) {
-                *at = to;
-            }
+    /// The closest node that dominates both.
+    fn meet(&self, mut above: Node, node: Node) -> Node {
+        if above == NOWHERE {
+            return node;
         }
+        for _ in 0..MAX_CLIMB {
+            if self.dominance.dominates(above, node) {
+                return above;
+            }
+            above = self.dominance.parent(above);
+        }
+        self.graph.entry
     }
 
     fn block(&mut self, node: Node) {
@@ -112,8 +107,8 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
             next = func.layout.prev_inst(inst);
             let event = events.next_if(|event| self.memory.events[*event as usize].inst == inst);
             let target = self.target(node, inst, event, &behind);
+            self.use_operands(inst, target.unwrap_or(node));
             if let Some(target) = target {
-                self.move_uses(inst, node, target);
                 let to = Below {
                     block: self.order.block(target),
                     end: event.and_then(|event| self.end(event, target)),
@@ -141,8 +136,8 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
         let [result] = func.dfg.inst_results(inst) else {
             return None;
         };
-        let uses = self.uses.get(result)?;
-        if uses.len() > MAX_USES || !self.is_movable(inst) {
+        let uses = self.meets[result.as_u32() as usize];
+        if uses == NOWHERE || uses == node || !self.is_movable(inst) {
             return None;
         }
         if !self.passes(event, behind.iter().copied()) {
@@ -161,7 +156,7 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
             if behind_branch {
                 target = Some(at);
             }
-            if uses.contains(&at) || !self.passes(event, self.memory.of_node(at)) {
+            if at == uses || !self.passes(event, self.memory.of_node(at)) {
                 break;
             }
         }
@@ -176,10 +171,9 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
         Some(self.memory.events[other as usize].inst)
     }
 
-    /// Is all use behind `succ`, which has one predecessor?
-    fn has_all(&self, succ: Node, uses: &[Node]) -> bool {
-        self.graph.preds(succ).len() == 1
-            && uses.iter().all(|at| self.dominance.dominates(succ, *at))
+    /// Is all use, which meets in `uses`, behind `succ`, which has one predecessor?
+    fn has_all(&self, succ: Node, uses: Node) -> bool {
+        self.graph.preds(succ).len() == 1 && self.dominance.dominates(succ, uses)
     }
 
     /// Can the load `event` pass all of `others`? Anything can if it is none.
