@@ -21,7 +21,7 @@ use crate::memopt::inst::coercion::{self, Recipe};
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::observer::Observer;
 use crate::memopt::passes::constant_params;
-use crate::memopt::passes::uses::for_each_use;
+use crate::memopt::passes::uses::Uses;
 use crate::memopt::refusal::Refusal;
 use crate::memopt::workarounds::egraph;
 use crate::{CodegenResult, Context};
@@ -42,6 +42,8 @@ pub struct Editor<'a> {
     room: Option<u32>,
     /// Values that have copies, whose uses have to be repaired.
     copied: Vec<Copied>,
+    /// The uses of all values, as long as nothing is changed and nobody has asked.
+    uses: Option<Uses>,
     /// What has been done.
     pub stats: Stats,
 }
@@ -63,7 +65,8 @@ impl<'a> Editor<'a> {
         limit: Option<u32>,
     ) -> CodegenResult<Self> {
         egraph::forget_removed_branches(&mut ctx.func);
-        if has_aliases(&ctx.func) {
+        let uses = Uses::unless_aliases(&ctx.func);
+        if uses.is_none() {
             ctx.func.dfg.resolve_all_aliases();
         }
         if !ctx.cfg.is_valid() || !ctx.domtree.is_valid() {
@@ -77,6 +80,7 @@ impl<'a> Editor<'a> {
             observer,
             room: limit,
             copied: Vec::new(),
+            uses,
             stats: Stats::default(),
         })
     }
@@ -84,6 +88,12 @@ impl<'a> Editor<'a> {
     /// The function, its graph and its dominator tree.
     pub fn context(&self) -> &Context {
         self.ctx
+    }
+
+    /// The uses of all values. Cost: O(instructions), once without.
+    pub fn uses(&mut self) -> Uses {
+        let uses = self.uses.take();
+        uses.unwrap_or_else(|| Uses::new(&self.ctx.func))
     }
 
     /// May more edits be made?
@@ -130,6 +140,7 @@ impl<'a> Editor<'a> {
         if blocks.any(|block| !domtree.is_reachable(block)) {
             // Keeps the graph up to date; to the tree they were no part of it.
             self.ctx.eliminate_unreachable_code(self.isa)?;
+            self.uses = None;
         }
         Ok(())
     }
@@ -177,6 +188,7 @@ impl<'a> Editor<'a> {
         if let Some(observer) = &mut self.observer {
             observer.edit(&self.ctx.func, edit);
         }
+        self.uses = None;
         if !self.change(&edit.change)? {
             return Ok(false);
         }
@@ -366,13 +378,4 @@ fn through(func: &Function, block: Block, passed: &[BlockArg], arg: BlockArg) ->
         Some(at) => passed[at],
         None => BlockArg::Value(value),
     }
-}
-
-/// Does any instruction use another name of a value?
-fn has_aliases(func: &Function) -> bool {
-    any_inst(func, |inst| {
-        let mut any = false;
-        for_each_use(func, inst, |value, _| any |= func.dfg.value_is_alias(value));
-        any
-    })
 }

@@ -211,6 +211,7 @@ pub fn run_observed<'a>(
         is_worth_it,
         by_memory: false,
         has_sunk: false,
+        has_unused_param: false,
         copies,
         refusals,
     };
@@ -228,6 +229,7 @@ pub fn run_observed<'a>(
 }
 
 /// What became of parameters that only feed themselves.
+#[derive(Default)]
 struct Cycles {
     touched: Touched,
     /// Loads or addresses of slots went with them, so that memory instructions may have become
@@ -255,6 +257,8 @@ struct Run<'a> {
     by_memory: bool,
     /// Stores have moved, so that what feeds them can follow.
     has_sunk: bool,
+    /// When dead code was last looked for, nobody used some block parameter.
+    has_unused_param: bool,
     /// Instructions that may still be copied past branches.
     copies: usize,
     refusals: Refusals,
@@ -310,8 +314,14 @@ impl Run<'_> {
     }
 
     /// Removes parameters that only feed themselves, where nothing else is found.
+    ///
+    /// Where there is no loop, one of them is used by nobody at all.
     fn dead_cycles(&mut self) -> CodegenResult<Cycles> {
-        let func = &self.editor.context().func;
+        let ctx = self.editor.context();
+        if !self.has_unused_param && !self.analyses.flow(ctx).repeating().contains(&true) {
+            return Ok(Cycles::default());
+        }
+        let func = &ctx.func;
         let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
         let has_loads = edits.iter().any(|edit| match &edit.change {
             Change::RemoveCycles { insts, .. } => {
@@ -478,8 +488,10 @@ impl Run<'_> {
 
     /// Removes code that nobody uses; also the uses that are left.
     fn unused_code(&mut self) -> CodegenResult<(Touched, Uses)> {
+        let uses = self.editor.uses();
         let func = &self.editor.context().func;
-        let dead = dead_code::find(func, self.policy, self.options.unused_loads);
+        let dead = dead_code::find(func, self.policy, self.options.unused_loads, uses);
+        self.has_unused_param = dead.uses.have_unused_param(func);
         let touched = self.apply(&dead.edits)?;
         // At the limit of edits some of it is still there, and then nothing is made of these.
         Ok((touched, dead.uses))

@@ -174,6 +174,12 @@ fn is_common(opcode: Opcode) -> bool {
     )
 }
 
+/// Does an instruction with this opcode compute one value, and nothing else? Of the most
+/// frequent opcodes only.
+pub fn is_common_value(opcode: Opcode) -> bool {
+    is_common(opcode) && !opcode.is_branch()
+}
+
 /// What `inst` does to memory.
 pub fn effect(func: &Function, inst: Inst) -> Effect {
     let data = &func.dfg.insts[inst];

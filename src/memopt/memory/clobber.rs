@@ -86,7 +86,7 @@ pub struct Clobbers<'a> {
 }
 
 impl<'a> Clobbers<'a> {
-    /// Computes the versions of all classes.
+    /// Computes the versions of all classes. `repeating` says which nodes may run more than once.
     ///
     /// Cost: O(instructions + edges), see [`Versions::new`].
     pub fn new(
@@ -94,8 +94,10 @@ impl<'a> Clobbers<'a> {
         order: &'a Order,
         graph: &'a Graph,
         dominance: &'a Dominance,
+        repeating: &[bool],
     ) -> Self {
-        Self::with_classes_at_ends(memory, order, graph, dominance, &[])
+        let paired = Pairs::new(memory, repeating).paired;
+        Self::of_paired(memory, order, graph, dominance, &[], paired)
     }
 
     /// The same, and [`Self::sources_at_end`] can be asked about `classes`.

@@ -40,6 +40,7 @@
 //! are no results of pure operations.
 
 use crate::FxHashMap;
+use crate::entity::SecondaryMap;
 use crate::ir::{DataFlowGraph, Function, InstructionData, Opcode, Type, Value};
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::isle;
@@ -59,8 +60,10 @@ pub enum Meaning {
 /// What is known about the roots that pure operations compute.
 #[derive(Default)]
 pub struct Numbering {
-    /// By the value that stands for all that are congruent to it.
-    roots: FxHashMap<Value, Facts>,
+    facts: Vec<Facts>,
+    /// The position in `facts`, counted from 1, of the value that stands for all that are
+    /// congruent to it.
+    at: SecondaryMap<Value, u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,12 +83,21 @@ struct Widened {
 }
 
 impl Numbering {
+    fn of(&self, root: Value) -> Option<&Facts> {
+        self.facts.get(self.at[root].checked_sub(1)? as usize)
+    }
+
+    fn insert(&mut self, root: Value, facts: Facts) {
+        self.facts.push(facts);
+        self.at[root] = self.facts.len() as u32;
+    }
+
     /// Where `root` gets its meaning; `None` if that cannot be reached.
     pub fn meaning(&self, func: &Function, order: &Order, root: Root) -> Option<Meaning> {
         let Root::Value(value) = root else {
             return Some(Meaning::Always);
         };
-        match self.roots.get(&value) {
+        match self.of(value) {
             Some(Facts { deepest: None, .. }) => Some(Meaning::Always),
             Some(Facts {
                 deepest: Some(leaf),
@@ -99,7 +111,7 @@ impl Numbering {
     /// behind different constants, or unknown. Pointers have `bits` bits.
     pub fn overlap(&self, dfg: &DataFlowGraph, a: &Location, b: &Location, bits: u32) -> Overlap {
         let widened = |location: &Location| match location.address.root {
-            Root::Value(value) => self.roots.get(&value)?.widened,
+            Root::Value(value) => self.of(value)?.widened,
             Root::Slot(_) | Root::Shared(..) | Root::Absolute => None,
         };
         let (Some(x), Some(y)) = (widened(a), widened(b)) else {
@@ -125,7 +137,7 @@ impl Numbering {
 
     /// Does it say of `root` what `other` says of `of_other`, under its own names?
     pub fn agrees(&self, root: Value, other: &Self, of_other: Value) -> bool {
-        match (self.roots.get(&root), other.roots.get(&of_other)) {
+        match (self.of(root), other.of(of_other)) {
             (Some(own), Some(others)) => {
                 own.deepest == others.deepest && own.widened.is_some() == others.widened.is_some()
             }
@@ -204,14 +216,15 @@ impl<'f> Numberer<'f> {
         }
         if self.names.is_empty() {
             self.names.resize(self.func.dfg.num_values(), UNNAMED);
+            self.found.at.resize(self.func.dfg.num_values());
         }
         let named = self.name(root);
-        if !self.found.roots.contains_key(&named.value) {
+        if self.found.of(named.value).is_none() {
             let facts = Facts {
                 deepest: named.deepest.map(|(_, leaf)| leaf),
                 widened: self.widened(named.value),
             };
-            self.found.roots.insert(named.value, facts);
+            self.found.insert(named.value, facts);
         }
         named.value
     }

@@ -25,11 +25,11 @@ pub struct DeadCode {
 
 /// Finds unused loads, and the pure code that feeds nothing else.
 ///
-/// With `loads` false, loads stay.
-pub fn find(func: &Function, policy: &dyn Policy, loads: bool) -> DeadCode {
+/// With `loads` false, loads stay. `uses` are those of `func`.
+pub fn find(func: &Function, policy: &dyn Policy, loads: bool, uses: Uses) -> DeadCode {
     let mut dead = DeadCode {
         edits: Vec::new(),
-        uses: Uses::new(func),
+        uses,
     };
     let uses = &mut dead.uses;
     let mut work = Vec::new();
@@ -83,6 +83,9 @@ pub enum Removable {
 /// May `inst` go if nobody uses its results?
 pub fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable {
     let opcode = func.dfg.insts[inst].opcode();
+    if effect::is_common_value(opcode) {
+        return Removable::Pure;
+    }
     match effect::effect(func, inst) {
         Effect::None if opcode.is_terminator() || opcode.is_branch() => Removable::No,
         Effect::None => match func.dfg.insts[inst] {

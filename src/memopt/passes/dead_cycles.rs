@@ -26,6 +26,7 @@ use crate::entity::EntitySet;
 use crate::ir::{BlockArg, Function, Inst, Value, ValueDef};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit::destinations;
+use crate::memopt::cfg::lists::Links;
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::passes::dead_code::{Removable, removable};
 use crate::memopt::passes::uses::for_each_use;
@@ -66,13 +67,13 @@ struct Marking<'a> {
     func: &'a Function,
     needed: EntitySet<Value>,
     work: Vec<Value>,
-    /// What is passed to parameters: the parameter and the value, sorted.
-    passed: Vec<(Value, Value)>,
+    /// For each parameter the values that are passed to it.
+    passed: Links,
 }
 
 impl<'a> Marking<'a> {
     fn new(func: &'a Function) -> Self {
-        let mut passed = Vec::new();
+        let mut passed = Links::new(func.dfg.num_values());
         for block in func.layout.blocks() {
             let Some(end) = func.layout.last_inst(block) else {
                 continue;
@@ -81,12 +82,11 @@ impl<'a> Marking<'a> {
                 let params = func.dfg.block_params(call.block(&func.dfg.value_lists));
                 for (param, arg) in params.iter().zip(call.args(&func.dfg.value_lists)) {
                     if let BlockArg::Value(value) = arg {
-                        passed.push((*param, value));
+                        passed.add(*param, value);
                     }
                 }
             }
         }
-        passed.sort_unstable();
         Self {
             func,
             needed: EntitySet::new(),
@@ -127,13 +127,9 @@ impl<'a> Marking<'a> {
     }
 
     fn need_passed(&mut self, param: Value) {
-        let first = self.passed.partition_point(|(other, _)| *other < param);
-        for (other, value) in &self.passed[first..] {
-            if *other != param {
-                break;
-            }
-            if self.needed.insert(*value) {
-                self.work.push(*value);
+        for value in self.passed.of(param) {
+            if self.needed.insert(value) {
+                self.work.push(value);
             }
         }
     }

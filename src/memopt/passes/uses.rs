@@ -20,19 +20,44 @@ impl Uses {
     ///
     /// Cost: O(instructions + values).
     pub fn new(func: &Function) -> Self {
+        let (this, has_aliases) = Self::count(func);
+        debug_assert!(!has_aliases, "aliases are resolved");
+        this
+    }
+
+    /// The same; `None` if an instruction of `func` uses another name of a value.
+    ///
+    /// Cost: O(instructions + values).
+    pub fn unless_aliases(func: &Function) -> Option<Self> {
+        let (this, has_aliases) = Self::count(func);
+        (!has_aliases).then_some(this)
+    }
+
+    /// Counts; are there aliases among what is used?
+    fn count(func: &Function) -> (Self, bool) {
         let mut counts: SecondaryMap<Value, Count> = SecondaryMap::new();
         counts.resize(func.dfg.num_values());
+        let mut has_aliases = false;
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
                 for_each_use(func, inst, |value, passed| {
-                    debug_assert!(!func.dfg.value_is_alias(value), "aliases are resolved");
+                    has_aliases |= func.dfg.value_is_alias(value);
                     let count = &mut counts[value];
                     count.all += 1;
                     count.passed += u32::from(passed);
                 });
             }
         }
-        Self { counts }
+        (Self { counts }, has_aliases)
+    }
+
+    /// Is there a block parameter that nobody uses, those of the function itself aside?
+    pub fn have_unused_param(&self, func: &Function) -> bool {
+        let mut blocks = func.layout.blocks().skip(1);
+        blocks.any(|block| {
+            let mut params = func.dfg.block_params(block).iter();
+            params.any(|param| self.counts[*param].all == 0)
+        })
     }
 
     /// Does nothing use a result of `inst`?

@@ -18,11 +18,8 @@ impl Run<'_> {
             }
         }
         touched = touched.and(self.unused_values()?);
-        let bypassed = self.bypass_empty_blocks()?;
-        if bypassed.any {
-            touched = touched.and(bypassed).and(self.unused_values()?);
-        }
-        Ok(touched)
+        // What an empty block passes on is used where it goes, or it would be gone.
+        Ok(touched.and(self.bypass_empty_blocks()?))
     }
 
     /// Removes what nobody uses, parameters included.
