@@ -27,7 +27,7 @@
 //! One scan, and only where the pass would run.
 
 use crate::ir::{Function, Inst, InstructionData, Opcode, Type, types};
-use crate::memopt::inst::effect::{Effect, Touch, any_inst, effect};
+use crate::memopt::inst::effect::{Effect, Touch, any_inst, effect, is_common_value};
 use smallvec::SmallVec;
 
 /// One defect of upstream's egraph pass.
@@ -110,6 +110,9 @@ fn version(text: &str) -> Option<(u32, u32)> {
 fn is_plain(func: &Function, inst: Inst) -> bool {
     let data = &func.dfg.insts[inst];
     let opcode = data.opcode();
+    if is_common_value(opcode) {
+        return true;
+    }
     let accesses = opcode.can_load() || opcode.can_store() || opcode.other_side_effects();
     let has_plain_format = matches!(
         data,
