@@ -232,9 +232,9 @@ pub fn run_observed<'a>(
 #[derive(Default)]
 struct Cycles {
     touched: Touched,
-    /// Loads or addresses of slots went with them, so that memory instructions may have become
+    /// Loads went with them, or addresses of slots, so that memory instructions may have become
     /// needless. Without these the passes find what they have found.
-    has_loads: bool,
+    reveal_more: bool,
 }
 
 /// One run over one function.
@@ -301,7 +301,7 @@ impl Run<'_> {
             let round = self.rounds()?;
             let cycles = self.dead_cycles()?;
             touched = touched.and(round).and(cycles.touched);
-            let mut has_more = cycles.has_loads;
+            let mut has_more = cycles.reveal_more;
             if round.and(cycles.touched).any {
                 let promoted = self.promote()?;
                 touched = touched.and(promoted);
@@ -323,15 +323,20 @@ impl Run<'_> {
         }
         let func = &ctx.func;
         let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
-        let has_loads = edits.iter().any(|edit| match &edit.change {
+        // The address of a slot that was passed to one of them has not left any more.
+        let has_slot = gate::has_slot(func);
+        let reveal_more = edits.iter().any(|edit| match &edit.change {
             Change::RemoveCycles { insts, .. } => {
                 let mut opcodes = insts.iter().map(|inst| func.dfg.insts[*inst].opcode());
-                opcodes.any(|opcode| opcode.can_load() || opcode == Opcode::StackAddr)
+                has_slot || opcodes.any(|opcode| opcode.can_load())
             }
             _ => false,
         });
         let touched = self.apply(&edits)?;
-        Ok(Cycles { touched, has_loads })
+        Ok(Cycles {
+            touched,
+            reveal_more,
+        })
     }
 
     fn promote(&mut self) -> CodegenResult<Touched> {
@@ -520,7 +525,8 @@ fn is_current(ctx: &Context) -> bool {
 /// Does `func` take the address of an exception handler's block?
 fn names_handler(func: &Function) -> bool {
     let may_have_handlers = !func.dfg.exception_tables.is_empty();
-    may_have_handlers && any_inst(func, |inst| {
-        func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress
-    })
+    may_have_handlers
+        && any_inst(func, |inst| {
+            func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress
+        })
 }

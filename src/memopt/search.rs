@@ -163,7 +163,15 @@ impl<'s, 'f> Search<'s, 'f> {
     fn clobbers(&mut self) -> Option<&mut Clobbers<'s>> {
         let (memory, flow) = (self.memory(), self.flow());
         let dominance = self.dominance()?;
-        let make = || Clobbers::new(memory, &flow.order, &flow.graph, dominance, flow.repeating());
+        let make = || {
+            Clobbers::new(
+                memory,
+                &flow.order,
+                &flow.graph,
+                dominance,
+                flow.repeating(),
+            )
+        };
         Some(self.clobbers.get_or_insert_with(make))
     }
 
