@@ -26,6 +26,10 @@ pub const CRATES: &[Crate] = &[
         folder: "cranelift/codegen",
     },
     Crate {
+        name: "cranelift-reader",
+        folder: "cranelift/reader",
+    },
+    Crate {
         name: "wasmtime-internal-cranelift",
         folder: "crates/cranelift",
     },
