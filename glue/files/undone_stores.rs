@@ -209,6 +209,7 @@ impl Line {
                     self.store(inst, location, value, dead);
                 } else {
                     self.observe_all();
+                    self.at(location).value = Some(value);
                     self.clobber(&location);
                 }
             }
