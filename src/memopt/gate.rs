@@ -52,6 +52,14 @@ fn names_transient_region(func: &Function, policy: &dyn Policy) -> bool {
     regions.any(|(_, region)| policy.is_transient(region.user_id))
 }
 
+/// Is there a slot, or an access of memory by the function itself? Without, gated effort has
+/// nothing to look at any more.
+///
+/// Cost: O(instructions up to the first access).
+pub fn holds_memory(func: &Function) -> bool {
+    has_slot(func) || accesses_memory(func)
+}
+
 fn accesses_memory(func: &Function) -> bool {
     any_inst(func, |inst| {
         let opcode = func.dfg.insts[inst].opcode();

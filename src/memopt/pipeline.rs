@@ -366,6 +366,10 @@ impl Run<'_> {
                 return Ok(touched);
             }
             self.editor.stats.rounds += 1;
+            let func = &self.editor.context().func;
+            if self.options.effort == Effort::Gated && !gate::holds_memory(func) {
+                return Ok(touched.and(self.branches()?));
+            }
             if !self.by_memory && !self.is_worth_it && self.insts > MAX_LOOKED_AT_AGAIN {
                 self.editor.stats.limits_hit += 1;
                 return Ok(touched.and(self.branches()?));
