@@ -1,6 +1,6 @@
 //! One run of the passes over one function: rounds until nothing changes.
 //!
-//! [`PASSES`] is the order in which they are tried.
+//! [`PASSES`](table::PASSES) is the order in which they are tried.
 
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
@@ -25,9 +25,11 @@ use crate::memopt::stats::Stats;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
+use table::PASSES;
 
 #[cfg(memopt_paths)]
 mod on_paths;
+mod table;
 
 /// Rounds of all passes.
 ///
@@ -68,82 +70,6 @@ const MAX_LOOKED_AT_AGAIN: usize = 512;
 /// It costs a fifth of a compile, and few forwarded values in a large function give it next
 /// to nothing to do: on functions of WebAssembly 0.02 to 0.6 % of the code.
 const INSTS_PER_FORWARDED: usize = 64;
-
-/// The passes, in the order in which they are tried.
-const PASSES: &[Pass] = &[
-    Pass {
-        name: "load-store",
-        find: |search| search.load_store(),
-        on_paths: false,
-        with_next: true,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
-    },
-    Pass {
-        name: "branches",
-        find: |search| search.branches(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
-    },
-    Pass {
-        name: "dead-stores",
-        find: |search| search.dead_stores(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
-    },
-    Pass {
-        name: "dead-slots",
-        find: |search| search.dead_slots(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Nothing,
-    },
-    #[cfg(memopt_paths)]
-    Pass {
-        name: "threading",
-        find: |search| search.threading(),
-        on_paths: true,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Paths,
-    },
-    #[cfg(memopt_paths)]
-    Pass {
-        name: "pre",
-        find: |search| search.pre(),
-        on_paths: true,
-        with_next: false,
-        again_at_once: true,
-        clean_up: CleanUp::Paths,
-    },
-    #[cfg(memopt_paths)]
-    Pass {
-        name: "sink-stores",
-        find: |search| search.sink_stores(),
-        on_paths: true,
-        with_next: false,
-        again_at_once: true,
-        clean_up: CleanUp::SunkStores,
-    },
-    #[cfg(memopt_paths)]
-    SINK_VALUES,
-];
-
-/// What feeds stores that have moved follows them.
-#[cfg(memopt_paths)]
-const SINK_VALUES: Pass = Pass {
-    name: "sink-values",
-    find: |search| search.sink_values(),
-    on_paths: true,
-    with_next: false,
-    again_at_once: false,
-    clean_up: CleanUp::Paths,
-};
 
 /// Runs the passes on `ctx.func` until nothing changes, within a limit.
 ///

@@ -2,3 +2,4 @@
 
 pub mod effects;
 pub mod from_body;
+pub mod region_set;

@@ -1,6 +1,7 @@
 //! The clean-up behind edits of the wing.
 
-use super::{Run, SINK_VALUES};
+use super::Run;
+use super::table::SINK_VALUES;
 use crate::CodegenResult;
 use crate::Context;
 use crate::memopt::edit::Touched;

@@ -1,0 +1,79 @@
+//! The table of passes.
+
+use crate::memopt::search::{CleanUp, Pass};
+
+/// The passes, in the order in which they are tried.
+pub(super) const PASSES: &[Pass] = &[
+    Pass {
+        name: "load-store",
+        find: |search| search.load_store(),
+        on_paths: false,
+        with_next: true,
+        again_at_once: false,
+        clean_up: CleanUp::Code,
+    },
+    Pass {
+        name: "branches",
+        find: |search| search.branches(),
+        on_paths: false,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Code,
+    },
+    Pass {
+        name: "dead-stores",
+        find: |search| search.dead_stores(),
+        on_paths: false,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Code,
+    },
+    Pass {
+        name: "dead-slots",
+        find: |search| search.dead_slots(),
+        on_paths: false,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Nothing,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
+        name: "threading",
+        find: |search| search.threading(),
+        on_paths: true,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Paths,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
+        name: "pre",
+        find: |search| search.pre(),
+        on_paths: true,
+        with_next: false,
+        again_at_once: true,
+        clean_up: CleanUp::Paths,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
+        name: "sink-stores",
+        find: |search| search.sink_stores(),
+        on_paths: true,
+        with_next: false,
+        again_at_once: true,
+        clean_up: CleanUp::SunkStores,
+    },
+    #[cfg(memopt_paths)]
+    SINK_VALUES,
+];
+
+/// What feeds stores that have moved follows them.
+#[cfg(memopt_paths)]
+pub(super) const SINK_VALUES: Pass = Pass {
+    name: "sink-values",
+    find: |search| search.sink_values(),
+    on_paths: true,
+    with_next: false,
+    again_at_once: false,
+    clean_up: CleanUp::Paths,
+};
