@@ -28,7 +28,7 @@ struct Host {
 impl Policy for Host {
     fn callee(&self, name: &CalleeName) -> Option<Summary> {
         // The name that the function is declared with.
-        (*name == CalleeName::Named(b"log".as_slice().into())).then(|| self.log.clone())
+        (*name == CalleeName::from("log")).then(|| self.log.clone())
     }
 }
 

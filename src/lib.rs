@@ -1,8 +1,8 @@
 //! Cranelift optimization passes that remove memory traffic nobody observes.
 //!
 //! Dead stores, also across calls that cannot alias; loads of values that are known; stack
-//! slots that end up unused. The passes run after Cranelift's own mid-end and need no patch
-//! of it.
+//! slots that end up unused; locals in stack slots. Those become values before Cranelift's own
+//! mid-end, and all else runs after it. None of it needs a patch.
 //!
 //! | you have | call |
 //! |---|---|
@@ -58,7 +58,7 @@ extern crate std;
 // The names that `src/memopt/` uses as `crate::…`, here and in tree.
 pub(crate) use cranelift_codegen::{
     CodegenError, CodegenResult, Context, FxHashMap, FxHashSet, VERSION, control, cursor,
-    dominator_tree, entity, flowgraph, ir, isa, loop_analysis, settings, trace,
+    dominator_tree, entity, flowgraph, ir, isa, loop_analysis, settings, trace, trace_log_enabled,
 };
 
 // build.rs goes by the version of a crate that is released with cranelift-codegen. Were
@@ -100,8 +100,7 @@ pub mod remarks;
 /// impl Policy for Host {
 ///     /// `log` reads memory of the host, and returns.
 ///     fn callee(&self, name: &CalleeName) -> Option<Summary> {
-///         let log = CalleeName::Named(b"log".as_slice().into());
-///         (*name == log).then(|| Summary::pure().reading(&RegionSet::of([2])))
+///         (*name == CalleeName::from("log")).then(|| Summary::pure().reading(&RegionSet::of([2])))
 ///     }
 /// }
 ///

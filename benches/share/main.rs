@@ -14,16 +14,23 @@
 //! With `--every N` each `N`th function alone is taken. With `--stages` the run is one
 //! of the passes at full effort alone, and what each of their functions costs with
 //! all that it calls is listed, as a share of the stock compile.
+//!
+//! With `--remarks` it prints, in place of all that, how many of the instructions of a compile
+//! with the passes, at both efforts, are in lines that serve [`remarks`], which nobody asks for
+//! there; above [`remarks::LIMIT`] it fails.
 
 mod counted;
 mod input;
 mod parts;
 mod profile;
+mod remarks;
 mod table;
 
 use counted::Counted;
 use input::Input;
+use parts::Mode;
 use profile::Profile;
+use remarks::Lines;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
@@ -47,7 +54,7 @@ const DEFAULT: [&str; 4] = [
 struct Choices {
     inputs: Vec<String>,
     every: usize,
-    stages: bool,
+    mode: Mode,
 }
 
 impl Choices {
@@ -55,14 +62,15 @@ impl Choices {
         let mut choices = Self {
             inputs: Vec::new(),
             every: 1,
-            stages: false,
+            mode: Mode::All,
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 // Cargo says so to every bench.
                 "--bench" => {}
-                "--stages" => choices.stages = true,
+                "--stages" => choices.mode = Mode::Stages,
+                "--remarks" => choices.mode = Mode::Remarks,
                 "--every" => {
                     let number = arguments.next().ok_or("--every takes a number")?;
                     choices.every = number.parse::<usize>()?.max(1);
@@ -79,23 +87,32 @@ impl Choices {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, input, every, out, stages] = arguments.as_slice()
+    if let [flag, input, every, out, mode] = arguments.as_slice()
         && flag == CHILD
     {
-        return child(input, every.parse()?, out, stages == "stages");
+        return child(input, every.parse()?, out, Mode::by_name(mode));
     }
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("share: valgrind is not installed, nothing measured");
         return Ok(ExitCode::SUCCESS);
     }
     let choices = Choices::parse(&arguments)?;
+    match choices.mode {
+        Mode::Remarks => share_of_remarks(&choices),
+        Mode::All | Mode::Stages => shares(&choices),
+    }
+}
+
+/// What the passes are of each input's compile.
+fn shares(choices: &Choices) -> Result<ExitCode, Box<dyn Error>> {
     let mut all = Vec::new();
     println!("{}", table::HEADER);
     for input in &choices.inputs {
-        let (profile, counts) = measure(input, &choices)?;
+        let (profile, counts) = measure(input, choices)?;
+        let profile = Profile::parse(&profile);
         let figures = figures(input, &profile, counts);
         println!("{}", table::line(&figures));
-        if choices.stages {
+        if choices.mode == Mode::Stages {
             print!("{}", table::stages(&profile, &figures));
         }
         all.push(figures);
@@ -106,27 +123,45 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What callgrind counts for all functions of `input`, and what the program counted.
-fn measure(input: &str, choices: &Choices) -> Result<(Profile, Value), Box<dyn Error>> {
+/// What remarks are of each input's compile when nobody asks for them.
+fn share_of_remarks(choices: &Choices) -> Result<ExitCode, Box<dyn Error>> {
+    println!("{}", remarks::HEADER);
+    let mut is_exceeded = false;
+    for input in &choices.inputs {
+        let (profile, _) = measure(input, choices)?;
+        let whole = Profile::parse(&profile).cost_of_calls("part_");
+        let serving = Lines::parse(&profile).serving();
+        print!("{}", remarks::table(input, &serving, whole));
+        is_exceeded |= remarks::share(&serving, whole) > remarks::LIMIT;
+    }
+    Ok(match is_exceeded {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+/// What callgrind writes of all functions of `input`, and what the program counted.
+fn measure(input: &str, choices: &Choices) -> Result<(String, Value), Box<dyn Error>> {
     let temporary = |what| {
         let name = format!("memopt-share-{}-{what}", std::process::id());
         std::env::temp_dir().join(name)
     };
     let (profile, counts) = (temporary("profile"), temporary("counts"));
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--toggle-collect=*::part_*"])
+        .args(["--tool=callgrind", "--compress-pos=no"])
+        .arg("--toggle-collect=*::part_*")
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(std::env::current_exe()?)
         .args([CHILD, input, &choices.every.to_string()])
         .arg(&counts)
-        .arg(if choices.stages { "stages" } else { "all" })
+        .arg(choices.mode.name())
         .output()?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(format!("callgrind failed on {input}:\n{text}").into());
     }
     let read = (
-        Profile::parse(&fs::read_to_string(&profile)?),
+        fs::read_to_string(&profile)?,
         serde_json::from_str(&fs::read_to_string(&counts)?)?,
     );
     fs::remove_file(&profile)?;
@@ -149,9 +184,9 @@ fn figures(input: &str, profile: &Profile, mut counts: Value) -> Value {
 }
 
 /// Compiles everything, and writes what it counts itself to `out`.
-fn child(input: &str, every: usize, out: &str, stages: bool) -> Result<ExitCode, Box<dyn Error>> {
+fn child(input: &str, every: usize, out: &str, mode: Mode) -> Result<ExitCode, Box<dyn Error>> {
     let isa = parts::isa()?;
-    let mut sides = parts::Sides::new(&*isa, stages);
+    let mut sides = parts::Sides::new(&*isa, mode);
     Input::parse(input)?.for_each(every, |function| sides.compile(function))?;
     fs::write(out, sides.counts().to_string())?;
     Ok(ExitCode::SUCCESS)

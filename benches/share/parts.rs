@@ -62,11 +62,47 @@ impl Side {
     }
 }
 
+/// What is compiled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All sides.
+    All,
+    /// By stock, and with the passes at full effort.
+    Stages,
+    /// With the passes alone, at both efforts, and each function once.
+    Remarks,
+}
+
+impl Mode {
+    /// What [`Self::by_name`] takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Stages => "stages",
+            Self::Remarks => "remarks",
+        }
+    }
+
+    /// The mode of this name; all sides if there is none.
+    pub fn by_name(name: &str) -> Self {
+        let mut modes = [Self::Stages, Self::Remarks].into_iter();
+        modes.find(|mode| mode.name() == name).unwrap_or(Self::All)
+    }
+
+    /// The sides with the passes.
+    fn with_passes(self) -> &'static [Part] {
+        match self {
+            Self::All | Self::Remarks => &[Part::GATED, Part::FULL],
+            Self::Stages => &[Part::FULL],
+        }
+    }
+}
+
 /// Compiles functions on all sides.
 pub struct Sides<'a> {
     isa: &'a dyn TargetIsa,
     compiler: Compiler,
-    only_full: bool,
+    mode: Mode,
     functions: usize,
     instructions: usize,
     stock: Side,
@@ -76,12 +112,12 @@ pub struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    /// Sides that have compiled nothing; with `only_full` the gated one stays so.
-    pub fn new(isa: &'a dyn TargetIsa, only_full: bool) -> Self {
+    /// Sides that have compiled nothing.
+    pub fn new(isa: &'a dyn TargetIsa, mode: Mode) -> Self {
         Self {
             isa,
             compiler: Compiler::new(),
-            only_full,
+            mode,
             functions: 0,
             instructions: 0,
             stock: Side::default(),
@@ -96,7 +132,8 @@ impl<'a> Sides<'a> {
         // The allocators' memory grows with the first function that needs it, and whoever
         // comes first would pay.
         let warm = self.warm_up(function);
-        if warm.is_err() || self.side(function, Part::STOCK).is_err() {
+        let has_stock = self.mode != Mode::Remarks;
+        if warm.is_err() || has_stock && self.side(function, Part::STOCK).is_err() {
             return;
         }
         self.functions += 1;
@@ -104,11 +141,7 @@ impl<'a> Sides<'a> {
         self.instructions += blocks
             .map(|block| function.layout.block_insts(block).count())
             .sum::<usize>();
-        let sides: &[Part] = match self.only_full {
-            true => &[Part::FULL],
-            false => &[Part::GATED, Part::FULL],
-        };
-        for side in sides {
+        for side in self.mode.with_passes() {
             let done = self.side(function, *side);
             done.expect("what stock compiles is compiled with the passes");
         }
@@ -136,7 +169,7 @@ impl<'a> Sides<'a> {
         side.optimized(&ctx, own, counted);
         let code = (part.back_end)(&mut ctx, self.isa, &mut self.compiler)?;
         side.code_bytes += code.code_buffer().len();
-        if part.name == "full" {
+        if part.name == "full" && self.mode != Mode::Remarks {
             self.look += part_look(&mut ctx, self.isa)?;
         }
         Ok(())

@@ -15,8 +15,7 @@
 //! "
 //! .parse()?;
 //! assert!(!policy.survives_trap(3));
-//! let log = CalleeName::Named(b"log".as_slice().into());
-//! let log = policy.callee(&log).unwrap();
+//! let log = policy.callee(&CalleeName::from("log")).unwrap();
 //! assert!(log.may_trap() && log.reads().contains(2) && log.writes().is_empty());
 //! # Ok::<(), memopt_policy::PolicyError>(())
 //! ```

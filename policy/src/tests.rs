@@ -49,7 +49,7 @@ fn what_a_policy_is_about_is_known() {
     let mut regions: Vec<_> = policy.regions().collect();
     regions.sort_unstable();
     assert_eq!(regions, [3, 4, 5, 6]);
-    let name = CalleeName::Named(b"f".as_slice().into());
+    let name = CalleeName::from("f");
     assert_eq!(policy.callees().collect::<Vec<_>>(), [&name]);
     assert!(policy.callee(&name).unwrap().reads().contains(9));
 }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// let policy: Watched = "callee %log reads 2\ncallee %lgo reads 3".parse()?;
 /// // The passes ask when they meet a call of `log`.
-/// assert!(policy.callee(&CalleeName::Named(b"log".as_slice().into())).is_some());
+/// assert!(policy.callee(&CalleeName::from("log")).is_some());
 /// assert_eq!(policy.idle().collect::<Vec<_>>(), ["callee %lgo reads 3"]);
 /// # Ok::<(), memopt_policy::PolicyError>(())
 /// ```

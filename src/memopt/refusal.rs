@@ -4,6 +4,7 @@
 //! an [observer](super::Observer::wants_refusals) asks.
 
 use crate::ir::{Block, Inst, StackSlot};
+use crate::trace_log_enabled;
 use alloc::vec::Vec;
 
 /// A candidate that a pass leaves as it is.
@@ -88,6 +89,11 @@ impl Refusals {
     /// Are notes taken? What costs anything to find out is found out only then.
     pub fn are_wanted(&self) -> bool {
         self.noted.is_some()
+    }
+
+    /// Are they taken, or traced?
+    pub fn are_heard(&self) -> bool {
+        self.are_wanted() || trace_log_enabled!()
     }
 
     /// `pass` leaves `subject` as it is.

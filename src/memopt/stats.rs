@@ -199,7 +199,7 @@ impl Stats {
             Self {
                 skipped_by_effort: 1..,
                 ..
-            } => "did not look: no stack slot, and no region worth it at this effort",
+            } => "did not look: it has nothing that this effort looks at",
             _ => "did not run",
         }
     }

@@ -48,6 +48,13 @@ impl CalleeName {
     }
 }
 
+impl From<&str> for CalleeName {
+    /// `%name` in CLIF text, and the name that a function of a module was declared with.
+    fn from(name: &str) -> Self {
+        Self::Named(name.as_bytes().into())
+    }
+}
+
 /// What a call may do, seen from its caller.
 ///
 /// The sets are upper bounds. The caller's private stack slots are never in

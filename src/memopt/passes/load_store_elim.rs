@@ -99,7 +99,7 @@ impl Pass<'_, '_, '_, '_> {
         };
         let inst = memory.events[event as usize].inst;
         if access.asynchronous {
-            self.refuse(inst, Obstacle::Asynchronous);
+            self.refuse(inst, |_| Obstacle::Asynchronous);
             return;
         }
         match access.stored {
@@ -114,7 +114,7 @@ impl Pass<'_, '_, '_, '_> {
     fn load(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access) {
         let source = self.clobbers.source(event);
         if source.is_unknown() {
-            self.refuse(inst, self.obstacle(source));
+            self.refuse(inst, |pass| pass.obstacle(source));
             return;
         }
         let result = self.facts.memory.func.dfg.first_result(inst);
@@ -158,7 +158,7 @@ impl Pass<'_, '_, '_, '_> {
             // The result becomes the parameter, which is there for all of them.
             known.node = join;
         } else {
-            self.refuse(inst, self.obstacle(source));
+            self.refuse(inst, |pass| pass.obstacle(source));
         }
         self.facts.learn(key, known);
     }
@@ -221,18 +221,21 @@ impl Pass<'_, '_, '_, '_> {
             self.edits
                 .push(Change::RemoveNoopStore(inst).because(reason));
         } else {
-            let obstacle = match source {
+            self.refuse(inst, |pass| match source {
                 Source::Store(_) => Obstacle::OtherValue,
                 Source::Entry | Source::Event(_) | Source::Join(_) | Source::Unknown(_) => {
-                    self.obstacle(source)
+                    pass.obstacle(source)
                 }
-            };
-            self.refuse(inst, obstacle);
+            });
         }
     }
 
-    fn refuse(&mut self, inst: Inst, obstacle: Obstacle) {
-        self.refusals.note(self.name, Subject::Inst(inst), obstacle);
+    /// Notes why `inst` is left as it is, and finds it out only if somebody hears it.
+    fn refuse(&mut self, inst: Inst, obstacle: impl FnOnce(&Self) -> Obstacle) {
+        if self.refusals.are_heard() {
+            let obstacle = obstacle(self);
+            self.refusals.note(self.name, Subject::Inst(inst), obstacle);
+        }
     }
 
     /// Why bytes that come from `source` have no name.
