@@ -10,7 +10,12 @@ use std::fs;
 use std::path::Path;
 
 /// The switches of the passes in `src/memopt/paths/`.
-const WING: [&str; 3] = ["thread_branches", "sink_stores", "partly_redundant"];
+const WING: [&str; 3] = [
+    "thread_branches",
+    "sink_stores",
+    "partly_redundant",
+    "hoist_loads",
+];
 
 /// The filetests at or below `directory`: those that the core alone passes, and
 /// those that the wing has a part in.

@@ -128,6 +128,8 @@ fn kept(change: &Change) -> Kept {
         | Change::Thread(_)
         | Change::Sink(_)
         | Change::MoveUp(_)
+        | Change::HoistLoads(_)
+        | Change::TurnLoop(_)
         | Change::Promote(_)
         | Change::FreeAddressed(..)
         | Change::RunEgraph => Kept::Nothing,
@@ -136,6 +138,7 @@ fn kept(change: &Change) -> Kept {
         | Change::FoldCompare(..)
         | Change::ReplaceLoad { .. }
         | Change::ReplaceLoadByParam { .. }
+        | Change::MergeLoads(_)
         | Change::SinkLoad(..)
         | Change::SinkPure(..) => Kept::Flow,
         Change::RemoveNoopStore(_)

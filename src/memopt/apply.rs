@@ -233,7 +233,10 @@ impl<'a> Editor<'a> {
             | Change::Sink(_)
             | Change::SinkLoad(..)
             | Change::SinkPure(..)
-            | Change::MoveUp(_) => self.change_on_paths(change),
+            | Change::MoveUp(_)
+            | Change::HoistLoads(_)
+            | Change::MergeLoads(_)
+            | Change::TurnLoop(_) => self.change_on_paths(change),
             Change::Promote(promotion) => return Ok(self.promote(promotion)),
             Change::FreeSlot(slot) => free(func, *slot),
             Change::FreeAddressed(slot, addresses) => {

@@ -47,6 +47,13 @@ pub enum Reason {
     DeterminedAfter(Block),
     /// There are paths on which nobody sees what the stores write.
     UnobservedOnSomePaths,
+    /// Nothing in the loop of this header changes what it finds, and each entry into the loop
+    /// leads to it.
+    InvariantIn(Block),
+    /// Every path from the end of this block comes to it first.
+    NeededOnAllPaths(Block),
+    /// These, which every iteration of the loop executes, could leave it.
+    WouldLeaveLoop(SmallVec<[Inst; 2]>),
     /// All uses are below this block's start.
     UsedBelow(Block),
     /// Nobody but the accesses of this function touches the slot.
@@ -116,6 +123,12 @@ pub enum Change {
     SinkPure(Inst, Below),
     /// PRE: loads and stores go to the edges into their block that need them.
     MoveUp(Upward),
+    /// Loads that find the same in every iteration of a loop go in front of it.
+    HoistLoads(Hoisted),
+    /// Loads of the same bytes in all blocks that a branch leads to become one above it.
+    MergeLoads(Merged),
+    /// A loop that tests before its body tests behind it.
+    TurnLoop(Turned),
     /// A field of a stack slot becomes a value.
     Promote(Promotion),
     /// Nothing names the slot.
@@ -327,6 +340,36 @@ pub enum Moved {
     Store(Inst),
 }
 
+/// Loads that go in front of a loop.
+#[derive(Clone, Debug)]
+pub struct Hoisted {
+    /// The header of the loop.
+    pub header: Block,
+    /// The edges into the loop, which meet first.
+    pub entries: Vec<Edge>,
+    /// The loads, in their order.
+    pub loads: Vec<Inst>,
+}
+
+/// Loads of the same bytes behind one branch.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The block that the branch ends.
+    pub block: Block,
+    /// One load in each of its successors; the first goes in front of the branch, and the others
+    /// are it.
+    pub loads: Vec<Inst>,
+}
+
+/// A loop that is entered behind a copy of its test.
+#[derive(Clone, Debug)]
+pub struct Turned {
+    /// The header, which ends in the test.
+    pub header: Block,
+    /// The edges into the loop.
+    pub entries: Vec<Edge>,
+}
+
 /// What the edits of one pass have touched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Touched {
@@ -357,12 +400,16 @@ impl Change {
     /// What the change touches, as far as the change alone tells.
     pub fn touches(&self) -> Touched {
         let (graph, aliases) = match self {
-            Self::FoldBranch(..) | Self::Bypass(_) | Self::Thread(_) | Self::Sink(_) => {
-                (true, false)
-            }
-            Self::ReplaceLoad { .. } | Self::ReplaceLoadByParam { .. } | Self::Promote(_) => {
-                (false, true)
-            }
+            Self::FoldBranch(..)
+            | Self::Bypass(_)
+            | Self::Thread(_)
+            | Self::Sink(_)
+            | Self::HoistLoads(_)
+            | Self::TurnLoop(_) => (true, false),
+            Self::ReplaceLoad { .. }
+            | Self::ReplaceLoadByParam { .. }
+            | Self::Promote(_)
+            | Self::MergeLoads(_) => (false, true),
             Self::MoveUp(_) => (true, true),
             Self::SinkLoad(..)
             | Self::SinkPure(..)

@@ -43,6 +43,9 @@ pub struct Options {
     pub sink_stores: bool,
     /// Move loads and stores to those edges into their block that need them.
     pub partly_redundant: bool,
+    /// Move loads in front of loops and above branches, and turn loops round where that lets
+    /// accesses leave them.
+    pub hoist_loads: bool,
     /// Make values of the fields of private stack slots.
     pub promote_slots: bool,
     /// Free stack slots that nothing names any more.
@@ -65,6 +68,7 @@ impl Default for Options {
             thread_branches: true,
             sink_stores: true,
             partly_redundant: true,
+            hoist_loads: true,
             promote_slots: true,
             unused_slots: true,
             rerun_egraph: true,
@@ -112,6 +116,7 @@ impl Options {
             thread_branches,
             sink_stores,
             partly_redundant,
+            hoist_loads,
             promote_slots,
             unused_slots,
             rerun_egraph,
@@ -126,6 +131,7 @@ impl Options {
             ("thread_branches", thread_branches),
             ("sink_stores", sink_stores),
             ("partly_redundant", partly_redundant),
+            ("hoist_loads", hoist_loads),
             ("promote_slots", promote_slots),
             ("unused_slots", unused_slots),
             ("rerun_egraph", rerun_egraph),

@@ -138,6 +138,9 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::SinkPure(inst, _) => alloc::vec![*inst],
         Change::Bypass(bypass) => bypass.edges.iter().map(|edge| edge.branch).collect(),
         Change::Thread(thread) => alloc::vec![thread.edge.branch],
+        Change::HoistLoads(hoisted) => hoisted.loads.clone(),
+        Change::MergeLoads(merged) => merged.loads.clone(),
+        Change::TurnLoop(turned) => turned.entries.iter().map(|edge| edge.branch).collect(),
         Change::MoveUp(upward) => {
             let moved = upward.moved.iter();
             moved
@@ -169,8 +172,10 @@ fn reason_insts(func: &Function, reason: &Reason) -> Vec<Inst> {
     match reason {
         Reason::StoredBy(inst) | Reason::DecidedBy(inst) => alloc::vec![*inst],
         Reason::LoadedAs(value) => definition(*value).into_iter().collect(),
-        Reason::OverwrittenBy(insts) => insts.to_vec(),
-        Reason::DeterminedAfter(block) => end(*block).into_iter().collect(),
+        Reason::OverwrittenBy(insts) | Reason::WouldLeaveLoop(insts) => insts.to_vec(),
+        Reason::DeterminedAfter(block) | Reason::NeededOnAllPaths(block) => {
+            end(*block).into_iter().collect()
+        }
         Reason::KnownAfter(blocks) => blocks.iter().filter_map(|block| end(*block)).collect(),
         Reason::KnownOnAllPaths(_)
         | Reason::NeverRead(_)
@@ -179,6 +184,7 @@ fn reason_insts(func: &Function, reason: &Reason) -> Vec<Inst> {
         | Reason::Constant
         | Reason::UnobservedOnSomePaths
         | Reason::UsedBelow(_)
+        | Reason::InvariantIn(_)
         | Reason::Private(_)
         | Reason::Unnamed
         | Reason::Empty
@@ -204,7 +210,10 @@ impl Change {
             }
             Self::FreeAddressed(_, addresses) => addresses.clone(),
             Self::RemoveCycles { insts, .. } => insts.clone(),
+            Self::MergeLoads(merged) => merged.loads[1..].to_vec(),
             Self::MoveUp(_)
+            | Self::HoistLoads(_)
+            | Self::TurnLoop(_)
             | Self::RemoveParams(_)
             | Self::FoldCompare(..)
             | Self::FoldBranch(..)

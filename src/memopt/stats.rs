@@ -49,6 +49,12 @@ pub struct Stats {
     pub raised_loads: u32,
     /// Stores moved up to the edges into their block that need them.
     pub raised_stores: u32,
+    /// Loads moved in front of a loop in which they find the same each time.
+    pub hoisted_loads: u32,
+    /// Loads that are one with another behind the same branch, which went above it.
+    pub merged_loads: u32,
+    /// Loops that test behind their body and no longer before it.
+    pub turned_loops: u32,
     /// Fields of stack slots that have become values.
     pub promoted_fields: u32,
     /// Stack slots that no longer take space in the frame.
@@ -95,6 +101,9 @@ impl Stats {
             sunk_loads,
             raised_loads,
             raised_stores,
+            hoisted_loads,
+            merged_loads,
+            turned_loops,
             promoted_fields,
             freed_slots,
             unused_code,
@@ -119,6 +128,9 @@ impl Stats {
             ("sunk_loads", sunk_loads),
             ("raised_loads", raised_loads),
             ("raised_stores", raised_stores),
+            ("hoisted_loads", hoisted_loads),
+            ("merged_loads", merged_loads),
+            ("turned_loops", turned_loops),
             ("promoted_fields", promoted_fields),
             ("freed_slots", freed_slots),
             ("unused_code", unused_code),
@@ -148,6 +160,9 @@ impl Stats {
             + self.sunk_loads
             + self.raised_loads
             + self.raised_stores
+            + self.hoisted_loads
+            + self.merged_loads
+            + self.turned_loops
             + self.promoted_fields
             + self.freed_slots
     }
@@ -184,6 +199,9 @@ impl Stats {
                     }
                 }
             }
+            Change::HoistLoads(hoisted) => self.hoisted_loads += hoisted.loads.len() as u32,
+            Change::MergeLoads(merged) => self.merged_loads += merged.loads.len() as u32 - 1,
+            Change::TurnLoop(_) => self.turned_loops += 1,
             Change::RunEgraph => self.egraph_runs += 1,
         }
     }
@@ -223,6 +241,9 @@ impl AddAssign<&Stats> for Stats {
             sunk_loads,
             raised_loads,
             raised_stores,
+            hoisted_loads,
+            merged_loads,
+            turned_loops,
             promoted_fields,
             freed_slots,
             unused_code,
@@ -249,6 +270,9 @@ impl AddAssign<&Stats> for Stats {
         *sunk_loads += other.sunk_loads;
         *raised_loads += other.raised_loads;
         *raised_stores += other.raised_stores;
+        *hoisted_loads += other.hoisted_loads;
+        *merged_loads += other.merged_loads;
+        *turned_loops += other.turned_loops;
         *promoted_fields += other.promoted_fields;
         *freed_slots += other.freed_slots;
         *unused_code += other.unused_code;

@@ -62,6 +62,24 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             });
             moved.map(|subject| (subject, what.clone())).collect()
         }
+        Change::HoistLoads(hoisted) => {
+            let what = format!("moved in front of the loop of {}", hoisted.header);
+            let loads = hoisted.loads.iter();
+            loads
+                .map(|load| (Subject::Inst(*load), what.clone()))
+                .collect()
+        }
+        Change::MergeLoads(merged) => {
+            let what = format!("moved to the end of {}", merged.block);
+            let loads = merged.loads.iter();
+            loads
+                .map(|load| (Subject::Inst(*load), what.clone()))
+                .collect()
+        }
+        Change::TurnLoop(turned) => vec![(
+            Subject::Block(turned.header),
+            "tests behind the body of its loop".into(),
+        )],
         Change::RemoveParams(params) | Change::RemoveCycles { params, .. } => {
             let what = format!("loses the parameters {}", words::list(params));
             vec![(Subject::Function, what)]
@@ -170,6 +188,19 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             "on the other paths nobody sees what it writes".to_string(),
             Vec::new(),
         ),
+        Reason::InvariantIn(header) => (
+            format!("nothing in the loop of {header} changes what it finds"),
+            Vec::new(),
+        ),
+        Reason::NeededOnAllPaths(block) => (
+            format!("every path from {block} comes to it"),
+            end(block).into_iter().collect(),
+        ),
+        Reason::WouldLeaveLoop(insts) => {
+            let named = insts.iter().map(|inst| words::inst(func, *inst));
+            let text = format!("{} can leave the loop then", words::list(named));
+            (text, insts.to_vec())
+        }
         Reason::UsedBelow(block) => (format!("all its uses are behind {block}"), Vec::new()),
         Reason::Private(slot) => (
             format!("only accesses of this function touch {slot}"),
@@ -205,6 +236,9 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
             Subject::Inst(inst) if func.dfg.insts[inst].opcode().can_store() => "raised_stores",
             _ => "raised_loads",
         },
+        Change::HoistLoads(_) => "hoisted_loads",
+        Change::MergeLoads(_) => "merged_loads",
+        Change::TurnLoop(_) => "turned_loops",
         Change::Promote(_) => "promoted_fields",
         Change::FreeSlot(_) | Change::FreeAddressed(..) => "freed_slots",
         Change::RunEgraph => "egraph_runs",

@@ -7,7 +7,8 @@ use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::edit::{
-    Below, Change, Copied, Edge, MAX_PASSED, Moved, Place, Sunk, Thread, Upward,
+    Below, Change, Copied, Edge, Hoisted, MAX_PASSED, Merged, Moved, Place, Sunk, Thread, Turned,
+    Upward,
 };
 use crate::memopt::paths::ssa_repair::{self, Broken};
 use alloc::vec::Vec;
@@ -20,6 +21,9 @@ impl Editor<'_> {
             Change::Sink(sunk) => self.sink(sunk),
             Change::SinkLoad(inst, to) | Change::SinkPure(inst, to) => self.move_below(*inst, *to),
             Change::MoveUp(upward) => self.move_up(upward),
+            Change::HoistLoads(hoisted) => self.hoist_loads(hoisted),
+            Change::MergeLoads(merged) => self.merge_loads(merged),
+            Change::TurnLoop(turned) => self.turn_loop(turned),
             Change::ReplaceLoad { .. }
             | Change::ReplaceLoadByParam { .. }
             | Change::RemoveNoopStore(_)
@@ -143,6 +147,50 @@ impl Editor<'_> {
                 }
             }
         }
+    }
+
+    fn hoist_loads(&mut self, hoisted: &Hoisted) {
+        let func = &mut self.ctx.func;
+        let (block, _) = cfg_edit::split_join(func, hoisted.header, &hoisted.entries);
+        let Some(end) = func.layout.last_inst(block) else {
+            return;
+        };
+        for load in &hoisted.loads {
+            func.layout.remove_inst(*load);
+            func.layout.insert_inst(*load, end);
+        }
+    }
+
+    fn merge_loads(&mut self, merged: &Merged) {
+        let layout = &mut self.ctx.func.layout;
+        let [first, others @ ..] = &merged.loads[..] else {
+            return;
+        };
+        let Some(end) = layout.last_inst(merged.block) else {
+            return;
+        };
+        layout.remove_inst(*first);
+        layout.insert_inst(*first, end);
+        let value = self.ctx.func.dfg.first_result(*first);
+        for load in others {
+            self.alias_and_remove(*load, value);
+        }
+    }
+
+    fn turn_loop(&mut self, turned: &Turned) {
+        let func = &mut self.ctx.func;
+        let Some(branch) = func.layout.last_inst(turned.header) else {
+            return;
+        };
+        let (block, mut names) = cfg_edit::block_like(func, turned.header);
+        for edge in &turned.entries {
+            cfg_edit::redirect(func, *edge, block);
+        }
+        cfg_edit::append_copies(func, turned.header, block, &mut names);
+        cfg_edit::append_copy(func, branch, block, &mut names);
+        let copies = names.into_iter();
+        self.copied
+            .extend(copies.map(|(value, copy)| Copied { value, block, copy }));
     }
 
     /// Gives the uses of values that were copied the definitions that reach

@@ -116,6 +116,18 @@ pub fn append_copies(
     }
 }
 
+/// Appends a copy of `inst` to a block, as [`append_copies`]. It may be a branch of two
+/// destinations; tables have one owner.
+pub fn append_copy(
+    func: &mut Function,
+    inst: Inst,
+    to: Block,
+    names: &mut FxHashMap<Value, Value>,
+) {
+    let copy = copy(func, inst, names);
+    func.layout.append_inst(copy, to);
+}
+
 /// Adds the parameters of `to` to `names`, as the jump at the end of `from`
 /// passes them.
 pub fn name_params(func: &Function, from: Block, to: Block, names: &mut FxHashMap<Value, Value>) {

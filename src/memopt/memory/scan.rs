@@ -359,6 +359,9 @@ impl<'a> Memory<'a> {
             | Change::SinkLoad(..)
             | Change::SinkPure(..)
             | Change::MoveUp(_)
+            | Change::HoistLoads(_)
+            | Change::MergeLoads(_)
+            | Change::TurnLoop(_)
             | Change::Promote(_)
             | Change::FreeAddressed(..)
             | Change::RunEgraph => true,

@@ -4,9 +4,11 @@
 pub mod conditions;
 pub mod empty_blocks;
 pub mod folding;
+pub mod hoisting;
 pub mod pre;
 pub mod sink_stores;
 pub mod sink_values;
 pub mod ssa_repair;
 pub mod threading;
+pub mod turning;
 pub mod unused_params;

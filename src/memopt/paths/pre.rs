@@ -44,7 +44,7 @@ use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Moved, Reason, Upward};
 use crate::memopt::memory::clobber::{Clobbers, Source};
-use crate::memopt::memory::insts::{Access, EventIndex, EventKind, defining_node};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, defining_node};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::memory::values::Values;
 use alloc::vec::Vec;
@@ -69,15 +69,7 @@ pub fn edits(
     depth: &dyn Fn(Block) -> usize,
     options: &Options,
 ) -> Vec<Edit> {
-    let mut pass = Pass {
-        values,
-        graph,
-        depth,
-        clobbers,
-        options,
-        edits: Vec::new(),
-        taken: FxHashSet::default(),
-    };
+    let mut pass = Pass::new(values, graph, clobbers, depth, options);
     for node in 0..graph.len() as Node {
         if (2..=MAX_PREDECESSORS).contains(&graph.preds(node).len()) {
             pass.join(node);
@@ -86,7 +78,8 @@ pub fn edits(
     pass.edits
 }
 
-struct Pass<'p, 'a, 'r> {
+/// What PRE knows of a function.
+pub struct Pass<'p, 'a, 'r> {
     values: &'p Values<'p, 'a>,
     graph: &'p Graph,
     clobbers: &'p mut Clobbers<'r>,
@@ -104,7 +97,69 @@ struct Availability {
     needed: SmallVec<[Node; 4]>,
 }
 
-impl Pass<'_, '_, '_> {
+impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
+    /// Nothing has been found yet. For the arguments see [`edits`].
+    pub fn new(
+        values: &'p Values<'p, 'a>,
+        graph: &'p Graph,
+        clobbers: &'p mut Clobbers<'r>,
+        depth: &'p dyn Fn(Block) -> usize,
+        options: &'p Options,
+    ) -> Self {
+        Self {
+            values,
+            graph,
+            depth,
+            clobbers,
+            options,
+            edits: Vec::new(),
+            taken: FxHashSet::default(),
+        }
+    }
+
+    /// The accesses of the function.
+    pub fn memory(&self) -> &'p Memory<'a> {
+        self.values.memory
+    }
+
+    /// A load at the start of `body` that only the entries into a loop need: what it finds is
+    /// known where the loop goes round, by one edge, to its `header`, which `body` alone follows
+    /// in the loop.
+    pub fn known_round(&mut self, header: Node, body: Node) -> Option<EventIndex> {
+        let memory = self.memory();
+        let round = self.graph.preds(header).iter().filter(|it| **it >= header);
+        if round.count() != 1 {
+            return None;
+        }
+        let mut stay: SmallVec<[EventIndex; 8]> = SmallVec::new();
+        for event in memory.of_node(body).take(MAX_LEADING) {
+            match &memory.events[event as usize].kind {
+                EventKind::Access(access) if access.trap.is_none() => {
+                    if access.stored.is_none()
+                        && let Some(found) = self.availability(event, access, header, &stay)
+                        && found.needed.iter().all(|pred| *pred < header)
+                        && found.known.iter().all(|(pred, _)| *pred >= header)
+                        && found
+                            .known
+                            .iter()
+                            .any(|(pred, _)| self.counts(*pred, header))
+                    {
+                        return Some(event);
+                    }
+                    stay.push(event);
+                }
+                EventKind::Compare => {}
+                EventKind::Access(_)
+                | EventKind::Trap
+                | EventKind::Call(_)
+                | EventKind::Barrier
+                | EventKind::End
+                | EventKind::Escape => return None,
+            }
+        }
+        None
+    }
+
     fn join(&mut self, join: Node) {
         let memory = self.values.memory;
         let mut stay: SmallVec<[EventIndex; 8]> = SmallVec::new();

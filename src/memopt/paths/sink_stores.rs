@@ -30,10 +30,13 @@
 //! lets the address go, and moves too, is dropped as well.
 //!
 //! Loops and cost at run time: exits of a loop are no reason to move a store
-//! of the loop, since the others would pay for them. A store goes only to blocks that its own
-//! dominates and that have one predecessor, or onto an edge between two blocks;
+//! of the loop, since the others would pay for them. A store passes the start of a join that is
+//! no loop header if it comes over all edges. So it goes only to blocks that its own
+//! dominates, or onto an edge between two blocks;
 //! no such place is in a loop that its block is not in, and no path passes two
-//! of them.
+//! of them. Code does not grow for nothing: of the copies of a store, no more are where control
+//! comes about as often as to the store itself than there are such edges that lose it; the
+//! others are outside of its loop or on cold paths.
 //!
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
 //! could go to, see [`NextAccess::fate_from`].
@@ -109,6 +112,8 @@ struct Outcome {
     /// Edges on which each store was dropped, but for cold ones.
     drops: Vec<u32>,
     copies: Vec<u32>,
+    /// Those of the copies that are executed about as often as the store.
+    warm: Vec<u32>,
     blocks: Vec<u32>,
     moved: Vec<bool>,
     places: Vec<(Place, Vec<StoreIndex>)>,
@@ -223,7 +228,9 @@ impl<'a> Sinking<'a> {
         for (index, store) in self.stores.iter_mut().enumerate() {
             let copies = outcome.copies[index];
             let is_dead = copies == 0 && !self.dead_stores;
-            let gains = outcome.drops[index] > 0 && copies <= MAX_COPIES && !is_dead;
+            let pays = outcome.warm[index] <= outcome.drops[index].max(1);
+            let pays = pays && copies <= MAX_COPIES;
+            let gains = outcome.drops[index] > 0 && pays && !is_dead;
             if outcome.moved[index] && !gains {
                 store.pinned = true;
                 any = true;
@@ -256,29 +263,84 @@ impl<'a> Sinking<'a> {
         let mut outcome = Outcome {
             drops: alloc::vec![0; count],
             copies: alloc::vec![0; count],
+            warm: alloc::vec![0; count],
             blocks: alloc::vec![0; count],
             moved: alloc::vec![false; count],
             ..Outcome::default()
         };
-        let mut incoming: FxHashMap<Node, Vec<StoreIndex>> = FxHashMap::default();
+        let mut incoming: FxHashMap<Node, Vec<(Node, Vec<StoreIndex>)>> = FxHashMap::default();
         for node in 0..self.graph.len() as Node {
-            let arrived = incoming.remove(&node).unwrap_or_default();
+            let arrived = match incoming.remove(&node) {
+                Some(arriving) => self.arrived(node, arriving, &mut outcome),
+                None => Vec::new(),
+            };
             if arrived.is_empty() && !self.by_node.contains_key(&node) {
                 continue;
             }
             let leaving = self.leaving(node, &arrived, &mut outcome);
             for succ in self.graph.succs(node) {
                 let going = self.going(*succ, &leaving, &mut outcome, next_access.as_deref_mut());
-                if self.graph.preds(*succ).len() == 1 {
-                    incoming.insert(*succ, going);
+                if self.is_passed(*succ) {
+                    incoming.entry(*succ).or_default().push((node, going));
                 } else {
-                    let order = self.order;
-                    let place = Place::Edge(order.block(node), order.block(*succ));
-                    going.iter().for_each(|store| outcome.land(*store, place));
+                    self.land_on_edge(node, *succ, &going, &mut outcome);
                 }
             }
         }
         outcome
+    }
+
+    /// Can a store go past the start of `node` if it comes over all edges? A header of a loop
+    /// would let it in.
+    fn is_passed(&self, node: Node) -> bool {
+        self.graph.preds(node).iter().all(|pred| *pred < node)
+    }
+
+    /// The stores that come over all edges to `node`, in their order. The others end on their
+    /// edges.
+    fn arrived(
+        &self,
+        node: Node,
+        arriving: Vec<(Node, Vec<StoreIndex>)>,
+        outcome: &mut Outcome,
+    ) -> Vec<StoreIndex> {
+        let on_all = arriving.len() == self.graph.preds(node).len();
+        let mut common = match arriving.first() {
+            Some((_, first)) if on_all => first.clone(),
+            Some(_) | None => Vec::new(),
+        };
+        // One that does not go on may keep one before it.
+        loop {
+            let before = common.clone();
+            for (_, going) in &arriving {
+                common.retain(|store| self.goes_on(*store, going, &before));
+            }
+            if common.len() == before.len() {
+                break;
+            }
+        }
+        for (pred, mut going) in arriving {
+            going.retain(|store| !common.contains(store));
+            self.land_on_edge(pred, node, &going, outcome);
+        }
+        common
+    }
+
+    /// Is `store` one of `going`, and can it pass those behind it that are not in `common`?
+    fn goes_on(&self, store: StoreIndex, going: &[StoreIndex], common: &[StoreIndex]) -> bool {
+        let at = going.iter().position(|other| *other == store);
+        at.is_some_and(|at| {
+            let behind = going[at + 1..].iter();
+            let mut stay = behind.filter(|other| !common.contains(other));
+            stay.all(|other| self.passes_one(&self.stores[store], self.stores[*other].event))
+        })
+    }
+
+    fn land_on_edge(&self, from: Node, to: Node, going: &[StoreIndex], outcome: &mut Outcome) {
+        let place = Place::Edge(self.order.block(from), self.order.block(to));
+        for store in going {
+            outcome.land(*store, place, self.is_warm(*store, to));
+        }
     }
 
     /// Those of the stores in `leaving` that go on to `succ`.
@@ -361,7 +423,7 @@ impl<'a> Sinking<'a> {
         }
         let place = Place::Start(self.order.block(node));
         for store in stuck.into_iter().rev() {
-            outcome.land(store, place);
+            outcome.land(store, place, self.is_warm(store, node));
         }
         leaving.reverse();
         leaving
@@ -375,7 +437,7 @@ impl<'a> Sinking<'a> {
             Opcode::Brif | Opcode::BrTable => true,
             Opcode::Jump => {
                 let succs = self.graph.succs(node);
-                succs.iter().all(|succ| self.graph.preds(*succ).len() == 1)
+                succs.iter().all(|succ| self.is_passed(*succ))
             }
             _ => false,
         })
@@ -410,6 +472,11 @@ impl<'a> Sinking<'a> {
         !self.is_cold(succ) && depth(succ) >= depth(home)
     }
 
+    /// Does a store that goes to `node` execute there about as often as where it is?
+    fn is_warm(&self, store: StoreIndex, node: Node) -> bool {
+        self.counts(&self.stores[store], node)
+    }
+
     /// Does `node` end in a trap, or does its block say that it hardly runs?
     fn is_cold(&self, node: Node) -> bool {
         let layout = &self.memory.func.layout;
@@ -422,8 +489,9 @@ impl<'a> Sinking<'a> {
 }
 
 impl Outcome {
-    fn land(&mut self, store: StoreIndex, place: Place) {
+    fn land(&mut self, store: StoreIndex, place: Place, warm: bool) {
         self.copies[store] += 1;
+        self.warm[store] += u32::from(warm);
         let places = &mut self.places;
         let at = *self.by_place.entry(place).or_insert_with(|| {
             places.push((place, Vec::new()));

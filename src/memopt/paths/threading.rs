@@ -24,7 +24,8 @@
 //! Soundness: the copy does what the original would have done behind this edge, in
 //! the same order, and goes on where it would have gone.
 //!
-//! There may be further joins between the edge and the branch.
+//! There may be further joins between the edge and the branch. Where memory has no part in what
+//! determines it, no store is copied: code would have more of them.
 //!
 //! Loops: no edge that goes back in reverse postorder leads to a block that is
 //! copied, so that it is the header of no loop, and no loop gets a second entry.
@@ -402,8 +403,18 @@ impl Pass<'_, '_, '_> {
         self.by_memory |= by_memory;
         match effort {
             Effort::Gated if !by_memory => None,
+            Effort::Full if !by_memory && self.copies_store(chain) => None,
             Effort::Gated | Effort::Full => Some(taken),
         }
+    }
+
+    /// Does a store stand between the edge and the branch? Memory grows by it, and is no part of
+    /// what the path is worth.
+    fn copies_store(&self, chain: &Chain) -> bool {
+        let func = self.func();
+        let blocks = chain.blocks.iter();
+        let mut insts = blocks.flat_map(|block| func.layout.block_insts(*block));
+        insts.any(|inst| func.dfg.insts[inst].opcode().can_store())
     }
 
     /// What the load `inst` finds at the end of each predecessor of `head`.
@@ -453,7 +464,7 @@ fn is_jump(func: &Function, block: Block) -> bool {
 
 /// May there be two of this instruction? Calls are too much code, and what a
 /// debugger or an unwinder knows by its place has one.
-fn may_copy(func: &Function, inst: Inst) -> bool {
+pub fn may_copy(func: &Function, inst: Inst) -> bool {
     let plain = match effect(func, inst) {
         Effect::None | Effect::Access(_) | Effect::Trap => true,
         Effect::Call | Effect::Barrier(_) | Effect::End => false,

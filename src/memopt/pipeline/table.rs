@@ -56,6 +56,15 @@ pub(super) const PASSES: &[Pass] = &[
     },
     #[cfg(memopt_paths)]
     Pass {
+        name: "hoist",
+        find: |search| search.hoist(),
+        on_paths: true,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Paths,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
         name: "sink-stores",
         find: |search| search.sink_stores(),
         on_paths: true,
@@ -65,6 +74,15 @@ pub(super) const PASSES: &[Pass] = &[
     },
     #[cfg(memopt_paths)]
     SINK_VALUES,
+    #[cfg(memopt_paths)]
+    Pass {
+        name: "turn",
+        find: |search| search.turn(),
+        on_paths: true,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Paths,
+    },
 ];
 
 /// What feeds stores that have moved follows them.

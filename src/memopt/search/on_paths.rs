@@ -2,11 +2,14 @@
 
 use super::Search;
 use crate::ir::Block;
+use crate::loop_analysis::Loop;
 use crate::memopt::edit::Edit;
+use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::values::Values;
+use crate::memopt::paths::hoisting::{self, Invariants, Shape};
 use crate::memopt::paths::sink_stores::Sinking;
-use crate::memopt::paths::{pre, sink_values, threading};
+use crate::memopt::paths::{pre, sink_values, threading, turning};
 use alloc::vec::Vec;
 
 impl<'s, 'f> Search<'s, 'f> {
@@ -57,6 +60,67 @@ impl<'s, 'f> Search<'s, 'f> {
         let (graph, depth) = (&self.flow().graph, self.depth());
         match (&self.values, &mut self.clobbers) {
             (Some(values), Some(clobbers)) => pre::edits(values, graph, clobbers, &depth, options),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The loads that may be the same in each iteration of a loop; `None` if there is no loop.
+    fn invariants(&self) -> Option<(Invariants<'s, 'f>, Vec<(EventIndex, Loop)>)> {
+        let (memory, flow) = (self.memory(), self.flow());
+        if !flow.repeating().contains(&true) {
+            return None;
+        }
+        let shape = Shape {
+            order: &flow.order,
+            graph: &flow.graph,
+            loops: flow.loops(self.job.ctx),
+        };
+        let invariants = Invariants::new(memory, shape);
+        let candidates = invariants.candidates();
+        Some((invariants, candidates))
+    }
+
+    /// Loads that go in front of loops or above branches.
+    pub fn hoist(&mut self) -> Vec<Edit> {
+        let options = self.job.options;
+        if !options.hoist_loads {
+            return Vec::new();
+        }
+        if let Some((mut invariants, candidates)) = self.invariants() {
+            let refusals = &mut *self.job.refusals;
+            let edits = hoisting::out_of_loops(&mut invariants, &candidates, self.name, refusals);
+            if !edits.is_empty() {
+                return edits;
+            }
+        }
+        if !options.forward_loads || !self.learn_loads() {
+            return Vec::new();
+        }
+        let graph = &self.flow().graph;
+        match (&self.values, &mut self.clobbers) {
+            (Some(values), Some(clobbers)) => hoisting::above_branches(values, graph, clobbers),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Loops that are turned round so that accesses can leave them.
+    pub fn turn(&mut self) -> Vec<Edit> {
+        let options = self.job.options;
+        if !options.hoist_loads || !options.forward_loads {
+            return Vec::new();
+        }
+        let Some((mut invariants, candidates)) = self.invariants() else {
+            return Vec::new();
+        };
+        if !self.learn_loads() {
+            return Vec::new();
+        }
+        let (graph, depth) = (&self.flow().graph, self.depth());
+        match (&self.values, &mut self.clobbers) {
+            (Some(values), Some(clobbers)) => {
+                let mut pass = pre::Pass::new(values, graph, clobbers, &depth, options);
+                turning::edits(&mut invariants, &candidates, &mut pass)
+            }
             _ => Vec::new(),
         }
     }
