@@ -159,7 +159,7 @@ impl<'a> Editor<'a> {
             }
         }
         if touched.aliases {
-            touched.values = self.reached_arithmetic();
+            touched.values |= self.reached_arithmetic();
             self.ctx.func.dfg.resolve_all_aliases();
         }
         if touched.graph {

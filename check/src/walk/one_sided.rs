@@ -110,7 +110,13 @@ impl Walk<'_> {
             };
             path.moved[side as usize] = true;
             stop = match edge {
-                Some(edge) => self.take_edge(path, side, inst, edge, &mut BTreeMap::new()),
+                Some(edge) => {
+                    let stop = self.take_edge(path, side, inst, edge, &mut BTreeMap::new());
+                    if self.is_awaited(path, side, stop) {
+                        return Ok(stop);
+                    }
+                    stop
+                }
                 None => {
                     let next = func.layout.next_inst(inst);
                     Stop::At(next.ok_or(Reason::Shape("a block without end"))?)
@@ -118,6 +124,22 @@ impl Walk<'_> {
             };
         }
         Ok(stop)
+    }
+
+    /// Does the other side, which has come around a loop, stand at the join that is the block
+    /// that `side` has just entered? Behind a loop that was turned round that block
+    /// has one predecessor, and a test of it that is decided would lead on.
+    fn is_awaited(&self, path: &Path, side: Side, stop: Stop) -> bool {
+        let other = side.other() as usize;
+        let Stop::At(inst) = stop else {
+            return false;
+        };
+        let block = self.func(side).layout.inst_block(inst);
+        let waits = match path.next[other] {
+            Next::From(Stop::Join(join)) => Some(join) == block,
+            Next::From(Stop::At(_)) | Next::Edge(..) => false,
+        };
+        waits && !path.forward[other]
     }
 
     /// An instruction without its arguments, and with flags that have one
