@@ -53,6 +53,8 @@ pub struct Fact {
     pub readonly: bool,
     /// Someone may have written the place since: only for `readonly` loads.
     pub outlived: bool,
+    /// The address of the place is a multiple of its size.
+    pub aligned: bool,
     /// A store wrote it.
     pub stored: bool,
     /// What the original has done to all of these bytes.
@@ -67,6 +69,21 @@ impl Fact {
     /// Is it about what an access to `class` finds?
     pub fn is_for(&self, class: Option<Class>) -> bool {
         self.except.is_empty() || class.is_some_and(|class| !self.except.contains(&class))
+    }
+
+    /// Is it true behind a store of `value` that may be to the place? It is if the store is to
+    /// all of the place or to nothing of it, as both are aligned and as large, and if it
+    /// stores what is there.
+    pub fn outlasts(&self, access: &Access, value: Term) -> bool {
+        let bytes = |place: &Place| place.range.map(|(_, bytes)| bytes);
+        let as_many = bytes(&self.place).is_some_and(|bytes| bytes.is_power_of_two())
+            && bytes(&self.place) == bytes(&access.place);
+        self.aligned
+            && access.aligned
+            && as_many
+            && self.part.is_none()
+            && self.value == value
+            && self.order == access.order
     }
 
     /// Is there anything left of it where memory of `class` is written?
@@ -164,6 +181,7 @@ pub fn narrowed(
         value,
         order,
         part: None,
+        aligned: false,
         ..fact.clone()
     })
 }
@@ -182,6 +200,7 @@ pub fn keep_part(terms: &Terms, fact: &Fact, from: u32, to: u32, kept: &mut Vec<
     }
     let mut rest = fact.clone();
     rest.place.range = Some((at.wrapping_add(from.into()), bytes));
+    rest.aligned = false;
     rest.part = Some(fact.part.unwrap_or(0) + from);
     kept.push(rest);
 }

@@ -109,8 +109,15 @@ impl Memory {
         }
     }
 
-    /// Forgets what a store to `place` may change in the memory of `side`.
-    pub fn forget_overwritten(&mut self, terms: &mut Terms, side: Side, place: &Place) {
+    /// Forgets what a store of `value` may change in the memory of `side`.
+    pub fn forget_overwritten(
+        &mut self,
+        terms: &mut Terms,
+        side: Side,
+        access: &Access,
+        value: Term,
+    ) {
+        let place = &access.place;
         let mut kept = Vec::with_capacity(self.facts.len() + 1);
         for mut fact in std::mem::take(&mut self.facts) {
             if !self.may_overlap(terms, &fact.place, place) {
@@ -121,6 +128,10 @@ impl Memory {
             // of the other.
             if !self.differs_at(terms, &fact.place) {
                 fact.sides = Side::Original.bit() | Side::Result.bit();
+            }
+            if fact.outlasts(access, value) {
+                kept.push(fact);
+                continue;
             }
             let both = fact.sides;
             fact.sides = both & !side.bit();
@@ -144,11 +155,16 @@ impl Memory {
         self.facts = kept;
     }
 
-    /// Forgets what a store to `place` by both runs may change.
-    pub fn forget_overwritten_in_both(&mut self, terms: &mut Terms, place: &Place) {
+    /// Forgets what a write to `place` by both runs may change, but for facts of which `is_kept` is true.
+    pub fn forget_overwritten_in_both(
+        &mut self,
+        terms: &mut Terms,
+        place: &Place,
+        is_kept: impl Fn(&Fact) -> bool,
+    ) {
         let mut kept = Vec::with_capacity(self.facts.len() + 1);
         for fact in std::mem::take(&mut self.facts) {
-            if self.may_overlap(terms, &fact.place, place) {
+            if self.may_overlap(terms, &fact.place, place) && !is_kept(&fact) {
                 self.keep_rest(terms, fact, place, &mut kept);
             } else {
                 kept.push(fact);
@@ -259,6 +275,7 @@ impl Memory {
             sides,
             readonly: access.readonly && !stored,
             outlived: false,
+            aligned: access.aligned,
             stored,
             passed,
             except: SmallVec::new(),

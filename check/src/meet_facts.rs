@@ -206,6 +206,7 @@ impl Meet<'_> {
             sides: mine.sides & theirs.sides,
             readonly: mine.readonly | theirs.readonly,
             outlived: mine.outlived | theirs.outlived,
+            aligned: mine.aligned & theirs.aligned,
             stored: mine.stored & theirs.stored,
             passed: mine.passed.min(theirs.passed),
             order: mine.order,
@@ -226,6 +227,7 @@ fn says_all(fact: &Fact, mine: &Fact, theirs: &Fact) -> bool {
         && (!fact.outlived || mine.outlived || theirs.outlived)
         && (!fact.readonly || mine.readonly || theirs.readonly)
         && fact.passed >= mine.passed.min(theirs.passed)
+        && (fact.aligned || !mine.aligned || !theirs.aligned)
 }
 
 /// What one fact has become: of a wide one, narrower ones may be left.
@@ -259,8 +261,20 @@ fn is_same_shape(terms: &Terms, a: &Fact, b: &Fact) -> bool {
 
 fn is_same(a: &Fact, b: &Fact) -> bool {
     let flags = |fact: &Fact| {
-        let Fact { stored, passed, .. } = *fact;
-        (fact.sides, fact.readonly, fact.outlived, stored, passed)
+        let Fact {
+            aligned,
+            stored,
+            passed,
+            ..
+        } = *fact;
+        (
+            fact.sides,
+            fact.readonly,
+            fact.outlived,
+            aligned,
+            stored,
+            passed,
+        )
     };
     a.part == b.part
         && a.place == b.place

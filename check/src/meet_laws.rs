@@ -102,6 +102,7 @@ impl Draw {
             sides: self.rng.u8(1..4),
             readonly: self.rng.bool(),
             outlived: false,
+            aligned: self.rng.bool(),
             stored: self.rng.bool(),
             passed: passed[self.rng.usize(..3)],
             except: SmallVec::new(),
@@ -220,6 +221,7 @@ fn says_no_more(terms: &Terms, upper: &State, lower: &State) -> bool {
                 && known.value == value
                 && fact.sides & !known.sides == 0
                 && fact.passed <= known.passed
+                && (known.aligned || !fact.aligned)
         })
     });
     equalities

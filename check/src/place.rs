@@ -27,6 +27,8 @@ pub struct Access {
     pub order: Endianness,
     /// Does a load carry `readonly`?
     pub readonly: bool,
+    /// Is it an access of the original that says that its address is a multiple of its size?
+    pub aligned: bool,
     /// Is what is loaded certainly no address of a slot?
     pub foreign: bool,
     /// Is what is loaded the same wherever it is loaded from that address?
@@ -41,6 +43,7 @@ impl Access {
             ty,
             order,
             readonly: false,
+            aligned: false,
             foreign: false,
             fixed: false,
         }

@@ -1,7 +1,7 @@
 //! What accesses, and the outside, do to both memories.
 
 use super::calls::Classes;
-use super::fact::{Passed, Purpose};
+use super::fact::{Fact, Passed, Purpose};
 use super::memory::Memory;
 use super::place::{Access, Place};
 use super::side::Side;
@@ -57,7 +57,8 @@ impl Memory {
         }
         let sides = Side::Original.bit() | Side::Result.bit();
         let wider = self.with_part(terms, sides, access, value);
-        self.forget_overwritten_in_both(terms, &access.place);
+        let outlasts = |fact: &Fact| fact.outlasts(access, value);
+        self.forget_overwritten_in_both(terms, &access.place, outlasts);
         self.close(terms, &access.place);
         self.learn(access, value, sides, true, Passed::Store);
         self.add(wider);
@@ -75,7 +76,7 @@ impl Memory {
             return;
         }
         let wider = self.with_part(terms, side.bit(), access, value);
-        self.forget_overwritten(terms, side, &access.place);
+        self.forget_overwritten(terms, side, access, value);
         // What is known of one memory because both were equal has to be said
         // of the other one before they differ.
         let passed = Passed::by(side, true);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 /// The switches of the passes in `src/memopt/paths/`.
-const WING: [&str; 3] = [
+const WING: [&str; 4] = [
     "thread_branches",
     "sink_stores",
     "partly_redundant",

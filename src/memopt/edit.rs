@@ -26,6 +26,9 @@ pub enum Reason {
     StoredBy(Inst),
     /// Memory holds what a load found, which is this value.
     LoadedAs(Value),
+    /// Memory held this value, and what may have written the bytes since has written all of
+    /// them or none, and the same value.
+    CopiedWhole(Value),
     /// At the end of every predecessor of this block it is known what memory holds.
     KnownOnAllPaths(Block),
     /// At the ends of these predecessors it is known what memory holds.

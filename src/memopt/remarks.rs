@@ -171,7 +171,9 @@ fn reason_insts(func: &Function, reason: &Reason) -> Vec<Inst> {
     let end = |block: Block| func.layout.last_inst(block);
     match reason {
         Reason::StoredBy(inst) | Reason::DecidedBy(inst) => alloc::vec![*inst],
-        Reason::LoadedAs(value) => definition(*value).into_iter().collect(),
+        Reason::LoadedAs(value) | Reason::CopiedWhole(value) => {
+            definition(*value).into_iter().collect()
+        }
         Reason::OverwrittenBy(insts) | Reason::WouldLeaveLoop(insts) => insts.to_vec(),
         Reason::DeterminedAfter(block) | Reason::NeededOnAllPaths(block) => {
             end(*block).into_iter().collect()

@@ -146,6 +146,12 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             format!("every predecessor of {block} knows the value"),
             Vec::new(),
         ),
+        Reason::CopiedWhole(value) => (
+            format!(
+                "memory holds {value}, and aligned stores that may be to all of it store the same"
+            ),
+            Vec::new(),
+        ),
         Reason::KnownAfter(blocks) => (
             match blocks.len() {
                 1 => format!("{} knows the value", words::list(blocks)),

@@ -104,7 +104,7 @@ impl Walk<'_> {
             Touched::At(bytes) => {
                 let place = self.touched_place(&path.memory, &bytes)?;
                 path.memory
-                    .forget_overwritten_in_both(&mut self.terms, &place);
+                    .forget_overwritten_in_both(&mut self.terms, &place, |_| false);
             }
             Touched::Anything => path.memory.forget_all_but_private(&self.terms),
         }

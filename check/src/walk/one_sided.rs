@@ -261,6 +261,7 @@ impl Walk<'_> {
             ty,
             order: flags.endianness(self.target.endianness),
             readonly: flags.readonly(),
+            aligned: flags.aligned() && side == Side::Original,
             foreign,
             fixed: foreign && flags.notrap() && !self.regions.is_asynchronous(place.class),
         };

@@ -20,6 +20,7 @@ use crate::memopt::memory::ssa::{Class, Definition, FIRST_CLASS, NONE, OpIndex, 
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use query::{Found, Joins, Query, Question};
+use smallvec::SmallVec;
 
 /// Versions that one query may look at.
 ///
@@ -27,6 +28,12 @@ use query::{Found, Joins, Query, Question};
 /// other fields of one region in between are the exception. Beyond it the
 /// location counts as overwritten, and the run counts one hit.
 const MAX_STEPS: u32 = 128;
+
+/// Copies that one query may pass, see [`Clobbers::source_past_copies`].
+///
+/// What is copied elsewhere and put back is copied once or twice. Beyond it the location counts
+/// as overwritten.
+const MAX_COPIES: usize = 4;
 
 /// Where the bytes of a location come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -247,6 +254,39 @@ impl<'a> Clobbers<'a> {
         (!exhausted).then_some(sources)
     }
 
+    /// [`Self::source`], but past stores that may be to all of the bytes, and are to none of them
+    /// otherwise; and those stores, whose value the bytes may be.
+    ///
+    /// They are of as many bytes as the access, and both are `aligned`. `None` if it is not
+    /// known where the bytes come from.
+    pub fn source_past_copies(
+        &mut self,
+        event: EventIndex,
+    ) -> Option<(Source, SmallVec<[EventIndex; MAX_COPIES]>)> {
+        let memory = self.memory;
+        let access = memory.access(event)?;
+        if !self.paired[event as usize] || !is_aligned(memory, event, access.location.bytes?) {
+            return None;
+        }
+        let private = self.slot_is_private(event);
+        let ops = self.ops[event as usize];
+        let op = if private { ops.slot } else { ops.region };
+        let class = memory.class_of(access, private);
+        if op == NONE || private || !self.versions.is_tracked(class) {
+            return None;
+        }
+        let state = self.versions.before(op);
+        let mut query = self.query(access.location, private)?;
+        query.copies = Some(RefCell::default());
+        let found = query.walk(state);
+        let (left, copies) = (query.steps, query.copies.take()?.into_inner());
+        self.limits_hit += u32::from(left == 0);
+        match found {
+            Found::Source(source) if left > 0 && !source.is_unknown() => Some((source, copies)),
+            Found::Source(_) | Found::Cycle => None,
+        }
+    }
+
     fn source_at(&mut self, access: &Access, op: OpIndex, private: bool) -> Source {
         let class = match access.slot() {
             Some(slot) if private => self.memory.slot_class(slot),
@@ -389,6 +429,14 @@ impl<'a> Clobbers<'a> {
             question: None,
             all: None,
             path: &[],
+            copies: None,
         })
     }
+}
+
+/// Does the access say that its address is a multiple of how many bytes it is of?
+fn is_aligned(memory: &Memory<'_>, event: EventIndex, bytes: u32) -> bool {
+    let dfg = &memory.func.dfg;
+    let flags = dfg.insts[memory.events[event as usize].inst].memflags_data(dfg);
+    bytes.is_power_of_two() && flags.is_some_and(|flags| flags.aligned())
 }

@@ -33,14 +33,14 @@
 //! has no versions for a private slot.
 //!
 //! Soundness: [`Clobbers`] proves that nothing wrote the bytes in between, on
-//! any path. A load that may trap has been preceded by an access to the same
+//! any path, or nothing but, to all of them, the value that they are. A load that may trap has been preceded by an access to the same
 //! bytes. Memory holds the same bytes at all times, whichever of the edits are
 //! made, so that they may cite each other: a no-op store writes what is there,
 //! and is then walked over.
 //!
 //! Cost: one query for each access, see [`Clobbers::source`].
 
-use crate::ir::{Block, Inst, Value};
+use crate::ir::{Block, Inst, Opcode, Value};
 use crate::memopt::Options;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Reason};
@@ -80,6 +80,12 @@ pub fn edits<'p, 'a>(
         }
     });
     pass.edits
+}
+
+/// Where bytes come from if stores that may be to all of them or to none do not count.
+struct PastCopies {
+    source: Source,
+    copies: Vec<EventIndex>,
 }
 
 struct Pass<'v, 'p, 'a, 'r> {
@@ -128,6 +134,7 @@ impl Pass<'_, '_, '_, '_> {
             }
             None => self.stored(source, access),
         };
+        let answer = answer.or_else(|| self.past_copies(node, event, source, access));
         if let Some((value, recipe, reason)) = answer
             && self.options.forward_loads
         {
@@ -161,6 +168,68 @@ impl Pass<'_, '_, '_, '_> {
             self.refuse(inst, |pass| pass.obstacle(source));
         }
         self.facts.learn(key, known);
+    }
+
+    /// What `load` gives if a store that may have written its bytes has written all of them or
+    /// none, and what it wrote is what they were.
+    ///
+    /// ```text
+    /// v2 = load.i32 aligned v0           v2 = load.i32 aligned v0
+    /// store aligned v2, v1        ==>    store aligned v2, v1
+    /// v3 = load.i32 aligned v0           ; v3 is v2
+    /// ```
+    fn past_copies(
+        &mut self,
+        node: Node,
+        event: EventIndex,
+        source: Source,
+        load: &Access,
+    ) -> Option<(Value, Recipe, Reason)> {
+        let past = self.copies(event, source)?;
+        let result = self.facts.memory.func.dfg.first_result(self.inst(event));
+        let ty = self.facts.type_of(result);
+        let key = self.facts.key(past.source, load, load.opcode, ty);
+        let value = match self.facts.look_up(key, node) {
+            Some(known) => known.value,
+            None => {
+                let (value, recipe, _) = self.stored(past.source, load)?;
+                recipe.is_empty().then_some(value)?
+            }
+        };
+        let value = self.facts.canonical(value);
+        let same = self.are_copies(&past.copies, load, value);
+        same.then_some((value, Recipe::new(), Reason::CopiedWhole(value)))
+    }
+
+    /// What the access `event` finds past stores that may be to its bytes, if the first of them
+    /// is where they come from.
+    fn copies(&mut self, event: EventIndex, source: Source) -> Option<PastCopies> {
+        let memory = self.facts.memory;
+        let Source::Event(clobber) = source else {
+            return None;
+        };
+        memory.access(clobber)?;
+        let (source, copies) = self.clobbers.source_past_copies(event)?;
+        let copies = copies.into_iter().collect();
+        Some(PastCopies { source, copies })
+    }
+
+    /// Do all of `copies` store `value`, as bytes that `access` finds as such?
+    fn are_copies(&self, copies: &[EventIndex], access: &Access, value: Value) -> bool {
+        let one_byte = access.location.bytes == Some(1);
+        copies.iter().all(|event| {
+            let copy = self.facts.memory.access(*event);
+            copy.is_some_and(|copy| {
+                let stored = copy.stored.map(|stored| self.facts.canonical(stored));
+                stored == Some(value)
+                    && copy.opcode == Opcode::Store
+                    && (one_byte || copy.endianness == access.endianness)
+            })
+        })
+    }
+
+    fn inst(&self, event: EventIndex) -> Inst {
+        self.facts.memory.events[event as usize].inst
     }
 
     /// What `load` sees of the value that its source stored, and why.
@@ -216,7 +285,9 @@ impl Pass<'_, '_, '_, '_> {
     fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
         let source = self.clobbers.source(event);
         let stored = self.facts.canonical(stored);
-        if let Some(reason) = self.is_there(node, event, source, access, stored) {
+        let reason = self.is_there(node, event, source, access, stored);
+        let reason = reason.or_else(|| self.is_put_back(node, event, source, access, stored));
+        if let Some(reason) = reason {
             self.clobbers.set_noop(event);
             self.edits
                 .push(Change::RemoveNoopStore(inst).because(reason));
@@ -228,6 +299,24 @@ impl Pass<'_, '_, '_, '_> {
                 }
             });
         }
+    }
+
+    /// Does memory hold what the store writes, although stores of the same value may have
+    /// written all of its bytes?
+    fn is_put_back(
+        &mut self,
+        node: Node,
+        event: EventIndex,
+        source: Source,
+        access: &Access,
+        stored: Value,
+    ) -> Option<Reason> {
+        let past = self.copies(event, source)?;
+        let holds = access.opcode == Opcode::Store
+            && self.are_copies(&past.copies, access, stored)
+            && (self.facts.was_stored(past.source, access, stored)
+                || self.was_loaded(past.source, access, stored, node));
+        holds.then_some(Reason::CopiedWhole(stored))
     }
 
     /// Notes why `inst` is left as it is, and finds it out only if somebody hears it.

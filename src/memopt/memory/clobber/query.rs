@@ -1,6 +1,6 @@
 //! One walk from an access towards the entry, from version to version.
 
-use super::{Clobbers, Source, Unknown};
+use super::{Clobbers, MAX_COPIES, Source, Unknown, is_aligned};
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::location::Location;
 use crate::memopt::memory::insts::{EventIndex, EventKind};
@@ -8,6 +8,7 @@ use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::ssa::{Definition, OpIndex, PhiIndex, State, Version, Versions};
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use smallvec::SmallVec;
 
 /// What a query has found out about joins, by node. It is kept from one query to
 /// the next, so that a query costs nothing for the joins that it does not meet.
@@ -71,6 +72,8 @@ pub(super) struct Query<'q, 'a> {
     pub(super) all: Option<Vec<Source>>,
     /// Joins that are passed by one edge only, and the predecessor that it comes from.
     pub(super) path: &'q [(Node, Node)],
+    /// Stores that have been passed because they may be to all of the bytes or to none.
+    pub(super) copies: Option<RefCell<SmallVec<[EventIndex; MAX_COPIES]>>>,
 }
 
 /// Something to be asked about each input of a join.
@@ -158,8 +161,26 @@ impl Query<'_, '_> {
         match mod_ref(self.clobbers.memory, event, &bytes).writes {
             Writes::None => None,
             Writes::All => Some(Found::Source(Source::Store(event))),
+            Writes::Some if self.passes_copy(event) => None,
             Writes::Some | Writes::Part => Some(Found::Source(Source::Event(event))),
         }
+    }
+
+    /// Is the store to all of the bytes or to none of them? It is passed then.
+    fn passes_copy(&self, event: EventIndex) -> bool {
+        let (Some(copies), Some(bytes)) = (&self.copies, self.location.bytes) else {
+            return false;
+        };
+        let memory = self.clobbers.memory;
+        let mut copies = copies.borrow_mut();
+        let as_many = memory
+            .access(event)
+            .is_some_and(|store| store.location.bytes == Some(bytes));
+        let passes = as_many && is_aligned(memory, event, bytes);
+        if passes && !copies.contains(&event) {
+            copies.push(event);
+        }
+        passes && copies.len() <= MAX_COPIES
     }
 
     fn phi(&mut self, phi: PhiIndex) -> Found {

@@ -225,4 +225,44 @@ impl Body<'_> {
         let order = self.any_order();
         self.ins().ins().icmp(order, passed, small)
     }
+
+    /// What a cell holds is copied to another one, which may be the same, and is then put back,
+    /// or looked at again.
+    pub(super) fn copied_cells(&mut self) {
+        let home = self.some_home();
+        let [from, to] = [self.indexed_cell(home), self.indexed_cell(home)];
+        let unaligned = self.flags(Home::Shared(home));
+        let mut flags = unaligned;
+        if self.rng.u8(..4) != 0 {
+            flags.set_aligned();
+        }
+        let value = self.ins().ins().load(types::I64, flags, from, 0);
+        let copied = match self.rng.u8(..6) {
+            0 => self.data(),
+            _ => value,
+        };
+        // One that begins in the middle of a cell is not aligned.
+        let (copy, at) = match self.rng.u8(..6) {
+            0 => (unaligned, 4),
+            _ => (flags, 0),
+        };
+        self.ins().ins().store(copy, copied, to, at);
+        let again = match self.rng.bool() {
+            true => {
+                self.ins().ins().store(flags, value, from, 0);
+                value
+            }
+            false => self.ins().ins().load(types::I64, flags, from, 0),
+        };
+        self.pool.data.push(again);
+    }
+
+    /// The address of a cell of eight bytes in a home, by an index.
+    fn indexed_cell(&mut self, home: usize) -> Value {
+        let index = self.data();
+        let mask = self.ins().ins().iconst(types::I64, 0x38);
+        let by = self.ins().ins().band(index, mask);
+        let base = self.past_vmctx(layout::home(home) as i64);
+        self.ins().ins().iadd(base, by)
+    }
 }

@@ -48,6 +48,7 @@ impl Body<'_> {
             }
             93 if self.style.calls => self.call_indirect(),
             94 => self.pay_debts(),
+            95 => self.copied_cells(),
             _ => {
                 let compared = self.compare_pointers();
                 let (x, y) = (self.data(), self.data());
