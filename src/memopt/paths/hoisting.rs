@@ -62,6 +62,11 @@ const MAX_LOADS: usize = 8;
 /// Each is asked about for each load. What is given up are the loads of loops that have more.
 const MAX_WRITES: usize = 128;
 
+/// Blocks of a loop whose memory is looked at.
+///
+/// A loop with more is rarely the one that is hot. What is given up are its loads.
+const MAX_NODES: usize = 1024;
+
 /// Blocks of a loop that may come before a load.
 ///
 /// What is sure to execute is near the header. What is given up is a load farther down.
@@ -121,6 +126,49 @@ pub struct Invariants<'m, 'a> {
     /// For each loop that was asked about, what may write memory in it; `None` beyond
     /// [`MAX_WRITES`].
     writes: FxHashMap<Loop, Option<Vec<EventIndex>>>,
+    /// The nodes of loops, once anybody has asked.
+    members: Option<Members>,
+}
+
+/// The nodes of each loop.
+struct Members {
+    /// Of each loop the nodes that are in no loop inside of it.
+    own: FxHashMap<Loop, Vec<Node>>,
+    /// Of each loop those directly inside of it.
+    inner: FxHashMap<Loop, Vec<Loop>>,
+}
+
+impl Members {
+    /// Cost: O(blocks).
+    fn new(shape: Shape<'_>) -> Self {
+        let mut own: FxHashMap<Loop, Vec<Node>> = FxHashMap::default();
+        for node in 0..shape.graph.len() as Node {
+            if let Some(lp) = shape.innermost(node) {
+                own.entry(lp).or_default().push(node);
+            }
+        }
+        let mut inner: FxHashMap<Loop, Vec<Loop>> = FxHashMap::default();
+        for lp in shape.loops.loops() {
+            if let Some(parent) = shape.loops.loop_parent(lp) {
+                inner.entry(parent).or_default().push(lp);
+            }
+        }
+        Self { own, inner }
+    }
+
+    /// All nodes of a loop; `None` if there are more than [`MAX_NODES`].
+    fn of(&self, lp: Loop) -> Option<Vec<Node>> {
+        let mut nodes = Vec::new();
+        let mut work = alloc::vec![lp];
+        while let Some(lp) = work.pop() {
+            nodes.extend_from_slice(self.own.get(&lp)?);
+            work.extend(self.inner.get(&lp).into_iter().flatten());
+            if nodes.len() + work.len() > MAX_NODES {
+                return None;
+            }
+        }
+        Some(nodes)
+    }
 }
 
 impl<'m, 'a> Invariants<'m, 'a> {
@@ -130,7 +178,15 @@ impl<'m, 'a> Invariants<'m, 'a> {
             memory,
             shape,
             writes: FxHashMap::default(),
+            members: None,
         }
+    }
+
+    /// The nodes of the loop, up to [`MAX_NODES`].
+    pub fn nodes(&mut self, lp: Loop) -> Option<Vec<Node>> {
+        let shape = self.shape;
+        let members = self.members.get_or_insert_with(|| Members::new(shape));
+        members.of(lp)
     }
 
     /// The loads that may be the same in each iteration of their loops: those that may not
@@ -193,11 +249,9 @@ impl<'m, 'a> Invariants<'m, 'a> {
     /// What in the loop may write the bytes of `access`, the first; `Err` if that is not known.
     pub fn clobber(&mut self, access: &Access, lp: Loop) -> Result<Option<EventIndex>, Obstacle> {
         let (memory, shape) = (self.memory, self.shape);
-        let writes = self
-            .writes
-            .entry(lp)
-            .or_insert_with(|| writes(memory, shape, lp));
-        let Some(writes) = writes else {
+        let members = self.members.get_or_insert_with(|| Members::new(shape));
+        let make = || writes(memory, members, lp);
+        let Some(writes) = self.writes.entry(lp).or_insert_with(make) else {
             return Err(Obstacle::Limit("MAX_WRITES"));
         };
         let bytes = Bytes::of(access, access.is_always_private(&memory.slots));
@@ -281,15 +335,10 @@ fn flags(memory: &Memory<'_>, event: EventIndex) -> Option<MemFlagsData> {
 
 /// What may write memory in a loop. None if that is too much, or if a collector may run in
 /// it: what is in a register then is not a reference any more.
-fn writes(memory: &Memory<'_>, shape: Shape<'_>, lp: Loop) -> Option<Vec<EventIndex>> {
-    let header = shape.header(lp)?;
+fn writes(memory: &Memory<'_>, members: &Members, lp: Loop) -> Option<Vec<EventIndex>> {
     let mut writes = Vec::new();
-    for node in header..shape.graph.len() as Node {
-        let events = memory.of_node(node);
-        if events.is_empty() || !shape.is_inside(node, lp) {
-            continue;
-        }
-        for event in events {
+    for node in members.of(lp)? {
+        for event in memory.of_node(node) {
             let inst = memory.events[event as usize].inst;
             if memory.func.dfg.user_stack_map_entries(inst).is_some() {
                 return None;

@@ -37,6 +37,7 @@ use crate::memopt::memory::mod_ref::{Bytes, may_meet, mod_ref};
 use crate::memopt::paths::hoisting::{Invariants, Shape, may_be_elsewhere};
 use crate::memopt::paths::pre;
 use crate::memopt::paths::threading::may_copy;
+use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -57,7 +58,7 @@ struct TestedFirst {
     body: Node,
 }
 
-/// Finds the loops, no two of which are around each other. `candidates` are those of
+/// Finds the loops, of each nest one. `candidates` are those of
 /// `invariants`; `pass` knows the function as it is.
 pub fn edits(
     invariants: &mut Invariants<'_, '_>,
@@ -66,18 +67,21 @@ pub fn edits(
 ) -> Vec<Edit> {
     let shape = invariants.shape;
     let memory = pass.memory();
-    let mut taken: Vec<Loop> = Vec::new();
+    let mut of_loop: FxHashMap<Loop, SmallVec<[EventIndex; 4]>> = FxHashMap::default();
+    for (event, lp) in candidates {
+        of_loop.entry(*lp).or_default().push(*event);
+    }
+    let mut taken: FxHashSet<Loop> = FxHashSet::default();
     let mut edits = Vec::new();
     for lp in shape.loops.loops() {
-        let around = |other: &Loop| {
-            shape.loops.is_child_loop(*other, lp) || shape.loops.is_child_loop(lp, *other)
-        };
-        if taken.iter().any(around) {
-            continue;
-        }
         let Some(tested) = tested_first(memory.func, shape, lp) else {
             continue;
         };
+        let nest = outermost(shape, lp);
+        if taken.contains(&nest) {
+            continue;
+        }
+        let candidates = of_loop.get(&lp).map_or(&[][..], |list| &list[..]);
         let Some(inst) = leaves(invariants, shape, candidates, pass, &tested) else {
             continue;
         };
@@ -85,31 +89,41 @@ pub fn edits(
             header: shape.order.block(tested.header),
             entries: shape.entries(memory, lp),
         };
-        taken.push(lp);
+        taken.insert(nest);
         let reason = Reason::WouldLeaveLoop(SmallVec::from_slice(&[inst]));
         edits.push(Change::TurnLoop(turned).because(reason));
     }
     edits
 }
 
+/// The outermost loop around `lp`.
+fn outermost(shape: Shape<'_>, lp: Loop) -> Loop {
+    let mut outermost = lp;
+    while let Some(parent) = shape.loops.loop_parent(outermost) {
+        outermost = parent;
+    }
+    outermost
+}
+
 /// An access that could leave the loop if it were turned round.
 fn leaves(
     invariants: &mut Invariants<'_, '_>,
     shape: Shape<'_>,
-    candidates: &[(EventIndex, Loop)],
+    candidates: &[EventIndex],
     pass: &mut pre::Pass<'_, '_, '_>,
     tested: &TestedFirst,
 ) -> Option<Inst> {
     let memory = pass.memory();
     let inst = |event: EventIndex| memory.events[event as usize].inst;
-    let mut own = candidates.iter().filter(|(_, lp)| *lp == tested.lp);
-    let load = own.find(|(event, lp)| {
-        memory.access(*event).is_some_and(|access| {
-            invariants.clobber(access, *lp) == Ok(None)
-                && invariants.is_certain(tested.body, *event, *lp).is_ok()
+    let load = candidates.iter().find(|event| {
+        memory.access(**event).is_some_and(|access| {
+            invariants.clobber(access, tested.lp) == Ok(None)
+                && invariants
+                    .is_certain(tested.body, **event, tested.lp)
+                    .is_ok()
         })
     });
-    if let Some((event, _)) = load {
+    if let Some(event) = load {
         return Some(inst(*event));
     }
     let first = pass.known_round(tested.header, tested.body);
@@ -157,11 +171,8 @@ fn store(
 ) -> Option<EventIndex> {
     let mut events: Vec<EventIndex> = Vec::new();
     let mut stores: SmallVec<[EventIndex; 4]> = SmallVec::new();
-    for node in tested.header..shape.graph.len() as Node {
+    for node in invariants.nodes(tested.lp)? {
         let own = memory.of_node(node);
-        if own.is_empty() || !shape.is_inside(node, tested.lp) {
-            continue;
-        }
         events.extend(own.clone());
         if events.len() > MAX_EVENTS {
             return None;
