@@ -346,25 +346,8 @@ impl<'a> Memory<'a> {
             | Change::RemoveUnusedLoad(inst)
             | Change::RemoveUnusedCode(inst) => removed(*inst),
             Change::FreeSlot(_) => self.slots.are_left,
-            // These replace or move instructions.
-            Change::ReplaceLoad { .. }
-            | Change::ReplaceLoadByParam { .. }
-            | Change::FoldCompare(..)
-            | Change::RemoveParams(_)
-            | Change::RemoveCycles { .. }
-            | Change::FoldBranch(..)
-            | Change::Bypass(_)
-            | Change::Thread(_)
-            | Change::Sink(_)
-            | Change::SinkLoad(..)
-            | Change::SinkPure(..)
-            | Change::MoveUp(_)
-            | Change::HoistLoads(_)
-            | Change::MergeLoads(_)
-            | Change::TurnLoop(_)
-            | Change::Promote(_)
-            | Change::FreeAddressed(..)
-            | Change::RunEgraph => true,
+            // All others replace or move instructions, and are not patched.
+            _ => true,
         }
     }
 
