@@ -8,6 +8,7 @@
 // Each program that includes this file uses a part of it.
 #![allow(dead_code)]
 
+use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     AbiParam, AliasRegion, AliasRegionData, Block, BlockArg, ExtFuncData, ExternalName, FuncRef,
@@ -165,6 +166,12 @@ pub fn measured(
     policy: &DeclaredPolicy,
 ) -> Result<Stats, CodegenError> {
     run(ctx, isa, policy, &options())
+}
+
+/// Upstream's egraph pass, alias analysis included, which is measured beside the passes.
+#[inline(never)]
+pub fn measured_upstream(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    ctx.egraph_pass(isa, &mut ControlPlane::default())
 }
 
 /// All passes, without upstream's egraph pass behind them.
