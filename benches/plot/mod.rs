@@ -43,6 +43,8 @@ pub fn write(path: &Path, panels: &[Panel]) -> Result<(), Box<dyn Error>> {
     };
     let sizes = range(points().map(|(size, _)| size));
     let costs = range(points().map(|(_, cost)| cost));
+    // Room for what the lines are.
+    let costs = costs.start..costs.end * 10.0;
     for (panel, area) in panels.iter().zip(root.split_evenly((rows, COLUMNS))) {
         draw(panel, &area, sizes.clone(), costs.clone())?;
     }
@@ -55,6 +57,15 @@ fn range(values: impl Iterator<Item = f64> + Clone) -> Range<f64> {
     let least = values.clone().fold(f64::INFINITY, f64::min);
     let greatest = values.fold(1.0, f64::max);
     least.min(greatest) / 1.2..greatest * 1.2
+}
+
+/// A power of ten as such; nothing for what is between two of them.
+fn power(value: &f64) -> String {
+    let exponent = value.log10();
+    match (exponent - exponent.round()).abs() < 1e-6 {
+        true => format!("10^{exponent:.0}"),
+        false => String::new(),
+    }
 }
 
 fn draw(
@@ -73,6 +84,10 @@ fn draw(
         .configure_mesh()
         .x_desc("instructions of the function")
         .y_desc("retired for each")
+        .x_labels(5)
+        .y_labels(5)
+        .x_label_formatter(&power)
+        .y_label_formatter(&power)
         .light_line_style(WHITE)
         .draw()?;
     let lines = [
@@ -88,7 +103,7 @@ fn draw(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.8))
         .draw()?;
     Ok(())
