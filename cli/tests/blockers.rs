@@ -480,3 +480,34 @@ fn a_callee_that_is_known_is_no_advice() {
     outcome.ends_with(0).prints("the call of %callee at inst6");
     assert!(!outcome.out.contains("define %callee"), "{outcome:#?}");
 }
+
+/// Both functions load a pointer first behind a call; a call changes nothing that is `readonly`
+/// and not stored here.
+#[test]
+fn no_call_is_to_blame_for_a_load_of_what_never_changes() {
+    let clif = |flags| {
+        format!(
+            "function %f(i64) -> i64 {{\n    region0 = 1 \"imports\"\n    fn0 = %host(i64)\n\
+             block0(v0: i64):\n    call fn0(v0)\n    \
+             v1 = load.i64 notrap aligned {flags} region0 v0\n    return v1\n}}\n"
+        )
+    };
+    let bench = Bench::new();
+    let remarks = |flags| {
+        let path = bench.write("f.clif", clif(flags));
+        let path = path.to_str().expect("a path in text");
+        let outcome = bench.memopt(&["explain", path, "--remarks", "text", "--effort", "full"]);
+        outcome.ends_with(0).out.clone()
+    };
+    let changing = remarks("");
+    assert!(
+        changing.contains("the call of %host at inst0 may write"),
+        "{changing}"
+    );
+    let constant = remarks("readonly");
+    assert!(!constant.contains("may write"), "{constant}");
+    assert!(
+        constant.contains("nothing has accessed the bytes before"),
+        "{constant}"
+    );
+}

@@ -275,6 +275,9 @@ impl Blockers<'_> {
         if is_load {
             return self.loads(access, event, private);
         }
+        if memory.is_constant(access) {
+            return Step::Pass;
+        }
         match mod_ref(memory, event, &Bytes::of(access, private)).writes {
             Writes::None => Step::Pass,
             Writes::Some | Writes::Part => Step::Stop(Obstacle::ClobberedBy(inst)),

@@ -208,12 +208,7 @@ impl<'a> Clobbers<'a> {
         if bytes.is_none() || address.offset.is_none() {
             return Source::Unknown(Unknown::NoPlace);
         }
-        if access.readonly
-            && access.slot().is_none()
-            && access.class.is_some_and(|class| !memory.is_stored(class))
-        {
-            // Only a store in this function changes what it reads, and one to
-            // a slot that this is none of does not.
+        if memory.is_constant(access) {
             return Source::Entry;
         }
         let private = self.slot_is_private(event);

@@ -270,6 +270,15 @@ impl<'a> Memory<'a> {
         self.untagged_stores || self.regions.of(class).is_none_or(|region| region.stored)
     }
 
+    /// Is what the access finds the same throughout the function? It is `readonly`, so that
+    /// only a store in this function changes what it reads, and one to a slot that it is
+    /// none of does not.
+    pub fn is_constant(&self, access: &Access) -> bool {
+        access.readonly
+            && access.slot().is_none()
+            && access.class.is_some_and(|class| !self.is_stored(class))
+    }
+
     /// Is `value` certainly no address of any slot?
     pub fn is_foreign(&self, value: Value) -> bool {
         match self.foreign[value] {
