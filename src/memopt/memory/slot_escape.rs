@@ -144,14 +144,14 @@ impl Slots {
                 self.facts[*param] = Fact::Unseen;
             }
         }
-        for number in 0..MAX_SCANS {
+        for _ in 0..MAX_SCANS {
             self.used.clear();
             self.concerned.clear();
             let scan = Scan {
                 slots: self,
                 func,
                 policy,
-                has_addresses: number > 0,
+                has_addresses: false,
                 changed: false,
             };
             let again = scan.facts(order);
@@ -308,7 +308,8 @@ struct Scan<'a> {
     slots: &'a mut Slots,
     func: &'a Function,
     policy: &'a dyn Policy,
-    /// Has an address of a slot come already? Before the first there is nothing to follow.
+    /// Has an address of a slot come already? Before the first there is nothing to follow: a
+    /// parameter is one only if it is one on the edge that comes before it, too.
     has_addresses: bool,
     changed: bool,
 }
