@@ -250,7 +250,8 @@ impl Run<'_> {
         let func = &ctx.func;
         let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
         // The address of a slot that was passed to one of them has not left any more.
-        let has_slot = gate::has_slot(func);
+        let mut slots = func.sized_stack_slots.values();
+        let has_slot = slots.any(|slot| slot.size != 0);
         let reveal_more = edits.iter().any(|edit| match &edit.change {
             Change::RemoveCycles { insts, .. } => {
                 let mut opcodes = insts.iter().map(|inst| func.dfg.insts[*inst].opcode());
