@@ -511,3 +511,21 @@ fn no_call_is_to_blame_for_a_load_of_what_never_changes() {
         "{constant}"
     );
 }
+
+/// Of the two paths one ends the function and the other calls out.
+#[test]
+fn who_reads_on_another_path_than_the_one_that_returns_is_said_to_read() {
+    let bench = Bench::new();
+    let clif = "function %f(i64, i32) {\n    region0 = 1 \"mine\"\n    fn0 = %host()\n\
+                block0(v0: i64, v1: i32):\n    store notrap aligned region0 v1, v0\n    \
+                brif v1, block1, block2\n\
+                block1:\n    return\n\
+                block2:\n    call fn0()\n    return\n}\n";
+    let path = bench.write("f.clif", clif);
+    let path = path.to_str().expect("a path in text");
+    let outcome = bench.memopt(&["explain", path, "--remarks", "text", "--effort", "full"]);
+    outcome.ends_with(0).prints(
+        "outlives the function, which ends with the return at inst2, \
+         and the call of %host at inst3 may read it",
+    );
+}

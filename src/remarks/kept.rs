@@ -65,7 +65,11 @@ pub fn is_idle(func: &Function, refusal: &Refusal) -> bool {
 /// Adds those who see what a store writes on other paths.
 pub fn and_others(func: &Function, remark: &mut Remark, others: &[Inst]) {
     let names = words::list(others.iter().map(|inst| words::inst(func, *inst)));
-    remark.reason += &format!(", and so may {names}");
+    remark.reason += &match remark.reason.contains(" may read ") {
+        true => format!(", and so may {names}"),
+        // The reason is an end of the function.
+        false => format!(", and {names} may read it"),
+    };
     let blame = others.iter().map(|inst| words::blame(func, *inst));
     remark.blame.extend(blame);
 }
