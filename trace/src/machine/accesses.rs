@@ -8,7 +8,7 @@ use crate::trace::End;
 use cranelift_codegen::ir::{Endianness, Function, MemFlagsData, Opcode, Type};
 
 impl<'a> Machine<'a> {
-    /// Regions are disjoint: an access keeps to the memory of the region that
+    /// An aligned access is at a multiple of its size. Regions are disjoint: an access keeps to the memory of the region that
     /// it is tagged with, and a byte of a slot belongs to one region.
     pub(super) fn check_region(
         &mut self,
@@ -17,6 +17,11 @@ impl<'a> Machine<'a> {
         func: &Function,
         flags: MemFlagsData,
     ) -> Result<(), End> {
+        // CLIF lets it trap, or give a wrong result.
+        if flags.aligned() && bytes.is_power_of_two() && address % bytes as u64 != 0 {
+            let text = format!("an aligned access of {bytes} bytes to {address:#x}");
+            return Err(End::Undefined(text));
+        }
         let Some(region) = flags.alias_region() else {
             return Ok(());
         };
