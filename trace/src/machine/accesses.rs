@@ -18,7 +18,7 @@ impl<'a> Machine<'a> {
         flags: MemFlagsData,
     ) -> Result<(), End> {
         // CLIF lets it trap, or give a wrong result.
-        if flags.aligned() && bytes.is_power_of_two() && address % bytes as u64 != 0 {
+        if flags.aligned() && bytes.is_power_of_two() && !address.is_multiple_of(bytes as u64) {
             let text = format!("an aligned access of {bytes} bytes to {address:#x}");
             return Err(End::Undefined(text));
         }
