@@ -26,7 +26,8 @@
 //!
 //! - Any other use of its address: stored itself, an argument of a call or a block,
 //!   an operand of arithmetic. No analysis goes further.
-//! - An access that may trap, or that leaves the slot.
+//! - An access that may trap. One that leaves the slot is to another one, and makes all
+//!   slots public.
 //! - A name from outside of the code: a `key`, an entry of a user stack map, a debug
 //!   tag.
 //!
@@ -238,6 +239,10 @@ impl Uses {
         let start = i64::from(start) + i64::from(i32::from(offset));
         let end = start + i64::from(ty.bytes());
         let is_inside = start >= 0 && end <= i64::from(func.sized_stack_slots[slot].size);
+        if !is_inside {
+            // It is to another slot.
+            self.public.extend(func.sized_stack_slots.keys());
+        }
         let flags = func.dfg.mem_flags[flags];
         let is_known = is_inside && flags.notrap() && !flags.readonly();
         if is_known {

@@ -21,6 +21,7 @@
 //!   load, a store *of* the address, a call, a block argument, arithmetic.
 //! - A store that may trap, or that is not within the slot. The first would no
 //!   longer trap; the second may be to other memory.
+//! - An access that leaves its slot keeps all slots, because it is to another one.
 //! - A name from outside of the code: a `key`, an entry of a user stack map, a
 //!   debug tag.
 //!
@@ -30,6 +31,7 @@
 //! none over another.
 
 use crate::entity::EntitySet;
+use crate::inst_predicates::inst_addr_offset_type;
 use crate::ir::{DebugTag, Function, Inst, InstructionData, Opcode, StackSlot, Value};
 use alloc::vec::Vec;
 use cranelift_entity::SecondaryMap;
@@ -45,7 +47,9 @@ pub fn remove_stores_to_unread_slots(func: &mut Function) -> bool {
     if addresses.insts.is_empty() {
         return false;
     }
-    let (stores, kept) = addresses.stores(func);
+    let Some((stores, kept)) = addresses.stores(func) else {
+        return false;
+    };
     let unread = |(_, slot): &&(Inst, StackSlot)| !kept.contains(*slot);
     let mut changed = false;
     for (inst, _) in stores.iter().chain(&addresses.insts).filter(unread) {
@@ -89,8 +93,8 @@ impl Addresses {
     }
 
     /// The stores that can go if nothing keeps their slot, and the slots that
-    /// something keeps.
-    fn stores(&self, func: &Function) -> (Vec<(Inst, StackSlot)>, EntitySet<StackSlot>) {
+    /// something keeps. `None` if an access leaves its slot, for another one then.
+    fn stores(&self, func: &Function) -> Option<(Vec<(Inst, StackSlot)>, EntitySet<StackSlot>)> {
         let mut stores = Vec::new();
         let mut kept = EntitySet::new();
         for (slot, data) in func.sized_stack_slots.iter() {
@@ -100,6 +104,9 @@ impl Addresses {
         }
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
+                if self.leaves_its_slot(func, inst) {
+                    return None;
+                }
                 let stored = self.stored_to(func, inst);
                 for value in func.dfg.inst_values(inst) {
                     let slot = self.slot(func, value).map(|(slot, _)| slot);
@@ -123,7 +130,18 @@ impl Addresses {
                 }
             }
         }
-        (stores, kept)
+        Some((stores, kept))
+    }
+
+    fn leaves_its_slot(&self, func: &Function, inst: Inst) -> bool {
+        let Some((address, offset, ty)) = inst_addr_offset_type(func, inst) else {
+            return false;
+        };
+        self.slot(func, address).is_some_and(|(slot, start)| {
+            let start = i64::from(start) + i64::from(i32::from(offset));
+            let end = start + i64::from(ty.bytes());
+            start < 0 || end > i64::from(func.sized_stack_slots[slot].size)
+        })
     }
 
     /// What `inst` stores and the slot that it stores to, if that is known to be
