@@ -158,8 +158,7 @@ pub fn run_observed<'a>(
 #[derive(Default)]
 struct Cycles {
     touched: Touched,
-    /// Loads went with them, or addresses of slots, so that memory instructions may have become
-    /// needless. Without these the passes find what they have found.
+    /// Some went, and there is something left for the passes to look at.
     reveal_more: bool,
 }
 
@@ -249,20 +248,13 @@ impl Run<'_> {
         }
         let func = &ctx.func;
         let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
-        // The address of a slot that was passed to one of them has not left any more.
-        let mut slots = func.sized_stack_slots.values();
-        let has_slot = slots.any(|slot| slot.size != 0);
-        let reveal_more = edits.iter().any(|edit| match &edit.change {
-            Change::RemoveCycles { insts, .. } => {
-                let mut opcodes = insts.iter().map(|inst| func.dfg.insts[*inst].opcode());
-                has_slot || opcodes.any(|opcode| opcode.can_load())
-            }
-            _ => false,
-        });
         let touched = self.apply(&edits)?;
+        // Where a parameter goes, stores may have become dead, and what fed it can sink.
+        let is_left =
+            self.options.effort == Effort::Full || gate::holds_memory(&self.editor.context().func);
         Ok(Cycles {
             touched,
-            reveal_more,
+            reveal_more: touched.any && is_left,
         })
     }
 
