@@ -137,6 +137,7 @@ pub fn run_observed<'a>(
         is_worth_it,
         by_memory: false,
         has_sunk: false,
+        steps: MAX_ROUNDS,
         has_unused_param: false,
         copies,
         refusals,
@@ -182,6 +183,10 @@ struct Run<'a> {
     by_memory: bool,
     /// Stores have moved, so that what feeds them can follow.
     has_sunk: bool,
+    /// Times that passes may still be tried again at once. Beyond them they wait for the next round,
+    /// so that a deep nest of loops, through which an access goes loop by loop, costs no more than
+    /// twice its rounds.
+    steps: u32,
     /// When dead code was last looked for, nobody used some block parameter.
     has_unused_param: bool,
     /// Instructions that may still be copied past branches.
@@ -338,7 +343,8 @@ impl Run<'_> {
     fn again(&mut self) -> CodegenResult<Touched> {
         let mut touched = Touched::default();
         let first = PASSES.iter().position(|pass| pass.again_at_once);
-        for _ in 0..MAX_ROUNDS {
+        while self.steps > 0 {
+            self.steps -= 1;
             let Some((at, edits)) = self.search(PASSES, first.unwrap_or(PASSES.len()), true) else {
                 break;
             };
