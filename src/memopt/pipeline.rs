@@ -185,7 +185,7 @@ struct Run<'a> {
     has_sunk: bool,
     /// Times that passes may still be tried again at once. Beyond them they wait for the next round,
     /// so that a deep nest of loops, through which an access goes loop by loop, costs no more than
-    /// twice its rounds.
+    /// twice its rounds. Nor are they tried again where a limit is hit.
     steps: u32,
     /// When dead code was last looked for, nobody used some block parameter.
     has_unused_param: bool,
@@ -343,7 +343,8 @@ impl Run<'_> {
     fn again(&mut self) -> CodegenResult<Touched> {
         let mut touched = Touched::default();
         let first = PASSES.iter().position(|pass| pass.again_at_once);
-        while self.steps > 0 {
+        let hits = self.editor.stats.limits_hit;
+        while self.steps > 0 && self.editor.stats.limits_hit == hits {
             self.steps -= 1;
             let Some((at, edits)) = self.search(PASSES, first.unwrap_or(PASSES.len()), true) else {
                 break;
