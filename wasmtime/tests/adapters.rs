@@ -55,7 +55,8 @@ fn nothing_but_the_check_is_left_of_an_adapter_that_nobody_observes() {
         return is_free("../examples/trivial.wat");
     }
     let counts = left("../examples/trivial.wat", None);
-    assert_eq!((counts.stores, counts.loads), (0, 1));
+    // The check is left, and what it loads has been loaded in front of the loop.
+    assert_eq!((counts.stores, counts.loads), (0, 0));
 }
 
 #[test]

@@ -35,7 +35,8 @@
 //! dominates, or onto an edge between two blocks;
 //! no such place is in a loop that its block is not in, and no path passes two
 //! of them. Code does not grow for nothing: of the copies of a store, no more are where control
-//! comes about as often as to the store itself than there are such edges that lose it; the
+//! comes about as often as to the store itself than there are such edges that lose it, or
+//! branches on the way: one adapter around another has a path to its host behind each. The
 //! others are outside of its loop or on cold paths.
 //!
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
@@ -114,6 +115,8 @@ struct Outcome {
     copies: Vec<u32>,
     /// Those of the copies that are executed about as often as the store.
     warm: Vec<u32>,
+    /// Branches that each store has passed.
+    splits: Vec<u32>,
     blocks: Vec<u32>,
     moved: Vec<bool>,
     places: Vec<(Place, Vec<StoreIndex>)>,
@@ -228,8 +231,8 @@ impl<'a> Sinking<'a> {
         for (index, store) in self.stores.iter_mut().enumerate() {
             let copies = outcome.copies[index];
             let is_dead = copies == 0 && !self.dead_stores;
-            let pays = outcome.warm[index] <= outcome.drops[index].max(1);
-            let pays = pays && copies <= MAX_COPIES;
+            let paid = outcome.drops[index].max(outcome.splits[index]);
+            let pays = outcome.warm[index] <= paid && copies <= MAX_COPIES;
             let gains = outcome.drops[index] > 0 && pays && !is_dead;
             if outcome.moved[index] && !gains {
                 store.pinned = true;
@@ -264,6 +267,7 @@ impl<'a> Sinking<'a> {
             drops: alloc::vec![0; count],
             copies: alloc::vec![0; count],
             warm: alloc::vec![0; count],
+            splits: alloc::vec![0; count],
             blocks: alloc::vec![0; count],
             moved: alloc::vec![false; count],
             ..Outcome::default()
@@ -278,6 +282,9 @@ impl<'a> Sinking<'a> {
                 continue;
             }
             let leaving = self.leaving(node, &arrived, &mut outcome);
+            if self.graph.succs(node).len() > 1 {
+                leaving.iter().for_each(|store| outcome.splits[*store] += 1);
+            }
             for succ in self.graph.succs(node) {
                 let going = self.going(*succ, &leaving, &mut outcome, next_access.as_deref_mut());
                 if self.is_passed(*succ) {
