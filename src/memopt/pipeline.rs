@@ -18,6 +18,7 @@ use crate::memopt::options::{Effort, Options};
 use crate::memopt::passes::dead_code;
 use crate::memopt::passes::dead_cycles;
 use crate::memopt::passes::uses::Uses;
+use crate::memopt::promote::published;
 use crate::memopt::refusal::Refusals;
 use crate::memopt::run_before::promote;
 use crate::memopt::search::{self, CleanUp, Job, Pass};
@@ -264,6 +265,9 @@ impl Run<'_> {
     }
 
     fn promote(&mut self) -> CodegenResult<Touched> {
+        if published::are_all(&self.editor.context().func) {
+            return Ok(Touched::default());
+        }
         let touched = promote(&mut self.editor, self.policy, self.target, self.options)?;
         if touched.any {
             self.analyses.forget_graph();

@@ -94,7 +94,7 @@ pub fn promote(
     }
     for _ in 0..MAX_LOOKS {
         let ctx = editor.context();
-        if !gate::has_slot(&ctx.func) || !editor.has_room() || published::are_all(&ctx.func) {
+        if !gate::has_slot(&ctx.func) || !editor.has_room() {
             return Ok(touched);
         }
         let promoting = Promoting {

@@ -211,9 +211,7 @@ impl<'a> Clobbers<'a> {
         if memory.is_constant(access) {
             return Source::Entry;
         }
-        let private = self.slot_is_private(event);
-        let ops = self.ops[event as usize];
-        let op = if private { ops.slot } else { ops.region };
+        let (op, private) = self.asked(event);
         if op == NONE {
             return Source::Unknown(Unknown::NotAsked);
         }
@@ -263,9 +261,7 @@ impl<'a> Clobbers<'a> {
         if !self.paired[event as usize] || !is_aligned(memory, event, access.location.bytes?) {
             return None;
         }
-        let private = self.slot_is_private(event);
-        let ops = self.ops[event as usize];
-        let op = if private { ops.slot } else { ops.region };
+        let (op, private) = self.asked(event);
         let class = memory.class_of(access, private);
         if op == NONE || private || !self.versions.is_tracked(class) {
             return None;
@@ -280,6 +276,14 @@ impl<'a> Clobbers<'a> {
             Found::Source(source) if left > 0 && !source.is_unknown() => Some((source, copies)),
             Found::Source(_) | Found::Cycle => None,
         }
+    }
+
+    /// The operation by which the access `event` asks, in the class of its slot while nobody else
+    /// knows that; and whether so it is.
+    fn asked(&self, event: EventIndex) -> (OpIndex, bool) {
+        let private = self.slot_is_private(event);
+        let ops = self.ops[event as usize];
+        (if private { ops.slot } else { ops.region }, private)
     }
 
     fn source_at(&mut self, access: &Access, op: OpIndex, private: bool) -> Source {
@@ -307,9 +311,7 @@ impl<'a> Clobbers<'a> {
         let Some(access) = self.memory.access(event) else {
             return false;
         };
-        let private = self.slot_is_private(event);
-        let ops = self.ops[event as usize];
-        let op = if private { ops.slot } else { ops.region };
+        let (op, private) = self.asked(event);
         let state = self.versions.before(op);
         let Some(mut query) = self.query(access.location, private) else {
             return false;
@@ -339,9 +341,7 @@ impl<'a> Clobbers<'a> {
         if bytes.is_none() || address.offset.is_none() {
             return Source::Unknown(Unknown::NoPlace);
         }
-        let private = self.slot_is_private(event);
-        let ops = self.ops[event as usize];
-        let op = if private { ops.slot } else { ops.region };
+        let (op, private) = self.asked(event);
         let class = self.memory.class_of(access, private);
         if op == NONE || !self.versions.is_tracked(class) {
             return Source::Unknown(Unknown::NotTracked);
