@@ -101,6 +101,10 @@ pub fn compare(
             discarded.push(format!("unsupported after: {what}"));
             continue;
         }
+        if after.breaks_promise_of(&before) {
+            discarded.push(format!("{:?}", after.end));
+            continue;
+        }
         if let Some(difference) = before.difference(&after) {
             if let Some(alone) = upstream.may_differ()
                 && run_both(inputs.clone(), &run, &alone, &optimized).is_equal()

@@ -93,6 +93,10 @@ pub enum End {
     Cut,
     /// The program did what CLIF does not define. The run means nothing.
     Undefined(String),
+    /// A load that can move, and does not trap, found nothing at its address, or may not look
+    /// there. It promises that it can be executed wherever its address is known, so that the
+    /// inputs are none for this program, though it may not come to the load before it is moved.
+    BrokenPromise(String),
     /// An instruction that the machine does not know. The run means nothing.
     Unsupported(String),
 }
@@ -109,7 +113,16 @@ pub struct Trace {
 impl Trace {
     /// Does the run say anything about the program?
     pub fn is_meaningful(&self) -> bool {
-        !matches!(self.end, End::Undefined(_) | End::Unsupported(_))
+        !matches!(
+            self.end,
+            End::Undefined(_) | End::BrokenPromise(_) | End::Unsupported(_)
+        )
+    }
+
+    /// Does it do what `other` does, up to a load that [can move](End::BrokenPromise) and may not
+    /// be executed with these inputs?
+    pub fn breaks_promise_of(&self, other: &Trace) -> bool {
+        matches!(self.end, End::BrokenPromise(_)) && other.events.starts_with(&self.events)
     }
 
     /// The first difference between this trace and `other`, in words; `None`
@@ -209,4 +222,67 @@ fn words(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{Setting, Verdict, compare, host_isa};
+    use crate::filetests;
+
+    /// A load behind a guard that always traps, which may go above it or not.
+    fn verdicts(flags: &str) -> Vec<bool> {
+        let text = format!(
+            "function %f(i64, i32) -> i64 {{
+                region0 = 1 \"memory\"
+            block0(v0: i64, v1: i32):
+                v2 = iconst.i32 0
+                brif v1, block1, block2
+            block1:
+                trapz v2, user1
+                v3 = load.i64 {flags} region0 v0
+                return v3
+            block2:
+                v4 = load.i64 {flags} region0 v0
+                return v4
+            }}"
+        );
+        let module = filetests::module(&text).expect("CLIF");
+        let seeds = 0..40;
+        let verdicts = seeds.map(|seed| {
+            let inputs = filetests::inputs(&module, seed, 4);
+            match compare(&module, &inputs, &*host_isa(), &Setting::plain()) {
+                Verdict::Equal { discarded, .. } => {
+                    discarded.iter().any(|why| why.contains("BrokenPromise"))
+                }
+                Verdict::Wrong(failure) => panic!("{flags}: {failure:?}"),
+            }
+        });
+        verdicts.collect()
+    }
+
+    #[test]
+    fn an_input_without_what_a_load_that_can_move_looks_at_is_none() {
+        assert!(verdicts("notrap aligned can_move").contains(&true));
+        assert!(!verdicts("notrap aligned").contains(&true));
+    }
+
+    #[test]
+    fn a_promise_is_broken_where_the_rest_is_as_before() {
+        let trace = |events: &[Event], end| Trace {
+            events: events.to_vec(),
+            end,
+        };
+        let promise = || End::BrokenPromise(String::new());
+        let events = [Event::AsynchronousLoad {
+            address: 0,
+            bytes: 8,
+        }];
+        let before = trace(&events, End::Cut);
+        assert!(trace(&[], promise()).breaks_promise_of(&before));
+        assert!(trace(&events, promise()).breaks_promise_of(&before));
+        let other = trace(&[], End::Cut);
+        assert!(!trace(&events, promise()).breaks_promise_of(&other));
+        assert!(!trace(&[], End::Undefined(String::new())).breaks_promise_of(&before));
+    }
 }

@@ -203,7 +203,7 @@ impl<'a> Claim<'a> {
 /// Why a run says nothing.
 fn meaningless(run: &Run) -> Option<String> {
     match &run.trace.end {
-        End::Undefined(why) => Some(format!("undefined: {why}")),
+        End::Undefined(why) | End::BrokenPromise(why) => Some(format!("undefined: {why}")),
         End::Unsupported(what) => Some(format!("cannot run {what}")),
         End::Cut => Some("does not end".to_string()),
         End::Return(..) | End::Trap(..) | End::Exception(..) | End::Gone => None,

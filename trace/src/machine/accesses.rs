@@ -49,6 +49,21 @@ impl<'a> Machine<'a> {
         func: &Function,
         flags: MemFlagsData,
     ) -> Result<u128, End> {
+        match self.load_where_it_is(address, bytes, func, flags) {
+            Err(End::Undefined(why)) if flags.can_move() && flags.notrap() => {
+                Err(End::BrokenPromise(why))
+            }
+            loaded => loaded,
+        }
+    }
+
+    fn load_where_it_is(
+        &mut self,
+        address: u64,
+        bytes: usize,
+        func: &Function,
+        flags: MemFlagsData,
+    ) -> Result<u128, End> {
         self.check_region(address, bytes, func, flags)?;
         if flags.readonly() {
             self.note_constant(address, bytes)?;
