@@ -129,7 +129,7 @@ pub fn inputs(module: &Module, seed: u64, count: usize) -> Vec<Inputs> {
             .iter()
             .map(|param| match param.value_type {
                 types::I64 if rng.u8(..8) != 0 => pointer(&mut rng).into(),
-                ty if ty.is_int() => rng.u128(0..4),
+                ty if ty.is_int() => integer(&mut rng),
                 _ => rng.u64(..).into(),
             })
             .collect(),
@@ -138,6 +138,14 @@ pub fn inputs(module: &Module, seed: u64, count: usize) -> Vec<Inputs> {
         ..Inputs::default()
     };
     (0..count).map(one).collect()
+}
+
+/// A small number, or one as far from it as the fields of a record are apart.
+fn integer(rng: &mut Rng) -> u128 {
+    match rng.u8(..4) {
+        0 => 1 << rng.u32(..6),
+        _ => rng.u128(0..4),
+    }
 }
 
 fn pointer(rng: &mut Rng) -> u64 {
