@@ -252,9 +252,10 @@ impl Walk<'_> {
                         return Ok(());
                     };
                     let successors = self.successors(side, inst);
+                    let is_alone = !self.decides_trap(stops, side);
                     for edge in (0..successors).rev() {
                         let mut fork = path.clone();
-                        fork.forked[side as usize] = true;
+                        fork.forked[side as usize] |= is_alone;
                         fork.next[side as usize] = Next::Edge(inst, edge);
                         self.assume(&mut fork, side, inst, edge);
                         paths.push(fork);

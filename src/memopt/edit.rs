@@ -298,6 +298,9 @@ pub enum Place {
     Start(Block),
     /// Onto all edges from one block to another.
     Edge(Block, Block),
+    /// In front of the end of the function at a conditional trap, which becomes a branch to a
+    /// block that traps.
+    Trap(Inst),
 }
 
 /// Stores that move together.

@@ -49,7 +49,7 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             let what = taken_of(func, subject, thread.taken);
             inst(&subject, &format!("{what} on the path{from}"))
         }
-        Change::Sink(sunk) => sunk_stores(sunk),
+        Change::Sink(sunk) => sunk_stores(func, sunk),
         Change::SinkLoad(moved, below) | Change::SinkPure(moved, below) => {
             inst(moved, &format!("sunk to {}", below.block))
         }
@@ -106,11 +106,11 @@ fn taken_of(func: &Function, branch: Inst, taken: usize) -> String {
 }
 
 /// Each store, and where it goes.
-fn sunk_stores(sunk: &Sunk) -> Vec<(Subject, String)> {
+fn sunk_stores(func: &Function, sunk: &Sunk) -> Vec<(Subject, String)> {
     let of_store = |store: &Inst| {
         let places = sunk.places.iter();
         let places = places.filter(|(_, stores)| stores.contains(store));
-        let places: Vec<_> = places.map(|(place, _)| self::place(place)).collect();
+        let places: Vec<_> = places.map(|(place, _)| self::place(func, place)).collect();
         let what = match places.is_empty() {
             true => "removed from all paths".to_string(),
             false => format!("sunk to {}", words::list(places)),
@@ -120,10 +120,11 @@ fn sunk_stores(sunk: &Sunk) -> Vec<(Subject, String)> {
     sunk.stores.iter().map(of_store).collect()
 }
 
-fn place(place: &Place) -> String {
+fn place(func: &Function, place: &Place) -> String {
     match place {
         Place::Start(block) => block.to_string(),
         Place::Edge(from, to) => format!("the edge from {from} to {to}"),
+        Place::Trap(trap) => format!("where {} traps", words::inst(func, *trap)),
     }
 }
 

@@ -29,6 +29,13 @@ impl Walk<'_> {
             self.func(Side::Original).dfg.insts[x],
             self.func(Side::Result).dfg.insts[y],
         );
+        if let Some(code) = self.certain_trap(path, Side::Original, x)
+            && self.certain_trap(path, Side::Result, y) == Some(code)
+        {
+            self.same_tags(x, y)?;
+            self.trap_point(path)?;
+            return Ok(false);
+        }
         if mine.opcode() != theirs.opcode() {
             return Err(Reason::Event.into());
         }
@@ -89,6 +96,20 @@ impl Walk<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// How `inst` traps on this path, if it certainly does: a conditional trap whose condition is
+    /// known is a trap.
+    fn certain_trap(&mut self, path: &Path, side: Side, inst: Inst) -> Option<TrapCode> {
+        match self.func(side).dfg.insts[inst] {
+            InstructionData::Trap { code, .. } => Some(code),
+            InstructionData::CondTrap { opcode, arg, code } => {
+                let condition = self.term(side, arg);
+                let truth = self.truth(condition, &path.assumed)?;
+                (truth == (opcode == Opcode::Trapnz)).then_some(code)
+            }
+            _ => None,
+        }
     }
 
     /// What a barrier itself writes, a `readonly` load finds behind it: the promise is

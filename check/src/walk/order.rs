@@ -169,6 +169,24 @@ impl Walk<'_> {
         }
     }
 
+    /// Does the branch at which `side` stands decide the conditional trap at which the other side
+    /// stands? Then both go on from each edge together.
+    pub(super) fn decides_trap(&mut self, stops: Stops, side: Side) -> bool {
+        let (Stop::At(branch), Stop::At(trap)) =
+            (stops[side as usize], stops[side.other() as usize])
+        else {
+            return false;
+        };
+        let opcode = |side: Side, inst: Inst| self.func(side).dfg.insts[inst].opcode();
+        if opcode(side, branch) != Opcode::Brif
+            || kind(opcode(side.other(), trap)) != Kind::ConditionalTrap
+        {
+            return false;
+        }
+        let (branched, trapped) = (self.args(side, branch)[0], self.args(side.other(), trap)[0]);
+        self.terms.condition(branched).0 == self.terms.condition(trapped).0
+    }
+
     /// Is the access `y` of the result rather one that the original comes to
     /// later, and `x` one that the result does not have?
     pub(super) fn is_another(&self, x: Inst, y: Inst) -> bool {

@@ -72,16 +72,12 @@ impl Editor<'_> {
     }
 
     fn sink(&mut self, sunk: &Sunk) {
-        for (place, stores) in &sunk.places {
-            let before = match place {
-                Place::Start(block) => self.ctx.func.layout.first_inst(*block),
-                Place::Edge(from, to) => {
-                    let edges = cfg_edit::edges(&self.ctx.func, *from, *to);
-                    let (block, _) = cfg_edit::split_join(&mut self.ctx.func, *to, &edges);
-                    self.ctx.func.layout.first_inst(block)
-                }
-            };
-            let Some(before) = before else {
+        let is_trap = |place: &Place| matches!(place, Place::Trap(_));
+        let (traps, others): (Vec<_>, Vec<_>) =
+            sunk.places.iter().partition(|(place, _)| is_trap(place));
+        // A block whose trap is split ends elsewhere: its edges come first.
+        for (place, stores) in others.into_iter().chain(traps) {
+            let Some(before) = self.before(place) else {
                 continue;
             };
             for store in stores {
@@ -95,6 +91,20 @@ impl Editor<'_> {
         }
         for store in &sunk.stores {
             self.ctx.func.layout.remove_inst(*store);
+        }
+    }
+
+    /// The instruction in front of which a place is, which is made if it is none yet.
+    fn before(&mut self, place: &Place) -> Option<Inst> {
+        let func = &mut self.ctx.func;
+        match place {
+            Place::Start(block) => func.layout.first_inst(*block),
+            Place::Edge(from, to) => {
+                let edges = cfg_edit::edges(func, *from, *to);
+                let (block, _) = cfg_edit::split_join(func, *to, &edges);
+                func.layout.last_inst(block)
+            }
+            Place::Trap(trap) => cfg_edit::split_trap(func, *trap),
         }
     }
 

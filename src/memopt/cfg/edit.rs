@@ -6,7 +6,8 @@
 use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{
-    Block, BlockArg, BlockCall, DataFlowGraph, Function, Inst, InstBuilder, Opcode, Value,
+    Block, BlockArg, BlockCall, DataFlowGraph, Function, Inst, InstBuilder, InstructionData,
+    Opcode, Value,
 };
 use crate::memopt::edit::Edge;
 use alloc::vec::Vec;
@@ -237,4 +238,33 @@ fn names_at(func: &Function, block: Block, edge: Edge) -> Option<FxHashMap<Value
             BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => None,
         })
         .collect()
+}
+
+/// Puts a branch in the place of the conditional trap `inst`: to a cold block that traps with
+/// the same code, and to what was behind it. Returns the trap; `None` if `inst` is none that
+/// depends on a condition.
+pub fn split_trap(func: &mut Function, inst: Inst) -> Option<Inst> {
+    let InstructionData::CondTrap { opcode, arg, code } = func.dfg.insts[inst] else {
+        return None;
+    };
+    let block = func.layout.inst_block(inst)?;
+    let next = func.layout.next_inst(inst)?;
+    let (behind, trapping) = (func.dfg.make_block(), func.dfg.make_block());
+    func.layout.split_block(behind, next);
+    if func.layout.is_cold(block) {
+        func.layout.set_cold(behind);
+    }
+    func.layout.insert_block_after(trapping, behind);
+    func.layout.set_cold(trapping);
+    let location = func.srcloc(inst);
+    let mut cursor = FuncCursor::new(func);
+    cursor.goto_bottom(trapping);
+    cursor.set_srcloc(location);
+    let trap = cursor.ins().trap(code);
+    let (if_true, if_false) = match opcode {
+        Opcode::Trapz => (behind, trapping),
+        _ => (trapping, behind),
+    };
+    func.replace(inst).brif(arg, if_true, &[], if_false, &[]);
+    Some(trap)
 }

@@ -17,6 +17,18 @@
 //! nobody observes it (partial dead code elimination: Knoop, Rüthing, Steffen,
 //! 1994). It moves only if it is dropped somewhere.
 //!
+//! A conditional trap that sees the store is a branch to a trap for it: the store goes onto
+//! that path, and past the trap.
+//!
+//! ```text
+//!     store v1, v0+8                         brif v2, block1, block2
+//!     trapz v2, user1                    block1:
+//!     store v3, v0+8           ==>           store v3, v0+8
+//!                                        block2 cold:
+//!                                            store v1, v0+8
+//!                                            trap user1
+//! ```
+//!
 //! What upstream misses here: it removes no store that anything observes.
 //!
 //! Soundness: a store passes what neither reads, writes nor sees its location,
@@ -29,6 +41,12 @@
 //! slot is dropped as one that nobody else knows only where every store that
 //! lets the address go, and moves too, is dropped as well.
 //!
+//! A conditional trap becomes a branch on the same condition, and its path ends in the same trap
+//! code, behind copies of the stores that went past it, in their order: whoever sees the memory
+//! there sees what it was. What went past the trap without a copy is memory that does not survive
+//! it, and slots that nobody knows; so a store that lets the address of a slot go gets no copy
+//! there, and stays in front of the trap.
+//!
 //! Loops and cost at run time: exits of a loop are no reason to move a store
 //! of the loop, since the others would pay for them. A store passes the start of a join that is
 //! no loop header if it comes over all edges. So it goes only to blocks that its own
@@ -37,7 +55,8 @@
 //! of them. Code does not grow for nothing: of the copies of a store, no more are where control
 //! comes about as often as to the store itself than there are such edges that lose it, or
 //! branches on the way: one adapter around another has a path to its host behind each. The
-//! others are outside of its loop or on cold paths.
+//! others are outside of its loop or on cold paths. That of a trap is cold, and a branch costs what
+//! the trap did; a trap that no store goes past stays as it is.
 //!
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
 //! could go to, see [`NextAccess::fate_from`].
@@ -47,14 +66,17 @@ use crate::ir::{Block, Opcode, StackSlot};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
 use crate::memopt::memory::insts::{EventIndex, Memory};
-use crate::memopt::memory::mod_ref::{Bytes, may_meet, mod_ref};
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::seen_soon::seen_soon;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::Class;
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
+use outcome::{Outcome, StoreIndex};
 use smallvec::SmallVec;
+
+mod outcome;
+mod passing;
 
 /// Blocks that one store may pass.
 ///
@@ -68,20 +90,12 @@ const MAX_BLOCKS: u32 = 48;
 /// of both. Beyond it the store stays, so that code does not grow.
 const MAX_COPIES: u32 = 8;
 
-/// Events of a block that stay behind stores and are compared with them.
-///
-/// Real blocks have a few; a store that would have to pass more stays.
-const MAX_PASSED: usize = 64;
-
 /// How often the stores that turn out to stay are found.
 ///
 /// A store that stays can keep one before it from moving, which adds a round
 /// for each link of such a chain. Beyond it no store of the function moves, and
 /// the run counts one hit.
 const MAX_SETTLING: u32 = 8;
-
-/// A store that may move, by its position in the list of all.
-type StoreIndex = usize;
 
 struct Store {
     event: EventIndex,
@@ -105,23 +119,6 @@ pub struct Sinking<'a> {
     by_node: FxHashMap<Node, Vec<StoreIndex>>,
     /// How often [`MAX_SETTLING`] has kept everything where it is.
     pub limits_hit: u32,
-}
-
-/// What became of the stores in one walk.
-#[derive(Default)]
-struct Outcome {
-    /// Edges on which each store was dropped, but for cold ones.
-    drops: Vec<u32>,
-    copies: Vec<u32>,
-    /// Those of the copies that are executed about as often as the store.
-    warm: Vec<u32>,
-    /// Branches that each store has passed.
-    splits: Vec<u32>,
-    blocks: Vec<u32>,
-    moved: Vec<bool>,
-    places: Vec<(Place, Vec<StoreIndex>)>,
-    by_place: FxHashMap<Place, usize>,
-    questions: Vec<(Node, Class)>,
 }
 
 impl<'a> Sinking<'a> {
@@ -187,15 +184,16 @@ impl<'a> Sinking<'a> {
         !self.memory.func.debug_tags.get(inst).is_empty()
     }
 
-    /// What [`NextAccess`] will be asked, sorted.
-    pub fn questions(&mut self) -> Vec<(Node, Class)> {
+    /// What [`NextAccess`] will be asked, sorted; `None` if no store can be dropped anywhere.
+    pub fn questions(&mut self) -> Option<Vec<(Node, Class)>> {
         let mut outcome = self.walk(None);
         for (store, blocks) in self.stores.iter_mut().zip(&outcome.blocks) {
             store.pinned |= *blocks > MAX_BLOCKS;
         }
         outcome.questions.sort_unstable();
         outcome.questions.dedup();
-        outcome.questions
+        let can_gain = !outcome.questions.is_empty() || outcome.drops.iter().any(|it| *it > 0);
+        can_gain.then_some(outcome.questions)
     }
 
     /// Finds the stores that move. `next_access` can answer [`Self::questions`].
@@ -260,18 +258,9 @@ impl<'a> Sinking<'a> {
     }
 
     /// Moves every store that is not pinned as far as it goes. Without
-    /// `next_access`, none is dropped.
+    /// `next_access`, none is dropped on an edge.
     fn walk(&self, mut next_access: Option<&mut NextAccess<'_>>) -> Outcome {
-        let count = self.stores.len();
-        let mut outcome = Outcome {
-            drops: alloc::vec![0; count],
-            copies: alloc::vec![0; count],
-            warm: alloc::vec![0; count],
-            splits: alloc::vec![0; count],
-            blocks: alloc::vec![0; count],
-            moved: alloc::vec![false; count],
-            ..Outcome::default()
-        };
+        let mut outcome = Outcome::of(self.stores.len());
         let mut incoming: FxHashMap<Node, Vec<(Node, Vec<StoreIndex>)>> = FxHashMap::default();
         for node in 0..self.graph.len() as Node {
             let arrived = match incoming.remove(&node) {
@@ -399,78 +388,6 @@ impl<'a> Sinking<'a> {
         access.is_some_and(|access| seen_soon(memory, self.graph, access, succ, events).is_none())
     }
 
-    /// The stores that get to the end of `node`, of its own and those that
-    /// `arrived`, and beyond it. The others that arrived end at its start.
-    fn leaving(
-        &self,
-        node: Node,
-        arrived: &[StoreIndex],
-        outcome: &mut Outcome,
-    ) -> Vec<StoreIndex> {
-        let mut leaving = Vec::new();
-        let mut stay: Vec<EventIndex> = Vec::new();
-        let leads_on = self.leads_on(node);
-        for event in self.memory.of_node(node).rev() {
-            match self.by_event.get(&event) {
-                Some(store) if leads_on && self.passes(*store, &stay, outcome) => {
-                    leaving.push(*store);
-                    outcome.moved[*store] = true;
-                }
-                Some(_) | None => stay.push(event),
-            }
-        }
-        let mut stuck = Vec::new();
-        for store in arrived.iter().rev() {
-            if leads_on && self.passes(*store, &stay, outcome) {
-                leaving.push(*store);
-            } else {
-                stay.push(self.stores[*store].event);
-                stuck.push(*store);
-            }
-        }
-        let place = Place::Start(self.order.block(node));
-        for store in stuck.into_iter().rev() {
-            outcome.land(store, place, self.is_warm(store, node));
-        }
-        leaving.reverse();
-        leaving
-    }
-
-    /// May a store go past the end of the block?
-    fn leads_on(&self, node: Node) -> bool {
-        let func = self.memory.func;
-        let last = func.layout.last_inst(self.order.block(node));
-        last.is_some_and(|inst| match func.dfg.insts[inst].opcode() {
-            Opcode::Brif | Opcode::BrTable => true,
-            Opcode::Jump => {
-                let succs = self.graph.succs(node);
-                succs.iter().all(|succ| self.is_passed(*succ))
-            }
-            _ => false,
-        })
-    }
-
-    /// Can the store pass what stays behind it?
-    fn passes(&self, index: StoreIndex, stay: &[EventIndex], outcome: &mut Outcome) -> bool {
-        let store = &self.stores[index];
-        outcome.blocks[index] += 1;
-        if store.pinned || outcome.blocks[index] > MAX_BLOCKS || stay.len() > MAX_PASSED {
-            return false;
-        }
-        stay.iter().all(|other| self.passes_one(store, *other))
-    }
-
-    fn passes_one(&self, store: &Store, other: EventIndex) -> bool {
-        let memory = self.memory;
-        let survives = !store.private && memory.survives_trap(store.class);
-        let may_end = memory.access(store.event).is_none_or(|access| {
-            let answer = mod_ref(memory, other, &Bytes::of(access, store.private));
-            answer.ends || answer.leaves
-        });
-        let ends = may_end && survives;
-        !ends && !may_meet(memory, other, store.event, store.private)
-    }
-
     /// Is it worth anything to drop the store on the edge to `succ`? Not if that
     /// hardly runs, or less often than where the store is.
     fn counts(&self, store: &Store, succ: Node) -> bool {
@@ -492,18 +409,5 @@ impl<'a> Sinking<'a> {
             .last_inst(block)
             .is_some_and(|inst| self.memory.func.dfg.insts[inst].opcode() == Opcode::Trap);
         traps || layout.is_cold(block)
-    }
-}
-
-impl Outcome {
-    fn land(&mut self, store: StoreIndex, place: Place, warm: bool) {
-        self.copies[store] += 1;
-        self.warm[store] += u32::from(warm);
-        let places = &mut self.places;
-        let at = *self.by_place.entry(place).or_insert_with(|| {
-            places.push((place, Vec::new()));
-            places.len() - 1
-        });
-        self.places[at].1.push(store);
     }
 }

@@ -146,10 +146,9 @@ impl<'s, 'f> Search<'s, 'f> {
         let Some(mut sinking) = sinking else {
             return Vec::new();
         };
-        let questions = sinking.questions();
-        if questions.is_empty() {
+        let Some(questions) = sinking.questions() else {
             return Vec::new();
-        }
+        };
         let Some(dominance) = flow.reversed_dominance() else {
             self.job.stats.limits_hit += 1;
             return Vec::new();

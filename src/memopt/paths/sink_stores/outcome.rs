@@ -1,0 +1,56 @@
+//! Where stores end that move.
+
+use crate::FxHashMap;
+use crate::memopt::cfg::graph::Node;
+use crate::memopt::edit::Place;
+use crate::memopt::memory::ssa::Class;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// A store that may move, by its position in the list of all.
+pub(super) type StoreIndex = usize;
+
+/// What became of the stores in one walk.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Edges on which each store was dropped, and stores that overwrite it behind a trap; but for
+    /// cold ones.
+    pub drops: Vec<u32>,
+    pub copies: Vec<u32>,
+    /// Those of the copies that are executed about as often as the store.
+    pub warm: Vec<u32>,
+    /// Branches that each store has passed.
+    pub splits: Vec<u32>,
+    pub blocks: Vec<u32>,
+    pub moved: Vec<bool>,
+    pub places: Vec<(Place, Vec<StoreIndex>)>,
+    by_place: FxHashMap<Place, usize>,
+    pub questions: Vec<(Node, Class)>,
+}
+
+impl Outcome {
+    /// Nothing yet, for so many stores.
+    pub fn of(count: usize) -> Self {
+        Self {
+            drops: vec![0; count],
+            copies: vec![0; count],
+            warm: vec![0; count],
+            splits: vec![0; count],
+            blocks: vec![0; count],
+            moved: vec![false; count],
+            ..Self::default()
+        }
+    }
+
+    /// The store ends at `place`, behind those that end there already.
+    pub fn land(&mut self, store: StoreIndex, place: Place, warm: bool) {
+        self.copies[store] += 1;
+        self.warm[store] += u32::from(warm);
+        let places = &mut self.places;
+        let at = *self.by_place.entry(place).or_insert_with(|| {
+            places.push((place, Vec::new()));
+            places.len() - 1
+        });
+        self.places[at].1.push(store);
+    }
+}
