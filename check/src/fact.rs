@@ -4,6 +4,7 @@ use super::calls::Class;
 use super::place::{Access, Place, distance};
 use super::side::Side;
 use super::terms::{Term, Terms};
+use super::vectors::is_vector;
 use cranelift_codegen::ir::{Endianness, Type};
 use smallvec::SmallVec;
 
@@ -66,6 +67,23 @@ pub struct Fact {
 }
 
 impl Fact {
+    /// What a load of `access` has found.
+    pub fn of(access: &Access, value: Term) -> Self {
+        Self {
+            place: access.place,
+            value,
+            part: None,
+            order: access.order,
+            sides: 0,
+            readonly: access.readonly,
+            outlived: false,
+            aligned: access.aligned,
+            stored: false,
+            passed: Passed::Nothing,
+            except: SmallVec::new(),
+        }
+    }
+
     /// Is it about what an access to `class` finds?
     pub fn is_for(&self, class: Option<Class>) -> bool {
         self.except.is_empty() || class.is_some_and(|class| !self.except.contains(&class))
@@ -126,6 +144,10 @@ pub fn seen_through(
     if stored == access.ty && have == want {
         return Some(fact.value);
     }
+    let is_lane = is_vector(stored) || is_vector(access.ty);
+    if is_lane && (fact.order, access.order) != (Endianness::Little, Endianness::Little) {
+        return None;
+    }
     let position = position + fact.part.unwrap_or(0);
     let low = match fact.order {
         Endianness::Little => position,
@@ -148,13 +170,17 @@ pub fn inserted(
     let have = terms.ty(fact.value).bytes();
     let whole = integer_like(terms.ty(fact.value))?;
     let part = integer_like(terms.ty(value)).filter(|part| part.bytes() == bytes)?;
+    if is_vector(terms.ty(fact.value)) && fact.order == Endianness::Big {
+        return None;
+    }
     let low = match fact.order {
         Endianness::Little => position,
         Endianness::Big => have - position - bytes,
     };
     let whole = terms.cast(fact.value, whole);
     let part = terms.cast(value, part);
-    Some(terms.insert(whole, part, 8 * low))
+    let put = terms.insert_wide(whole, part, 8 * low)?;
+    Some(terms.cast(put, terms.ty(fact.value)))
 }
 
 /// What `fact` says about fewer bytes, read as `ty`.
@@ -225,9 +251,9 @@ pub fn keep_bytes(terms: &mut Terms, fact: &Fact, mut from: u32, to: u32, kept: 
     }
 }
 
-/// The type of integers as wide as a scalar type.
+/// The type of integers as wide as a scalar type, or as a vector of which lanes are known.
 fn integer_like(ty: Type) -> Option<Type> {
-    if ty.is_int() || ty.is_float() {
+    if ty.is_int() || ty.is_float() || is_vector(ty) {
         Type::int(ty.bits() as u16)
     } else {
         None

@@ -26,19 +26,16 @@ impl Memory {
             return SmallVec::new();
         }
         let same = !self.differs_at(terms, &access.place);
-        for fact in &self.facts {
-            let usable = match purpose {
+        let is_usable = |fact: &Fact| {
+            let serves = match purpose {
                 Purpose::Load => !fact.outlived || access.readonly,
                 Purpose::Store => !fact.outlived && !fact.readonly,
             };
             // Where the memories are equal, what is known of one is known of
             // the other.
-            if !usable
-                || !(same || fact.sides & side.bit() != 0)
-                || !fact.is_for(access.place.class)
-            {
-                continue;
-            }
+            serves && (same || fact.sides & side.bit() != 0) && fact.is_for(access.place.class)
+        };
+        for fact in self.facts.iter().filter(|fact| is_usable(fact)) {
             if let Some(position) = self.position_in(terms, &fact.place, &access.place)
                 && let Some(value) = seen_through(terms, fact, position, access)
             {
@@ -50,6 +47,10 @@ impl Memory {
                 };
                 values.push(((fact.outlived, distance), value));
             }
+        }
+        if values.is_empty() {
+            let value = self.known_in_pieces(terms, access, is_usable);
+            values.extend(value.map(|value| ((false, 0), value)));
         }
         values.sort_by_key(|(distance, _)| *distance);
         values.into_iter().map(|(_, value)| value).collect()
@@ -81,14 +82,17 @@ impl Memory {
     /// through?
     pub fn is_accessible(&self, terms: &Terms, access: &Access, store: bool) -> bool {
         let needed = Passed::by(Side::Original, store);
-        self.facts.iter().any(|fact| {
-            fact.passed >= needed
-                && (!fact.outlived || (access.readonly && !store))
-                && fact.is_for(access.place.class)
-                && self
-                    .position_in(terms, &fact.place, &access.place)
-                    .is_some()
-        })
+        let covers = |place: &Place| {
+            self.facts.iter().any(|fact| {
+                fact.passed >= needed
+                    && (!fact.outlived || (access.readonly && !store))
+                    && fact.is_for(access.place.class)
+                    && self.position_in(terms, &fact.place, place).is_some()
+            })
+        };
+        // Several have accessed all of the bytes, each some of them.
+        let mut bytes = access.place.bytes_one_by_one().peekable();
+        covers(&access.place) || (bytes.peek().is_some() && bytes.all(|byte| covers(&byte)))
     }
 
     /// A load of `value` has come through, or a store of what is there already.
@@ -233,7 +237,7 @@ impl Memory {
                 continue;
             };
             let usable = is_known && !fact.outlived && !fact.readonly && fact.part.is_none();
-            if !usable || size <= bytes || size > 8 || (bytes > 1 && fact.order != access.order) {
+            if !usable || size <= bytes || size > 16 || (bytes > 1 && fact.order != access.order) {
                 continue;
             }
             let Some(position) = self.position_in(terms, &fact.place, &access.place) else {
@@ -268,17 +272,11 @@ impl Memory {
             self.forgot = true;
         }
         self.facts.push(Fact {
-            place: access.place,
-            value,
-            part: None,
-            order: access.order,
             sides,
             readonly: access.readonly && !stored,
-            outlived: false,
-            aligned: access.aligned,
             stored,
             passed,
-            except: SmallVec::new(),
+            ..Fact::of(access, value)
         });
     }
 }

@@ -42,6 +42,7 @@ mod memory;
 #[doc(hidden)]
 pub mod opcodes;
 mod parts;
+mod pieces;
 mod place;
 mod regions;
 mod run;
@@ -53,6 +54,7 @@ mod store_buffer;
 mod tables;
 mod terms;
 mod transfer;
+mod vectors;
 mod verdict;
 mod walk;
 mod widened;

@@ -15,7 +15,10 @@
 
 use super::slot_set::SlotSet;
 use super::terms::{Node, Term, Terms};
+use super::vectors::is_vector;
 use cranelift_codegen::FxHashMap;
+use cranelift_codegen::ir::Opcode;
+use cranelift_codegen::ir::types::{I64, I128};
 
 use smallvec::SmallVec;
 
@@ -91,6 +94,10 @@ impl Meet<'_> {
             self.changed |= part != mine;
             return part;
         }
+        if let Some(both) = self.halves(mine, theirs) {
+            self.changed |= both != mine;
+            return both;
+        }
         match (
             self.terms.node(mine).clone(),
             self.terms.node(theirs).clone(),
@@ -137,6 +144,29 @@ impl Meet<'_> {
             }
             _ => self.new_leaf(mine, theirs),
         }
+    }
+
+    /// Two values of 128 bits of which one is put together from halves: what the halves become, so
+    /// that each is what memory holds of it, whatever the other is.
+    fn halves(&mut self, mine: Term, theirs: Term) -> Option<Term> {
+        let ty = self.terms.ty(mine);
+        if mine == theirs || !(ty == I128 || is_vector(ty)) {
+            return None;
+        }
+        let [mine, theirs] = [mine, theirs].map(|term| self.terms.cast(term, I128));
+        let is_split = |term: Term| match self.terms.node(term) {
+            Node::Op(data, 0, _) => data.opcode() == Opcode::Iconcat,
+            _ => false,
+        };
+        if !is_split(mine) && !is_split(theirs) {
+            return None;
+        }
+        let [low, high] = [0, 64].map(|at| {
+            let [mine, theirs] = [mine, theirs].map(|term| self.terms.bits(term, at, I64));
+            self.meet(mine, theirs)
+        });
+        let both = self.terms.concat(low, high);
+        Some(self.terms.cast(both, ty))
     }
 
     /// Two values that are the low bits of two others that have met: the low bits

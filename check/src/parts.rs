@@ -6,15 +6,19 @@
 //! the part that was put there.
 
 use super::terms::{Node, Term, Terms};
-use cranelift_codegen::ir::{InstructionData, Opcode, Type, Value};
+use cranelift_codegen::ir::{InstructionData, Opcode, Type, Value, types};
 use smallvec::{SmallVec, smallvec};
 
-/// How deep bits are looked for in an integer of parts. What is given up is that two spellings of
-/// a part are equal where it was put in before so many others.
-const MAX_DEPTH: u32 = 8;
+/// How deep bits are looked for in an integer of parts, of which eight may have been put in one
+/// after the other. What is given up is that two spellings of a part are equal where it was put in
+/// before so many others.
+const MAX_DEPTH: u32 = 40;
+
+/// How many terms are looked at in all: both sides of a sum of parts are.
+const MAX_LOOKS: u32 = 128;
 
 /// Terms that are higher are not taken apart: it bounds the depth of recursion.
-const MAX_HEIGHT: u8 = 48;
+const MAX_HEIGHT: u8 = 96;
 
 impl Terms {
     /// `whole`, an integer of at most 64 bits, with `part` in the place of its bits from `low` on.
@@ -57,11 +61,35 @@ impl Terms {
             let rest = self.bits(whole, low, ty);
             return Some(self.insert(rest, part, at - low));
         }
-        match self.find(term, low, ty.bits(), MAX_DEPTH)? {
+        let mut looks = MAX_LOOKS;
+        match self.find(term, low, ty.bits(), MAX_DEPTH, &mut looks)? {
             Found::Zero => Some(self.number(ty, 0)),
             Found::Bits(inner, _) if inner == term => None,
             Found::Bits(inner, low) => Some(self.bits(inner, low, ty)),
         }
+    }
+
+    /// The sum of `x` and `y`. If one of them is masked, as by [`Self::insert`], all of its bytes may
+    /// be known by now: as constants, or as consecutive ones of another value.
+    pub(super) fn sum_of_parts(&mut self, x: Term, y: Term, ty: Type) -> Option<Term> {
+        let skeleton = InstructionData::Binary {
+            opcode: Opcode::Bor,
+            args: [Value::from_u32(0); 2],
+        };
+        let sum = self.raw_op(skeleton, 0, ty, smallvec![x, y]);
+        let is_masked = |term: Term| match self.node(term) {
+            Node::Op(data, 0, args) => {
+                data.opcode() == Opcode::Band && self.constant(args[1]).is_some()
+            }
+            _ => false,
+        };
+        if self.height(sum) > MAX_HEIGHT || !(is_masked(x) || is_masked(y)) {
+            return Some(sum);
+        }
+        let bytes = (0..ty.bytes()).map(|at| self.bits(sum, 8 * at, types::I8));
+        let bytes: Vec<Term> = bytes.collect();
+        let whole = self.together(&bytes, ty);
+        Some(whole.unwrap_or(sum))
     }
 
     /// What [`Self::insert`] has put together, as it is spelled if nothing in it is a constant.
@@ -90,11 +118,12 @@ impl Terms {
     }
 
     /// Where some bits of `term` come from.
-    fn find(&self, term: Term, low: u32, bits: u32, depth: u32) -> Option<Found> {
+    fn find(&self, term: Term, low: u32, bits: u32, depth: u32, looks: &mut u32) -> Option<Found> {
         let here = Some(Found::Bits(term, low));
-        let Some(depth) = depth.checked_sub(1) else {
+        let (Some(depth), Some(left)) = (depth.checked_sub(1), looks.checked_sub(1)) else {
             return here;
         };
+        *looks = left;
         if let Some(value) = self.constant(term) {
             let mask = u64::MAX >> (64 - bits.clamp(1, 64));
             let is_zero = value.checked_shr(low).unwrap_or(0) & mask == 0;
@@ -107,7 +136,7 @@ impl Terms {
         match (data.opcode(), &args[..]) {
             (Opcode::Uextend, [inner]) if low >= self.ty(*inner).bits() => Some(Found::Zero),
             (Opcode::Uextend, [inner]) if low + bits <= self.ty(*inner).bits() => {
-                self.find(*inner, low, bits, depth)
+                self.find(*inner, low, bits, depth, looks)
             }
             (Opcode::Ishl, [inner, by]) => {
                 let by = u32::try_from(self.constant(*by)?).ok()?;
@@ -116,7 +145,7 @@ impl Terms {
                 } else if low + bits <= by {
                     Some(Found::Zero)
                 } else if low >= by {
-                    self.find(*inner, low - by, bits, depth)
+                    self.find(*inner, low - by, bits, depth, looks)
                 } else {
                     here
                 }
@@ -128,12 +157,12 @@ impl Terms {
                 let all = u64::MAX >> (64 - bits.clamp(1, 64));
                 match mask.checked_shr(low).unwrap_or(0) & all {
                     0 => Some(Found::Zero),
-                    wanted if wanted == all => self.find(*inner, low, bits, depth),
+                    wanted if wanted == all => self.find(*inner, low, bits, depth, looks),
                     _ => here,
                 }
             }
             (Opcode::Bor, [x, y]) => {
-                let both = [*x, *y].map(|arg| self.find(arg, low, bits, depth));
+                let both = [*x, *y].map(|arg| self.find(arg, low, bits, depth, looks));
                 match both {
                     [Some(Found::Zero), found] | [found, Some(Found::Zero)] => found,
                     _ => here,

@@ -51,6 +51,15 @@ impl Access {
 }
 
 impl Place {
+    /// Its bytes, as places of one each; none if it is not known which they are.
+    pub fn bytes_one_by_one(self) -> impl Iterator<Item = Self> {
+        let (start, count) = self.range.unwrap_or((0, 0));
+        (0..count).map(move |at| Self {
+            range: Some((start.wrapping_add(at.into()), 1)),
+            ..self
+        })
+    }
+
     /// Is all of it certainly in a slot?
     pub fn is_in_slot(&self, terms: &Terms) -> bool {
         let (Some(root), Some((start, bytes))) = (self.root, self.range) else {

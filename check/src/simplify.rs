@@ -3,7 +3,7 @@
 use super::slot_set::SlotSet;
 use super::terms::{Node, Term, Terms, sign_extend};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
-use cranelift_codegen::ir::{InstructionData, Opcode, StackSlot, Type};
+use cranelift_codegen::ir::{InstructionData, Opcode, StackSlot, Type, types};
 use smallvec::SmallVec;
 
 impl Terms {
@@ -16,9 +16,25 @@ impl Terms {
         ty: Type,
         args: SmallVec<[Term; 3]>,
     ) -> Term {
-        if let Some(simple) = self.simplify(&skeleton, ty, &args) {
-            return simple;
+        if let (Opcode::Isplit, [whole]) = (skeleton.opcode(), &args[..])
+            && ty == types::I64
+        {
+            return self.bits(*whole, 64 * u32::from(index), ty);
         }
+        match self.simplify(&skeleton, ty, &args) {
+            Some(simple) => simple,
+            None => self.raw_op(skeleton, index, ty, args),
+        }
+    }
+
+    /// The same, as it stands.
+    pub(super) fn raw_op(
+        &mut self,
+        skeleton: InstructionData,
+        index: u8,
+        ty: Type,
+        args: SmallVec<[Term; 3]>,
+    ) -> Term {
         let opcode = skeleton.opcode();
         let taint = match opcode {
             // A comparison tells nobody where something is.
@@ -86,7 +102,14 @@ impl Terms {
                 if zero && matches!(opcode, Opcode::Band | Opcode::Imul) {
                     return Some(self.number(ty, 0));
                 }
-                let (a, b) = (self.constant(*x)?, self.constant(*y)?);
+                if let Some(rest) = self.without_zero(opcode, *x, *y) {
+                    return Some(rest);
+                }
+                let both = self.constant(*x).zip(self.constant(*y));
+                let Some((a, b)) = both else {
+                    let is_sum = opcode == Opcode::Bor;
+                    return is_sum.then(|| self.sum_of_parts(*x, *y, ty)).flatten();
+                };
                 // The amount of a shift wraps at the width of the type.
                 let by = b & u64::from(ty.bits() - 1);
                 let bits = match opcode {
@@ -119,6 +142,17 @@ impl Terms {
             (Opcode::Bitcast, [x]) if is_scalar(ty) && is_scalar(self.ty(*x)) => {
                 Some(self.cast(*x, ty))
             }
+            (Opcode::Iconcat, [low, high]) if ty == types::I128 => Some(self.concat(*low, *high)),
+            (Opcode::Extractlane, [vector]) => match skeleton {
+                InstructionData::BinaryImm8 { imm, .. } => self.lane(*vector, (*imm).into(), ty),
+                _ => None,
+            },
+            (Opcode::Insertlane, [vector, lane]) => match skeleton {
+                InstructionData::TernaryImm8 { imm, .. } => {
+                    self.with_lane(*vector, *lane, (*imm).into())
+                }
+                _ => None,
+            },
             (Opcode::Select | Opcode::SelectSpectreGuard, [condition, x, y]) => {
                 match self.constant(*condition) {
                     Some(0) => Some(*y),
@@ -133,6 +167,15 @@ impl Terms {
                 let result = self.compare(cond, *x, *y)?;
                 Some(self.number(ty, result.into()))
             }
+            _ => None,
+        }
+    }
+
+    /// The other one, if one of `x` and `y` is zero and adds nothing.
+    fn without_zero(&self, opcode: Opcode, x: Term, y: Term) -> Option<Term> {
+        match (self.constant(x), self.constant(y)) {
+            (_, Some(0)) if opcode != Opcode::Band && opcode != Opcode::Imul => Some(x),
+            (Some(0), _) if matches!(opcode, Opcode::Bor | Opcode::Bxor) => Some(y),
             _ => None,
         }
     }

@@ -203,6 +203,9 @@ impl Terms {
             }
             _ => {}
         }
+        if let Some(part) = self.bits_of_halves(term, low, ty) {
+            return part;
+        }
         if let Some(part) = self.bits_of_parts(term, low, ty) {
             return part;
         }
@@ -254,12 +257,18 @@ impl Terms {
             return *known;
         }
         let highest = args.iter().map(|arg| self.height(*arg)).max();
+        // Halves of a value are cut where the value is.
+        let adds = match &node {
+            Node::Cast(_) => 0,
+            Node::Op(data, ..) if data.opcode() == Opcode::Iconcat => 0,
+            _ => 1,
+        };
         let term = self.push(Data {
             node: node.clone(),
             ty,
             taint,
             within,
-            height: highest.map_or(0, |height| height.saturating_add(1)),
+            height: highest.map_or(0, |height| height.saturating_add(adds)),
         });
         self.known.insert((node, ty), term);
         term

@@ -39,7 +39,13 @@ impl Memory {
             true => terms.fixed(access),
             false => None,
         };
-        let value = fixed.unwrap_or_else(|| terms.leaf(access.ty, taint, None));
+        let value = match fixed {
+            Some(fixed) => fixed,
+            None => {
+                let leaf = terms.leaf(access.ty, taint, None);
+                self.with_known_parts(terms, side, access, leaf)
+            }
+        };
         self.learn(access, value, sides, false, passed);
         value
     }

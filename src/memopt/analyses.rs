@@ -137,6 +137,7 @@ fn kept(change: &Change) -> Kept {
         | Change::RemoveCycles { .. }
         | Change::FoldCompare(..)
         | Change::ReplaceLoad { .. }
+        | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)
         | Change::SinkLoad(..)

@@ -9,14 +9,13 @@
 //! an unlimited one, and the function is whole after each of them.
 
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{
-    Block, BlockArg, BlockCall, Function, Inst, InstBuilder, MemFlagsData, StackSlot, Value,
-};
+use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, StackSlot, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, Touched};
+use crate::memopt::inst::bits::Bits;
 use crate::memopt::inst::coercion::{self, Recipe};
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::observer::Observer;
@@ -209,6 +208,9 @@ impl<'a> Editor<'a> {
                 value,
                 recipe,
             } => return Ok(self.replace_load(*load, *value, recipe)),
+            Change::ReplaceLoadByConstant(load, bits) => {
+                return Ok(self.replace_load_by_constant(*load, *bits));
+            }
             Change::ReplaceLoadByParam { load, block, args } => {
                 self.replace_load_by_param(*load, *block, args);
             }
@@ -252,8 +254,7 @@ impl<'a> Editor<'a> {
 
     fn replace_load(&mut self, load: Inst, value: Value, recipe: &Recipe) -> bool {
         // A `bitcast` carries flags, of which there can be too many.
-        let flags = &mut self.ctx.func.dfg.mem_flags;
-        if !recipe.is_empty() && flags.insert(MemFlagsData::new()).is_err() {
+        if !recipe.is_empty() && !coercion::has_flags(&mut self.ctx.func) {
             self.stats.limits_hit += 1;
             return false;
         }
@@ -262,6 +263,24 @@ impl<'a> Editor<'a> {
         let value = coercion::build(&mut cursor, recipe, value);
         self.alias_and_remove(load, value);
         true
+    }
+
+    fn replace_load_by_constant(&mut self, load: Inst, bits: u64) -> bool {
+        let func = &mut self.ctx.func;
+        if !coercion::has_flags(func) {
+            self.stats.limits_hit += 1;
+            return false;
+        }
+        let ty = func.dfg.value_type(func.dfg.first_result(load));
+        let mut cursor = FuncCursor::new(func).at_inst(load);
+        cursor.set_srcloc(cursor.func.srcloc(load));
+        match coercion::made(&mut cursor, Bits::Constant(bits), ty) {
+            Some(value) => {
+                self.alias_and_remove(load, value);
+                true
+            }
+            None => false,
+        }
     }
 
     fn replace_load_by_param(&mut self, load: Inst, block: Block, args: &[(Block, Option<Value>)]) {

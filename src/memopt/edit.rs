@@ -26,6 +26,8 @@ pub enum Reason {
     StoredBy(Inst),
     /// Memory holds what a load found, which is this value.
     LoadedAs(Value),
+    /// Memory holds what these accesses, each for some of the bytes, have stored or found.
+    KnownInParts(SmallVec<[Inst; 2]>),
     /// Memory held this value, and what may have written the bytes since has written all of
     /// them or none, and the same value.
     CopiedWhole(Value),
@@ -91,6 +93,8 @@ pub enum Change {
         /// For each predecessor the value there; `None` for the parameter.
         args: Vec<(Block, Option<Value>)>,
     },
+    /// The load gives a scalar that is these bits.
+    ReplaceLoadByConstant(Inst, u64),
     /// The store writes what is there.
     RemoveNoopStore(Inst),
     /// Nobody sees what the store writes.
@@ -413,6 +417,7 @@ impl Change {
             | Self::HoistLoads(_)
             | Self::TurnLoop(_) => (true, false),
             Self::ReplaceLoad { .. }
+            | Self::ReplaceLoadByConstant(..)
             | Self::ReplaceLoadByParam { .. }
             | Self::Promote(_)
             | Self::MergeLoads(_) => (false, true),

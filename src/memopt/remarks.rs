@@ -150,6 +150,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
                 .collect()
         }
         Change::ReplaceLoad { .. }
+        | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
         | Change::RemoveNoopStore(_)
         | Change::RemoveDeadStore(_)
@@ -174,7 +175,9 @@ fn reason_insts(func: &Function, reason: &Reason) -> Vec<Inst> {
         Reason::LoadedAs(value) | Reason::CopiedWhole(value) => {
             definition(*value).into_iter().collect()
         }
-        Reason::OverwrittenBy(insts) | Reason::WouldLeaveLoop(insts) => insts.to_vec(),
+        Reason::OverwrittenBy(insts)
+        | Reason::WouldLeaveLoop(insts)
+        | Reason::KnownInParts(insts) => insts.to_vec(),
         Reason::DeterminedAfter(block) | Reason::NeededOnAllPaths(block) => {
             end(*block).into_iter().collect()
         }
@@ -198,7 +201,9 @@ impl Change {
     /// The instructions that are gone from their places afterwards.
     pub fn removed(&self) -> Vec<Inst> {
         match self {
-            Self::ReplaceLoad { load, .. } | Self::ReplaceLoadByParam { load, .. } => {
+            Self::ReplaceLoad { load, .. }
+            | Self::ReplaceLoadByConstant(load, _)
+            | Self::ReplaceLoadByParam { load, .. } => {
                 alloc::vec![*load]
             }
             Self::RemoveNoopStore(inst)

@@ -171,7 +171,9 @@ impl Stats {
     pub(super) fn count(&mut self, change: &Change) {
         self.applied += 1;
         match change {
-            Change::ReplaceLoad { .. } => self.forwarded_loads += 1,
+            Change::ReplaceLoad { .. } | Change::ReplaceLoadByConstant(..) => {
+                self.forwarded_loads += 1;
+            }
             Change::ReplaceLoadByParam { .. } => self.joined_loads += 1,
             Change::RemoveNoopStore(_) => self.noop_stores += 1,
             Change::RemoveUnusedLoad(_) => self.unused_loads += 1,

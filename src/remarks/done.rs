@@ -28,6 +28,7 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
     let inst = |inst: &Inst, what: &str| vec![(Subject::Inst(*inst), what.to_string())];
     match change {
         Change::ReplaceLoad { load, value, .. } => inst(load, &format!("replaced by {value}")),
+        Change::ReplaceLoadByConstant(load, bits) => inst(load, &format!("replaced by {bits:#x}")),
         Change::ReplaceLoadByParam { load, block, .. } => {
             inst(load, &format!("replaced by a parameter of {block}"))
         }
@@ -143,6 +144,11 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             let text = format!("memory holds {value}, which was loaded before");
             (text, load.into_iter().collect())
         }
+        Reason::KnownInParts(accesses) => {
+            let by = accesses.iter().map(|access| words::inst(func, *access));
+            let text = format!("memory holds what is known from {}", words::list(by));
+            (text, accesses.to_vec())
+        }
         Reason::KnownOnAllPaths(block) => (
             format!("every predecessor of {block} knows the value"),
             Vec::new(),
@@ -225,7 +231,7 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
 /// The counter that the change moves.
 fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
     match change {
-        Change::ReplaceLoad { .. } => "forwarded_loads",
+        Change::ReplaceLoad { .. } | Change::ReplaceLoadByConstant(..) => "forwarded_loads",
         Change::ReplaceLoadByParam { .. } => "joined_loads",
         Change::RemoveNoopStore(_) => "noop_stores",
         Change::RemoveDeadStore(_) => "dead_stores",

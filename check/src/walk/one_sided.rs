@@ -7,9 +7,10 @@ use crate::opcodes::{self, Kind, Reading, kind};
 use crate::place::{Access, Place};
 use crate::side::Side;
 use crate::terms::{Node, Term, sign_extend, skeleton};
+use crate::vectors::is_vector;
 use crate::verdict::{Limit, Reason};
 use cranelift_codegen::ir::{
-    BlockArg, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value,
+    BlockArg, Endianness, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value, types,
 };
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -179,11 +180,43 @@ impl Walk<'_> {
                     let base = self.terms.slot(stack_slot, ty);
                     self.terms.plus(base, offset.into())
                 }
-                _ => self.terms.op(shape, index as u8, ty, args.clone()),
+                _ => match self.vector(side, inst, ty, &args) {
+                    Some(term) => term,
+                    None => self.terms.op(shape, index as u8, ty, args.clone()),
+                },
             };
             self.set(side, *result, term);
         }
         Ok(())
+    }
+
+    /// A constant vector, or 128 bits as others, in little-endian order.
+    fn vector(&mut self, side: Side, inst: Inst, ty: Type, args: &[Term]) -> Option<Term> {
+        let has_halves = |ty| is_vector(ty) || ty == types::I128;
+        if !has_halves(ty) {
+            return None;
+        }
+        let dfg = &self.bodies[side as usize].func.dfg;
+        match dfg.insts[inst] {
+            InstructionData::UnaryConst {
+                opcode: Opcode::Vconst,
+                constant_handle,
+            } => {
+                let bytes = dfg.constants.get(constant_handle).as_slice().try_into();
+                Some(self.terms.wide_number(u128::from_le_bytes(bytes.ok()?), ty))
+            }
+            InstructionData::LoadNoOffset {
+                opcode: Opcode::Bitcast,
+                flags,
+                ..
+            } => {
+                let (from, flags) = (self.terms.ty(args[0]), dfg.mem_flags[flags]);
+                let in_order = from.lane_count() == ty.lane_count()
+                    || flags == MemFlagsData::new().with_endianness(Endianness::Little);
+                (has_halves(from) && in_order).then(|| self.terms.cast(args[0], ty))
+            }
+            _ => None,
+        }
     }
 
     /// The edge that a branch takes, if that is known.

@@ -15,10 +15,11 @@ use crate::place::{Access, Place};
 use crate::side::Side;
 use crate::slot_set::SlotSet;
 use crate::terms::Term;
+use crate::vectors::is_vector;
 use cranelift_codegen::FxHashSet;
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{
-    BlockArg, Endianness, Function, Inst, InstructionData, StackSlot, Type, Value,
+    BlockArg, Endianness, Function, Inst, InstructionData, StackSlot, Type, Value, types,
 };
 
 /// Bytes of which it is said at the beginning that they are zero. What is given up beyond it is
@@ -85,6 +86,9 @@ impl Walk<'_> {
     }
 
     fn zero(&mut self, ty: Type) -> Option<Term> {
+        if is_vector(ty) || ty == types::I128 {
+            return Some(self.terms.wide_number(0, ty));
+        }
         let is_small = (ty.is_int() || ty.is_float()) && ty.bits() <= 64;
         let integer = Type::int(ty.bits() as u16).filter(|_| is_small)?;
         let zero = self.terms.number(integer, 0);

@@ -25,6 +25,7 @@ impl Editor<'_> {
             Change::MergeLoads(merged) => self.merge_loads(merged),
             Change::TurnLoop(turned) => self.turn_loop(turned),
             Change::ReplaceLoad { .. }
+            | Change::ReplaceLoadByConstant(..)
             | Change::ReplaceLoadByParam { .. }
             | Change::RemoveNoopStore(_)
             | Change::RemoveDeadStore(_)

@@ -3,7 +3,7 @@
 use super::Editor;
 use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::immediates::{Ieee16, Ieee32, Ieee64};
-use crate::ir::{Function, Inst, InstBuilder, MemFlagsData, Type, Value, types};
+use crate::ir::{Function, Inst, InstBuilder, Type, Value, types};
 use crate::memopt::edit::{Constant, Content, FieldStep, Promoted, Promotion};
 use crate::memopt::inst::coercion;
 use alloc::vec;
@@ -37,8 +37,7 @@ impl Editor<'_> {
     /// Makes a value of a field; `false` if a conversion cannot be written down.
     pub(super) fn promote(&mut self, promotion: &Promotion) -> bool {
         // A `bitcast` carries flags, of which there can be too many.
-        let flags = &mut self.ctx.func.dfg.mem_flags;
-        if promotion.converts() && flags.insert(MemFlagsData::new()).is_err() {
+        if promotion.converts() && !coercion::has_flags(&mut self.ctx.func) {
             self.stats.limits_hit += 1;
             return false;
         }

@@ -1,7 +1,8 @@
 //! Making a loaded value out of a stored one.
 
 use crate::cursor::FuncCursor;
-use crate::ir::{InstBuilder, Type, Value};
+use crate::ir::{Function, InstBuilder, MemFlagsData, Type, Value, types};
+use crate::memopt::inst::bits::{self, Bits};
 use smallvec::SmallVec;
 
 /// How a load turns bytes into a value.
@@ -39,21 +40,66 @@ pub enum Conversion {
     ZeroExtend(Type),
     /// Sign-extension to this type.
     SignExtend(Type),
-    /// The same bits, as this type.
+    /// The same bits, as this type. Of vectors, the lanes lie in little-endian order.
     Bitcast(Type),
+    /// The lane of a vector with lanes of this type.
+    Lane(Type, u8),
 }
 
 /// The conversions in their order; none if the stored value will do.
 pub type Recipe = SmallVec<[Conversion; 4]>;
 
-/// `whole`, an integer of at most 64 bits, with `part` in the place of its bits from `shift` on;
-/// both with their types.
+/// Can the flags be written down that conversions need? There can be too many.
+pub fn has_flags(func: &mut Function) -> bool {
+    let flags = &mut func.dfg.mem_flags;
+    let mut needed = [MemFlagsData::new(), bits::little()].into_iter();
+    needed.all(|needed| flags.insert(needed).is_ok())
+}
+
+/// Can [`insert`] put a `part` in the place of the bits from `shift` on of a value of type `whole`,
+/// whose bytes lie in little-endian order if it is a vector?
+pub fn inserts(whole: Type, part: Type, shift: u32) -> bool {
+    let within = |bits: u32| part.bits() <= bits && shift % bits + part.bits() <= bits;
+    match () {
+        () if whole.is_int() && whole.bits() <= 64 => true,
+        // A mask of more bits is no constant.
+        () if whole == types::I128 => within(64),
+        () => bits::has_lanes(whole) && within(part.bits()) && part.bits() <= 64,
+    }
+}
+
+/// `whole` with `part`, an integer, in the place of its bits from `shift` on; both with their
+/// types, for which [`inserts`] is true.
 pub fn insert(
     cursor: &mut FuncCursor<'_>,
     (whole, ty): (Value, Type),
     (part, part_type): (Value, Type),
     shift: u32,
 ) -> Value {
+    if bits::has_lanes(ty) {
+        let lane = (shift / part_type.bits()) as u8;
+        let lanes = bits::vector_of(part_type).unwrap_or(ty);
+        let whole = cast(cursor, whole, lanes);
+        let whole = cursor.ins().insertlane(whole, part, lane);
+        return cast(cursor, whole, ty);
+    }
+    if ty == types::I128 {
+        let half = |cursor: &mut FuncCursor<'_>, low| select(cursor, whole, low, types::I64);
+        let (low, high) = (half(cursor, 0), half(cursor, 64));
+        return match shift < 64 {
+            true => {
+                let low = insert(cursor, (low, types::I64), (part, part_type), shift);
+                cursor.ins().iconcat(low, high)
+            }
+            false => {
+                let high = insert(cursor, (high, types::I64), (part, part_type), shift - 64);
+                cursor.ins().iconcat(low, high)
+            }
+        };
+    }
+    if ty == part_type {
+        return part;
+    }
     let part_mask = u64::MAX >> (64 - part_type.bits());
     // Constants are written zero-extended.
     let mask = !(part_mask << shift) & (u64::MAX >> (64 - ty.bits()));
@@ -67,25 +113,133 @@ pub fn insert(
     cursor.ins().bor(rest, wide)
 }
 
-/// Inserts the instructions of `recipe`, applied to `value`, at the cursor.
+/// Inserts the instructions of `recipe`, applied to `value`, at the cursor. Bits that it selects
+/// are taken from where they come from, as far as that is seen.
 pub fn build(cursor: &mut FuncCursor<'_>, recipe: &Recipe, value: Value) -> Value {
-    recipe.iter().fold(value, |value, conversion| {
-        let ins = cursor.ins();
-        match *conversion {
-            Conversion::ShiftRight(ty, by) => {
-                // Half of an i128 is shifted by an i64: any integer will do.
-                let amount_type = if ty.bits() > 64 {
-                    crate::ir::types::I64
-                } else {
-                    ty
-                };
-                let by = ins.iconst(amount_type, i64::from(by));
-                cursor.ins().ushr(value, by)
-            }
-            Conversion::Reduce(ty) => ins.ireduce(ty, value),
-            Conversion::ZeroExtend(ty) => ins.uextend(ty, value),
-            Conversion::SignExtend(ty) => ins.sextend(ty, value),
-            Conversion::Bitcast(ty) => ins.bitcast(ty, crate::ir::MemFlagsData::new(), value),
-        }
+    let value = cursor.func.dfg.resolve_aliases(value);
+    let selected = Selected::of(recipe, cursor.func.dfg.value_type(value));
+    let known = match selected {
+        Some(Selected { low, ty, .. }) => match bits::find(&cursor.func.dfg, value, low, ty.bits())
+        {
+            Bits::Of(from, at) if from == value && at == low => None,
+            found => made(cursor, found, ty),
+        },
+        None => None,
+    };
+    let (value, rest) = match (known, selected) {
+        (Some(known), Some(selected)) => (known, &recipe[selected.conversions..]),
+        _ => (value, &recipe[..]),
+    };
+    rest.iter().fold(value, |value, conversion| {
+        convert(cursor, *conversion, value)
     })
+}
+
+/// The bits of a value that the first conversions of a recipe select, as a scalar.
+#[derive(Clone, Copy)]
+struct Selected {
+    conversions: usize,
+    low: u32,
+    ty: Type,
+}
+
+impl Selected {
+    /// What `recipe` selects of a value of type `from`; `None` if that is no part of it.
+    fn of(recipe: &Recipe, from: Type) -> Option<Self> {
+        let mut this = Self {
+            conversions: 0,
+            low: 0,
+            ty: from,
+        };
+        for conversion in recipe {
+            match *conversion {
+                Conversion::Bitcast(to) => this.ty = to,
+                Conversion::ShiftRight(_, by) => this.low += by,
+                Conversion::Reduce(to) => this.ty = to,
+                Conversion::Lane(lane, number) => {
+                    this.low += lane.bits() * u32::from(number);
+                    this.ty = lane;
+                }
+                Conversion::ZeroExtend(_) | Conversion::SignExtend(_) => break,
+            }
+            this.conversions += 1;
+        }
+        // What is shifted and not reduced has zeros above.
+        let fits = this.low + this.ty.bits() <= from.bits();
+        (this.conversions > 0 && fits && !this.ty.is_vector()).then_some(this)
+    }
+}
+
+/// The bits of `value` from `low` on, as an integer `ty`.
+fn select(cursor: &mut FuncCursor<'_>, value: Value, low: u32, ty: Type) -> Value {
+    let found = bits::find(&cursor.func.dfg, value, low, ty.bits());
+    let found = made(cursor, found, ty);
+    found
+        .or_else(|| taken(cursor, value, low, ty))
+        .unwrap_or(value)
+}
+
+/// What was found, as a scalar `ty`; `None` if that takes more than a shift and a lane.
+pub fn made(cursor: &mut FuncCursor<'_>, found: Bits, ty: Type) -> Option<Value> {
+    let integer = Type::int(ty.bits().try_into().ok()?)?;
+    let value = match found {
+        Bits::Constant(bits) => {
+            let value = cursor.ins().iconst(integer, bits as i64);
+            return Some(cast(cursor, value, ty));
+        }
+        Bits::Of(value, low) => taken(cursor, value, low, ty)?,
+    };
+    Some(cast(cursor, value, ty))
+}
+
+/// The bits of `value` from `low` on, as some scalar of as many bits as `ty`.
+fn taken(cursor: &mut FuncCursor<'_>, value: Value, low: u32, ty: Type) -> Option<Value> {
+    let from = cursor.func.dfg.value_type(value);
+    if from.is_vector() {
+        let lanes = bits::vector_of(ty)?;
+        let fits = bits::has_lanes(from) && low.is_multiple_of(ty.bits());
+        let vector = fits.then(|| cast(cursor, value, lanes))?;
+        return Some(cursor.ins().extractlane(vector, (low / ty.bits()) as u8));
+    }
+    if from.bits() == ty.bits() {
+        return Some(value);
+    }
+    let (integer, wide) = (
+        Type::int(ty.bits().try_into().ok()?)?,
+        Type::int(from.bits().try_into().ok()?)?,
+    );
+    let mut value = cast(cursor, value, wide);
+    if low != 0 {
+        value = convert(cursor, Conversion::ShiftRight(wide, low), value);
+    }
+    Some(cursor.ins().ireduce(integer, value))
+}
+
+/// The same bits as a `ty`.
+fn cast(cursor: &mut FuncCursor<'_>, value: Value, ty: Type) -> Value {
+    match cursor.func.dfg.value_type(value) == ty {
+        true => value,
+        false => convert(cursor, Conversion::Bitcast(ty), value),
+    }
+}
+
+fn convert(cursor: &mut FuncCursor<'_>, conversion: Conversion, value: Value) -> Value {
+    let from = cursor.func.dfg.value_type(value);
+    let ins = cursor.ins();
+    match conversion {
+        Conversion::ShiftRight(ty, by) => {
+            // Half of an i128 is shifted by an i64: any integer will do.
+            let amount_type = if ty.bits() > 64 { types::I64 } else { ty };
+            let by = ins.iconst(amount_type, i64::from(by));
+            cursor.ins().ushr(value, by)
+        }
+        Conversion::Reduce(ty) => ins.ireduce(ty, value),
+        Conversion::ZeroExtend(ty) => ins.uextend(ty, value),
+        Conversion::SignExtend(ty) => ins.sextend(ty, value),
+        Conversion::Bitcast(ty) if ty.is_vector() || from.is_vector() => {
+            ins.bitcast(ty, bits::little(), value)
+        }
+        Conversion::Bitcast(ty) => ins.bitcast(ty, MemFlagsData::new(), value),
+        Conversion::Lane(_, number) => ins.extractlane(value, number),
+    }
 }

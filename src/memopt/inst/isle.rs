@@ -4,8 +4,11 @@
 //! declares, over a function and what the analyses know about it.
 
 use crate::ir::condcodes::IntCC;
-use crate::ir::{DataFlowGraph, Inst, InstructionData, Opcode, StackSlot, Type, Value, types};
+use crate::ir::{
+    DataFlowGraph, Endianness, Inst, InstructionData, Opcode, StackSlot, Type, Value, types,
+};
 use crate::memopt::call::effects::Policy;
+use crate::memopt::inst::bits;
 use crate::memopt::inst::coercion::{Conversion, Load, Recipe};
 use generated::Context;
 pub use generated::Step;
@@ -122,15 +125,21 @@ pub fn fold_icmp(
     generated::constructor_fold_icmp(&mut rules, &cc, x, y)
 }
 
-/// How to make what `load` fetches out of a stored value of type `stored`, of
-/// which `shift` low bits lie outside of what is loaded.
+/// How to make what `load` fetches out of a stored value of type `stored`, whose bytes are in
+/// `order` and of which `shift` low bits lie outside of what is loaded.
 pub fn coerce(
     dfg: &DataFlowGraph,
     policy: &dyn Policy,
     stored: Type,
+    order: Endianness,
     shift: u32,
     load: &Load,
 ) -> Option<Recipe> {
+    // In big-endian order the first lane is not at the lowest bits of all.
+    let is_same = shift == 0 && *load == Load::Plain { ty: stored };
+    if stored.is_vector() && order == Endianness::Big && !is_same {
+        return None;
+    }
     let mut rules = Rules {
         dfg,
         policy: Some(policy),
@@ -268,6 +277,24 @@ impl Context for Rules<'_> {
             recipe.push(Conversion::Bitcast(to));
         }
         recipe
+    }
+
+    fn then_lane(&mut self, recipe: Recipe, from: Type, to: Type, lane: u32) -> Recipe {
+        let Some(lanes) = bits::vector_of(to) else {
+            return recipe;
+        };
+        let mut recipe = self.then_bitcast(recipe, from, lanes);
+        recipe.push(Conversion::Lane(to, lane as u8));
+        recipe
+    }
+
+    fn lane_at(&mut self, from: Type, shift: u32, to: Type) -> Option<u32> {
+        let is_lane = bits::has_lanes(from) && bits::vector_of(to).is_some();
+        (is_lane && shift.is_multiple_of(to.bits())).then(|| shift / to.bits())
+    }
+
+    fn vector_type(&mut self, ty: Type) -> Option<Type> {
+        bits::has_lanes(ty).then_some(ty)
     }
 
     fn int_type(&mut self, ty: Type) -> Option<Type> {

@@ -111,6 +111,15 @@ impl Location {
     }
 }
 
+impl Location {
+    /// How far behind `self` the bytes of `other` begin, which has the same root. Pointers have
+    /// `bits` bits.
+    pub fn distance(&self, other: &Self, bits: u32) -> Option<i64> {
+        let (mine, theirs) = (self.address.offset?, other.address.offset?);
+        Some(wrap(theirs.wrapping_sub(mine), bits))
+    }
+}
+
 /// `offset` as a signed number of `bits` bits.
 fn wrap(offset: i64, bits: u32) -> i64 {
     let unused = 64 - bits.min(64);

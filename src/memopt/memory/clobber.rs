@@ -12,7 +12,7 @@ use crate::FxHashMap;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::Location;
-use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
+use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::numbering::Meaning;
 use crate::memopt::memory::ops_back::{Builder, EventOps};
 use crate::memopt::memory::overlapping::Pairs;
@@ -83,7 +83,7 @@ pub struct Clobbers<'a> {
     event_of_op: Vec<EventIndex>,
     end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
     /// See [`Pairs`].
-    paired: Vec<bool>,
+    pairs: Pairs,
     /// Stores that are known to change nothing.
     noops: Vec<bool>,
     /// The joins of the query that is being answered.
@@ -103,8 +103,8 @@ impl<'a> Clobbers<'a> {
         dominance: &'a Dominance,
         repeating: &[bool],
     ) -> Self {
-        let paired = Pairs::new(memory, repeating).paired;
-        Self::of_paired(memory, order, graph, dominance, &[], paired)
+        let pairs = Pairs::new(memory, repeating);
+        Self::of_pairs(memory, order, graph, dominance, &[], pairs)
     }
 
     /// The same, and [`Self::sources_at_end`] can be asked about `classes`.
@@ -117,8 +117,8 @@ impl<'a> Clobbers<'a> {
         dominance: &'a Dominance,
         classes_at_ends: &'a [Class],
     ) -> Self {
-        let paired = Pairs::new(memory, &graph.repeating_nodes()).paired;
-        Self::of_paired(memory, order, graph, dominance, classes_at_ends, paired)
+        let pairs = Pairs::new(memory, &graph.repeating_nodes());
+        Self::of_pairs(memory, order, graph, dominance, classes_at_ends, pairs)
     }
 
     /// The same, and [`Self::source`] can be asked about every access, also where no pass could
@@ -131,19 +131,23 @@ impl<'a> Clobbers<'a> {
         graph: &'a Graph,
         dominance: &'a Dominance,
     ) -> Self {
-        let all = alloc::vec![true; memory.events.len()];
-        Self::of_paired(memory, order, graph, dominance, &[], all)
+        let all = |mark| alloc::vec![mark; memory.events.len()];
+        let pairs = Pairs {
+            paired: all(true),
+            parted: all(false),
+        };
+        Self::of_pairs(memory, order, graph, dominance, &[], pairs)
     }
 
-    fn of_paired(
+    fn of_pairs(
         memory: &'a Memory<'a>,
         order: &'a Order,
         graph: &'a Graph,
         dominance: &'a Dominance,
         classes_at_ends: &'a [Class],
-        paired: Vec<bool>,
+        pairs: Pairs,
     ) -> Self {
-        let mut builder = Builder::new(memory, &paired, classes_at_ends);
+        let mut builder = Builder::new(memory, &pairs.paired, classes_at_ends);
         if memory.slots.used().is_empty() && !builder.wanted[FIRST_CLASS as usize..].contains(&true)
         {
             builder.add_nothing();
@@ -171,7 +175,7 @@ impl<'a> Clobbers<'a> {
             ops: builder.ops,
             event_of_op: builder.event_of_op,
             end_ops: builder.end_ops,
-            paired,
+            pairs,
             noops: alloc::vec![false; memory.events.len()],
             joins: RefCell::default(),
         }
@@ -197,14 +201,23 @@ impl<'a> Clobbers<'a> {
     /// For a store, what its location held just before. Unknown where no other
     /// access could make a use of the answer.
     pub fn source(&mut self, event: EventIndex) -> Source {
-        if !self.paired[event as usize] {
+        match self.memory.access(event) {
+            Some(access) => self.source_of_part(event, access.location),
+            None => Source::Unknown(Unknown::NotAsked),
+        }
+    }
+
+    /// Where some of the bytes come from that the access `event` finds: those at `part`, which
+    /// has the root of its location and lies in it.
+    pub fn source_of_part(&mut self, event: EventIndex, part: Location) -> Source {
+        if !self.pairs.paired[event as usize] {
             return Source::Unknown(Unknown::NotAsked);
         }
         let memory = self.memory;
         let Some(access) = memory.access(event) else {
             return Source::Unknown(Unknown::NotAsked);
         };
-        let Location { address, bytes } = access.location;
+        let Location { address, bytes } = part;
         if bytes.is_none() || address.offset.is_none() {
             return Source::Unknown(Unknown::NoPlace);
         }
@@ -215,7 +228,12 @@ impl<'a> Clobbers<'a> {
         if op == NONE {
             return Source::Unknown(Unknown::NotAsked);
         }
-        self.source_at(access, op, private)
+        self.search(part, memory.class_of(access, private), op, private)
+    }
+
+    /// Does another access share some of the bytes of `event`, without being of the same ones?
+    pub fn is_parted(&self, event: EventIndex) -> bool {
+        self.pairs.parted[event as usize]
     }
 
     /// Where the bytes come from that a location in `class` holds where the
@@ -258,7 +276,8 @@ impl<'a> Clobbers<'a> {
     ) -> Option<(Source, SmallVec<[EventIndex; MAX_COPIES]>)> {
         let memory = self.memory;
         let access = memory.access(event)?;
-        if !self.paired[event as usize] || !is_aligned(memory, event, access.location.bytes?) {
+        if !self.pairs.paired[event as usize] || !is_aligned(memory, event, access.location.bytes?)
+        {
             return None;
         }
         let (op, private) = self.asked(event);
@@ -284,14 +303,6 @@ impl<'a> Clobbers<'a> {
         let private = self.slot_is_private(event);
         let ops = self.ops[event as usize];
         (if private { ops.slot } else { ops.region }, private)
-    }
-
-    fn source_at(&mut self, access: &Access, op: OpIndex, private: bool) -> Source {
-        let class = match access.slot() {
-            Some(slot) if private => self.memory.slot_class(slot),
-            Some(_) | None => access.class.unwrap_or(ANY),
-        };
-        self.search(access.location, class, op, private)
     }
 
     /// Is it known, at the end of each predecessor of the node `join`, what the

@@ -20,6 +20,8 @@ pub struct Pairs {
     /// For each event, does another access share bytes with it, by root and offset,
     /// or is it a store that may run more than once?
     pub paired: Vec<bool>,
+    /// Does another access share some of its bytes, without being of the same ones?
+    pub parted: Vec<bool>,
 }
 
 /// Some bytes behind one root.
@@ -36,6 +38,7 @@ impl Pairs {
     /// Cost: O(accesses), and a logarithm of how many one root has.
     pub fn new(memory: &Memory<'_>, repeating: &[bool]) -> Self {
         let mut paired = vec![false; memory.events.len()];
+        let mut parted = vec![false; memory.events.len()];
         let mut all: Vec<(u32, Bytes)> = Vec::with_capacity(memory.events.len());
         let mut roots: FxHashMap<Root, u32> = FxHashMap::default();
         for event in 0..memory.events.len() as EventIndex {
@@ -56,9 +59,9 @@ impl Pairs {
         }
         for_each_group(roots.len(), &all, |group| {
             group.sort_unstable();
-            mark_overlaps(group, &mut paired);
+            mark_overlaps(group, &mut paired, &mut parted);
         });
-        Self { paired }
+        Self { paired, parted }
     }
 }
 
@@ -86,8 +89,9 @@ fn for_each_group(groups: usize, all: &[(u32, Bytes)], mut visit: impl FnMut(&mu
     }
 }
 
-/// Marks those of `group`, which is sorted, that share bytes with another of it.
-fn mark_overlaps(group: &[Bytes], paired: &mut [bool]) {
+/// Marks those of `group`, which is sorted, that share bytes with another of it, and those that
+/// do with others than their own.
+fn mark_overlaps(group: &[Bytes], paired: &mut [bool], parted: &mut [bool]) {
     // Of those before, the one that reaches farthest.
     let mut farthest: Option<Bytes> = None;
     for bytes in group {
@@ -96,9 +100,19 @@ fn mark_overlaps(group: &[Bytes], paired: &mut [bool]) {
         {
             paired[before.event as usize] = true;
             paired[bytes.event as usize] = true;
+            let are_same = (before.start, before.end) == (bytes.start, bytes.end);
+            parted[before.event as usize] |= !are_same;
+            parted[bytes.event as usize] |= !are_same;
         }
         if farthest.is_none_or(|before| bytes.end > before.end) {
             farthest = Some(*bytes);
+        }
+    }
+    // Of several accesses of the same bytes only the first is compared with others.
+    for same in group.chunk_by(|a, b| (a.start, a.end) == (b.start, b.end)) {
+        let any = same.iter().any(|it| parted[it.event as usize]);
+        for bytes in same {
+            parted[bytes.event as usize] |= any;
         }
     }
 }

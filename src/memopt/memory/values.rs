@@ -218,6 +218,7 @@ impl<'p, 'a> Values<'p, 'a> {
             &self.memory.func.dfg,
             self.memory.policy,
             stored_type,
+            store.endianness,
             8 * below,
             &load.load?,
         )?;

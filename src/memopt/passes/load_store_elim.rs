@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A load is answered by the store that wrote its bytes, of any width that
-//! covers them, or by an earlier load of the same bytes. A store of what its
-//! location holds anyway is no store.
+//! covers them, or by an earlier load of the same bytes; or [in pieces](pieces). A store of what
+//! its location holds anyway is no store.
 //!
 //! Where different values meet, the join takes a parameter:
 //!
@@ -40,11 +40,15 @@
 //!
 //! Cost: one query for each access, see [`Clobbers::source`].
 
+mod pieces;
+
+use crate::FxHashMap;
 use crate::ir::{Block, Inst, Opcode, Value};
 use crate::memopt::Options;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::coercion::Recipe;
+use crate::memopt::inst::location::Root;
 use crate::memopt::memory::clobber::{Clobbers, Source, Unknown};
 use crate::memopt::memory::insts::{Access, EventIndex, defining_node};
 use crate::memopt::memory::values::{Key, Known, Values};
@@ -71,6 +75,7 @@ pub fn edits<'p, 'a>(
         name: pass,
         refusals,
         edits: Vec::new(),
+        wide: FxHashMap::default(),
     };
     dominance.walk(graph.entry, |node, enter| {
         if enter {
@@ -95,6 +100,8 @@ struct Pass<'v, 'p, 'a, 'r> {
     name: &'static str,
     refusals: &'v mut Refusals,
     edits: Vec<Edit>,
+    /// Loads that have come before, of which others may be a part.
+    wide: FxHashMap<Root, Vec<EventIndex>>,
 }
 
 impl Pass<'_, '_, '_, '_> {
@@ -141,6 +148,10 @@ impl Pass<'_, '_, '_, '_> {
             self.replace(inst, value, recipe, reason);
             return;
         }
+        if self.options.forward_loads && self.load_of_pieces(node, event) {
+            return;
+        }
+        self.note_wide(event, access);
         let mut known = Known {
             node,
             value: result,
@@ -287,6 +298,7 @@ impl Pass<'_, '_, '_, '_> {
         let stored = self.facts.canonical(stored);
         let reason = self.is_there(node, event, source, access, stored);
         let reason = reason.or_else(|| self.is_put_back(node, event, source, access, stored));
+        let reason = reason.or_else(|| self.is_there_in_pieces(node, event));
         if let Some(reason) = reason {
             self.clobbers.set_noop(event);
             self.edits

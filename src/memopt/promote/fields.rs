@@ -8,7 +8,7 @@ use super::accesses::{Touched, Traffic, Use, Used};
 use crate::ir::{Endianness, Function, StackSlot, Type};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::FieldStep;
-use crate::memopt::inst::coercion::{Load, Recipe};
+use crate::memopt::inst::coercion::{self, Load, Recipe};
 use crate::memopt::inst::isle;
 use alloc::vec::Vec;
 
@@ -150,20 +150,20 @@ impl Conversion<'_> {
         match it.usage {
             Use::Kept => None,
             Use::Load(load) => {
-                let recipe = self.coerce(ty, shift, &load)?;
+                let recipe = self.coerce(ty, whole, shift, &load)?;
                 Some(FieldStep::Load(recipe))
             }
             Use::Store(value, stored) if it.bytes() == whole.bytes() => {
-                let recipe = self.coerce(stored, 0, &Load::Plain { ty })?;
+                let recipe = self.coerce(stored, whole, 0, &Load::Plain { ty })?;
                 Some(FieldStep::Store(value, recipe))
             }
             Use::Store(value, stored) => {
-                // A mask of more bits is no constant.
-                if !ty.is_int() || ty.bits() > 64 {
+                let part = Type::int_with_byte_size(it.bytes().try_into().ok()?)?;
+                let in_order = !ty.is_vector() || whole.endianness == Endianness::Little;
+                if !in_order || !coercion::inserts(ty, part, shift) {
                     return None;
                 }
-                let part = Type::int_with_byte_size(it.bytes().try_into().ok()?)?;
-                let recipe = self.coerce(stored, 0, &Load::Plain { ty: part })?;
+                let recipe = self.coerce(stored, whole, 0, &Load::Plain { ty: part })?;
                 Some(FieldStep::StorePart {
                     value,
                     recipe,
@@ -174,7 +174,8 @@ impl Conversion<'_> {
         }
     }
 
-    fn coerce(&self, from: Type, shift: u32, load: &Load) -> Option<Recipe> {
-        isle::coerce(&self.func.dfg, self.policy, from, shift, load)
+    fn coerce(&self, from: Type, whole: &Touched, shift: u32, load: &Load) -> Option<Recipe> {
+        let order = whole.endianness;
+        isle::coerce(&self.func.dfg, self.policy, from, order, shift, load)
     }
 }

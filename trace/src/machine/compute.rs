@@ -39,13 +39,43 @@ impl<'a> Machine<'a> {
                 arith::compare(cond, here.bits(args[0]), x, y).into()
             }
             InstructionData::Unary { opcode, arg } => {
-                let from = scalar(opcode, dfg.value_type(arg))?;
                 let result = dfg.value_type(dfg.first_result(inst));
+                if opcode == Opcode::Splat {
+                    let bits = dfg.value_type(arg).bits();
+                    let lane = here.get(arg);
+                    let lanes = (0..result.bits() / bits).map(|at| lane << (at * bits));
+                    let all = lanes.fold(0, |all, lane| all | lane);
+                    here.set_result(inst, all);
+                    return Ok(());
+                }
                 if opcode == Opcode::Isplit {
                     return isplit(here, inst, arg);
                 }
+                let from = scalar(opcode, dfg.value_type(arg))?;
                 let value = arith::unary(opcode, from, result.bits(), here.get(arg));
                 value.ok_or_else(|| unsupported(opcode))?
+            }
+            InstructionData::UnaryConst {
+                opcode: Opcode::Vconst,
+                constant_handle,
+            } => {
+                let bytes = dfg.constants.get(constant_handle).iter().rev();
+                bytes.fold(0, |all, byte| (all << 8) | u128::from(*byte))
+            }
+            // Values are kept in little-endian order, so that the first lane is lowest.
+            InstructionData::BinaryImm8 {
+                opcode: Opcode::Extractlane,
+                arg,
+                imm,
+            } => here.get(arg) >> (u32::from(imm) * dfg.value_type(arg).lane_bits()),
+            InstructionData::TernaryImm8 {
+                opcode: Opcode::Insertlane,
+                args: [vector, lane],
+                imm,
+            } => {
+                let bits = dfg.value_type(lane).bits();
+                let (by, mask) = (u32::from(imm) * bits, u128::MAX >> (128 - bits));
+                (here.get(vector) & !(mask << by)) | ((here.get(lane) & mask) << by)
             }
             InstructionData::Binary { opcode, args } => self.binary(here, opcode, args)?,
             InstructionData::Ternary { opcode, args } => {

@@ -20,7 +20,7 @@ impl Body<'_> {
         (len > 0).then(|| self.blocks[self.rng.usize(..len)])
     }
 
-    /// A field is assigned, or a record is copied word by word.
+    /// A field is assigned, or a record is copied by words, or by two of them at once.
     pub(super) fn record(&mut self) {
         let (Some(to), Some(from)) = (self.some_block(), self.some_block()) else {
             return self.assign();
@@ -30,7 +30,13 @@ impl Body<'_> {
             let value = self.word();
             return self.store(value, to.slot, at);
         }
-        for word in 0..to.words.min(from.words) {
+        let words = to.words.min(from.words);
+        let pairs = if self.rng.u8(..10) == 0 { words / 2 } else { 0 };
+        for pair in 0..pairs {
+            let value = self.load(types::I64X2, from.slot, 16 * pair as i32);
+            self.store(value, to.slot, 16 * pair as i32);
+        }
+        for word in 2 * pairs..words {
             let value = self.load(types::I64, from.slot, 8 * word as i32);
             self.store(value, to.slot, 8 * word as i32);
         }

@@ -9,6 +9,7 @@ mod foreign;
 mod idioms;
 mod lending;
 mod outside;
+mod pieces;
 mod pointers;
 mod records;
 mod sealed;

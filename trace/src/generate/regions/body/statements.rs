@@ -49,6 +49,7 @@ impl Body<'_> {
             93 if self.style.calls => self.call_indirect(),
             94 => self.pay_debts(),
             95 => self.copied_cells(),
+            96 if self.rng.u8(..3) == 0 => self.pieces(),
             _ => {
                 let compared = self.compare_pointers();
                 let (x, y) = (self.data(), self.data());
