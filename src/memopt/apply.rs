@@ -43,6 +43,10 @@ pub struct Editor<'a> {
     copied: Vec<Copied>,
     /// The uses of all values, as long as nothing is changed and nobody has asked.
     uses: Option<Uses>,
+    /// Are aliases left where they are, until somebody wants to look at the function again?
+    leaves_aliases: bool,
+    /// Are there such aliases?
+    has_aliases: bool,
     /// What has been done.
     pub stats: Stats,
 }
@@ -68,6 +72,43 @@ impl<'a> Editor<'a> {
         if uses.is_none() {
             ctx.func.dfg.resolve_all_aliases();
         }
+        let mut editor = Self::of_resolved(ctx, isa, policy, observer, limit)?;
+        editor.uses = uses;
+        Ok(editor)
+    }
+
+    /// The same, of a function that the mid-end comes to next. Aliases that the last edits
+    /// have made may be left to it, because it begins by resolving them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new`].
+    pub fn before_mid_end(
+        ctx: &'a mut Context,
+        isa: &'a dyn TargetIsa,
+        policy: &'a dyn Policy,
+        observer: Option<&'a mut dyn Observer>,
+        limit: Option<u32>,
+    ) -> CodegenResult<Self> {
+        egraph::forget_removed_branches(&mut ctx.func);
+        let dfg = &mut ctx.func.dfg;
+        if (0..dfg.num_values() as u32).any(|at| dfg.value_is_alias(Value::from_u32(at))) {
+            dfg.resolve_all_aliases();
+        }
+        let mut editor = Self::of_resolved(ctx, isa, policy, observer, limit)?;
+        // Whoever watches wants to see the whole of it.
+        editor.leaves_aliases = editor.observer.is_none();
+        Ok(editor)
+    }
+
+    /// An editor of a function without aliases.
+    fn of_resolved(
+        ctx: &'a mut Context,
+        isa: &'a dyn TargetIsa,
+        policy: &'a dyn Policy,
+        observer: Option<&'a mut dyn Observer>,
+        limit: Option<u32>,
+    ) -> CodegenResult<Self> {
         if !ctx.cfg.is_valid() || !ctx.domtree.is_valid() {
             ctx.flowgraph();
         }
@@ -79,9 +120,18 @@ impl<'a> Editor<'a> {
             observer,
             room: limit,
             copied: Vec::new(),
-            uses,
+            uses: None,
+            leaves_aliases: false,
+            has_aliases: false,
             stats: Stats::default(),
         })
+    }
+
+    /// Resolves the aliases that edits have left, so that passes can look at the function.
+    pub fn resolve_aliases(&mut self) {
+        if core::mem::take(&mut self.has_aliases) {
+            self.ctx.func.dfg.resolve_all_aliases();
+        }
     }
 
     /// The function, its graph and its dominator tree.
@@ -158,8 +208,11 @@ impl<'a> Editor<'a> {
             }
         }
         if touched.aliases {
-            touched.values |= self.reached_arithmetic();
-            self.ctx.func.dfg.resolve_all_aliases();
+            self.has_aliases = true;
+            if !self.leaves_aliases {
+                touched.values |= self.reached_arithmetic();
+                self.resolve_aliases();
+            }
         }
         if touched.graph {
             self.ctx.flowgraph();

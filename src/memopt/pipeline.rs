@@ -252,8 +252,9 @@ impl Run<'_> {
         if !self.has_unused_param && !self.analyses.flow(ctx).repeating().contains(&true) {
             return Ok(Cycles::default());
         }
-        let func = &ctx.func;
-        let edits = dead_cycles::edits(func, self.policy, self.options.unused_loads);
+        let order = &self.analyses.flow(ctx).order;
+        let loads = self.options.unused_loads;
+        let edits = dead_cycles::edits(&ctx.func, order, &ctx.cfg, self.policy, loads);
         let touched = self.apply(&edits)?;
         // Where a parameter goes, stores may have become dead, and what fed it can sink.
         let is_left =

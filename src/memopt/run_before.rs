@@ -32,6 +32,8 @@ use crate::{CodegenResult, Context};
 
 /// Makes values of locals in stack slots, in a function that the mid-end has not seen.
 ///
+/// It leaves aliases to the mid-end, which resolves them first of all.
+///
 /// `ctx` is as for [`run`](super::run()); its graph and dominator tree are those of the
 /// function, or not computed. With `opt_level=none` nothing is changed.
 ///
@@ -69,7 +71,8 @@ pub fn run_before_observed<'a>(
     {
         return Ok(Stats::default());
     }
-    let mut editor = Editor::new(ctx, isa, policy, observer, options.edit_limit)?;
+    let limit = options.edit_limit;
+    let mut editor = Editor::before_mid_end(ctx, isa, policy, observer, limit)?;
     let touched = promote(&mut editor, policy, TargetFacts::of(isa), options)?;
     if touched.any {
         editor.settled();
@@ -112,6 +115,7 @@ pub fn promote(
         if !found.reveals_more || !made.any {
             return Ok(touched);
         }
+        editor.resolve_aliases();
     }
     editor.stats.limits_hit += 1;
     Ok(touched)

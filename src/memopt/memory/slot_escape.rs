@@ -75,6 +75,48 @@ impl Fact {
     }
 }
 
+/// What is known about all values. Most are plain, and so each value has a number alone.
+#[derive(Default)]
+struct Facts {
+    /// [`Self::PLAIN`], [`Self::UNSEEN`], or a position in `known`, counted from 1.
+    at: SecondaryMap<Value, u32>,
+    known: Vec<Fact>,
+}
+
+impl Facts {
+    const PLAIN: u32 = 0;
+    const UNSEEN: u32 = u32::MAX;
+
+    fn of(&self, value: Value) -> Fact {
+        match self.at[value] {
+            Self::PLAIN => Fact::Plain,
+            Self::UNSEEN => Fact::Unseen,
+            at => self.known[at as usize - 1],
+        }
+    }
+
+    fn is_plain(&self, value: Value) -> bool {
+        self.at[value] == Self::PLAIN
+    }
+
+    /// Is `value` an address in a slot?
+    fn is_address(&self, value: Value) -> bool {
+        !matches!(self.at[value], Self::PLAIN | Self::UNSEEN)
+    }
+
+    fn set(&mut self, value: Value, fact: Fact) {
+        let at = &mut self.at[value];
+        match fact {
+            Fact::Plain => *at = Self::PLAIN,
+            Fact::Unseen => *at = Self::UNSEEN,
+            Fact::At(..) | Fact::Within(_) => {
+                self.known.push(fact);
+                *at = self.known.len() as u32;
+            }
+        }
+    }
+}
+
 /// Who may know a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Privacy {
@@ -89,7 +131,7 @@ pub enum Privacy {
 
 /// The addresses of stack slots in a function.
 pub struct Slots {
-    facts: SecondaryMap<Value, Fact>,
+    facts: Facts,
     escapes: FxHashMap<Inst, SmallVec<[StackSlot; 2]>>,
     privacy: SecondaryMap<StackSlot, Privacy>,
     /// Slots whose address is taken, in order.
@@ -110,7 +152,7 @@ impl Slots {
     /// passed to a block parameter; nothing if there is no slot.
     pub fn new(func: &Function, order: &Order, policy: &dyn Policy) -> Self {
         let mut this = Self {
-            facts: SecondaryMap::new(),
+            facts: Facts::default(),
             escapes: FxHashMap::default(),
             privacy: SecondaryMap::new(),
             used: Vec::new(),
@@ -138,10 +180,10 @@ impl Slots {
 
     /// Scans until the block parameters settle.
     fn follow(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {
-        self.facts.resize(func.dfg.num_values());
+        self.facts.at.resize(func.dfg.num_values());
         for block in order.blocks().iter().skip(1) {
             for param in func.dfg.block_params(*block) {
-                self.facts[*param] = Fact::Unseen;
+                self.facts.set(*param, Fact::Unseen);
             }
         }
         for _ in 0..MAX_SCANS {
@@ -162,7 +204,7 @@ impl Slots {
             }
         }
         self.limit_hit = true;
-        self.facts.clear();
+        self.facts = Facts::default();
     }
 
     /// The instructions that compute or use an address in a slot, and all calls, with the
@@ -191,7 +233,7 @@ impl Slots {
 
     /// The address that `value` is, if it is one in a slot.
     pub fn address(&self, value: Value) -> Option<Address> {
-        let (slot, offset) = match self.facts[value] {
+        let (slot, offset) = match self.facts.of(value) {
             Fact::At(slot, offset) => (slot, Some(offset)),
             Fact::Within(slot) => (slot, None),
             Fact::Unseen | Fact::Plain => return None,
@@ -253,7 +295,7 @@ impl Slots {
     /// Is the one result of `inst` an address in a slot?
     fn is_followed(&self, func: &Function, inst: Inst) -> bool {
         match func.dfg.inst_results(inst) {
-            [result] => self.facts[*result].slot().is_some(),
+            [result] => self.facts.is_address(*result),
             _ => false,
         }
     }
@@ -266,7 +308,7 @@ impl Slots {
 
     /// Does `place` lie in its slot, if its address is a known one in a slot?
     pub fn is_inside(&self, func: &Function, place: Place) -> bool {
-        let Fact::At(slot, offset) = self.facts[place.address] else {
+        let Fact::At(slot, offset) = self.facts.of(place.address) else {
             return true;
         };
         let Some(bytes) = place.bytes else {
@@ -282,7 +324,7 @@ impl Slots {
     fn escaping(&self, func: &Function, inst: Inst, effect: &Effect) -> SmallVec<[StackSlot; 2]> {
         let mut escaping = SmallVec::new();
         let mut escape = |value: Value| {
-            if let Some(slot) = self.facts[value].slot()
+            if let Some(slot) = self.facts.of(value).slot()
                 && !escaping.contains(&slot)
             {
                 escaping.push(slot);
@@ -293,7 +335,7 @@ impl Slots {
         if opcode.is_branch() && !opcode.is_call() {
             for_each_block_arg(func, inst, |param, arg| {
                 if let Some(arg) = arg
-                    && self.facts[param].slot().is_none()
+                    && !self.facts.is_address(param)
                 {
                     escape(arg);
                 }
@@ -334,13 +376,13 @@ impl Scan<'_> {
         let data = &dfg.insts[inst];
         let mut is_concerned = data.opcode().is_call();
         if let Some(fact) = self.result(inst, data) {
-            self.slots.facts[dfg.first_result(inst)] = fact;
+            self.slots.facts.set(dfg.first_result(inst), fact);
             is_concerned |= fact.slot().is_some();
         }
         if self.has_addresses && !is_concerned {
             // What a call hands to an unwinder is in its table.
             let mut args = data.arguments(&dfg.value_lists).iter();
-            is_concerned = args.any(|arg| self.fact(*arg).slot().is_some());
+            is_concerned = args.any(|arg| self.slots.facts.is_address(*arg));
         }
         if data.opcode().is_branch() {
             for_each_block_arg(self.func, inst, |param, arg| {
@@ -354,10 +396,10 @@ impl Scan<'_> {
 
     /// Meets the fact of an argument into that of its parameter.
     fn pass(&mut self, param: Value, passed: Fact) {
-        let old = self.slots.facts[param];
+        let old = self.slots.facts.of(param);
         let new = old.meet(passed);
         if new != old {
-            self.slots.facts[param] = new;
+            self.slots.facts.set(param, new);
             // A parameter gets its first fact before its block is scanned. A
             // later one may come too late for this scan.
             self.changed |= old != Fact::Unseen;
@@ -366,7 +408,7 @@ impl Scan<'_> {
 
     fn fact(&self, value: Value) -> Fact {
         debug_assert!(!self.func.dfg.value_is_alias(value), "aliases are resolved");
-        self.slots.facts[value]
+        self.slots.facts.of(value)
     }
 
     /// What is known about the result of `inst`, if it can be an address.
@@ -382,7 +424,10 @@ impl Scan<'_> {
             InstructionData::Binary {
                 opcode: opcode @ (Opcode::Iadd | Opcode::Isub),
                 args: [x, y],
-            } => self.sum(inst, opcode, self.fact(x), self.fact(y)),
+            } => match self.slots.facts.is_plain(x) && self.slots.facts.is_plain(y) {
+                true => Fact::Plain,
+                false => self.sum(inst, opcode, self.fact(x), self.fact(y)),
+            },
             InstructionData::Ternary {
                 opcode: Opcode::Select | Opcode::SelectSpectreGuard,
                 args: [_, x, y],
@@ -392,9 +437,6 @@ impl Scan<'_> {
     }
 
     fn sum(&self, inst: Inst, opcode: Opcode, x: Fact, y: Fact) -> Fact {
-        if (x, y) == (Fact::Plain, Fact::Plain) {
-            return Fact::Plain;
-        }
         let value = self.func.dfg.first_result(inst);
         let step = isle::address_step(&self.func.dfg, self.policy, value);
         if let Step::Offset { base, by } = step

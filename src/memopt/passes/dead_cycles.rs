@@ -18,44 +18,60 @@
 //! hold itself. What may trap is needed, and so are loads of memory that the world writes
 //! ([`removable`]).
 //!
+//! One scan against the order of the function marks nearly all: a use comes behind what it uses,
+//! and an edge that leads forward passes to a parameter that has been looked at. What edges back
+//! pass to a header is followed from there.
+//!
 //! Cost: O(instructions + edges' arguments), and one scan over the parameters if there are none.
 //! Previous work: the dead code elimination of Cytron et al., 1991, without its control
 //! dependence: no branch goes.
 
-use crate::entity::EntitySet;
-use crate::ir::{BlockArg, Function, Inst, Value, ValueDef};
+use crate::flowgraph::ControlFlowGraph;
+use crate::ir::{Block, BlockArg, Function, Inst, Value, ValueDef};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit::destinations;
-use crate::memopt::cfg::lists::Links;
+use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::passes::dead_code::{Removable, removable};
 use crate::memopt::passes::uses::for_each_use;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Removes all parameters that nobody needs, with what feeds them, in one edit.
 ///
-/// With `loads` false, loads stay, and so does what they need. Values that nobody uses at all
-/// are for [`dead_code`](super::dead_code).
-pub fn edits(func: &Function, policy: &dyn Policy, loads: bool) -> Vec<Edit> {
-    let entry = func.layout.entry_block();
-    let inner = || func.layout.blocks().filter(|block| Some(*block) != entry);
-    if inner().all(|block| func.dfg.block_params(block).is_empty()) {
+/// `order` and `cfg` are those of `func`. With `loads` false, loads stay, and so does what they
+/// need. Values that nobody uses at all are for [`dead_code`](super::dead_code).
+pub fn edits(
+    func: &Function,
+    order: &Order,
+    cfg: &ControlFlowGraph,
+    policy: &dyn Policy,
+    loads: bool,
+) -> Vec<Edit> {
+    let inner = || order.blocks().iter().skip(1);
+    if inner().all(|block| func.dfg.block_params(*block).is_empty()) {
         return Vec::new();
     }
-    let mut marking = Marking::new(func);
+    let mut marking = Marking {
+        func,
+        order,
+        cfg,
+        needed: vec![false; func.dfg.num_values()],
+        scanned: order.len() as Node,
+        work: Vec::new(),
+    };
     let mut unneeded = marking.mark(policy, loads);
-    let params = inner().flat_map(|block| func.dfg.block_params(block).iter().rev());
+    let params = inner().flat_map(|block| func.dfg.block_params(*block).iter().rev());
     let params: Vec<Value> = params
         .copied()
-        .filter(|param| !marking.needed.contains(*param))
+        .filter(|param| !marking.is_needed(*param))
         .collect();
     if params.is_empty() {
         return Vec::new();
     }
-    unneeded.retain(|inst| {
-        let mut results = func.dfg.inst_results(*inst).iter();
-        results.all(|result| !marking.needed.contains(*result))
-    });
+    unneeded.retain(|inst| !marking.feeds(*inst));
+    // In the order of the function.
+    unneeded.reverse();
     let change = Change::RemoveCycles {
         params,
         insts: unneeded,
@@ -65,71 +81,150 @@ pub fn edits(func: &Function, policy: &dyn Policy, loads: bool) -> Vec<Edit> {
 
 struct Marking<'a> {
     func: &'a Function,
-    needed: EntitySet<Value>,
+    order: &'a Order,
+    cfg: &'a ControlFlowGraph,
+    /// By the number of the value.
+    needed: Vec<bool>,
+    /// The nodes from this one on have been scanned.
+    scanned: Node,
+    /// Needed values whose definition may have been scanned before that was known.
     work: Vec<Value>,
-    /// For each parameter the values that are passed to it.
-    passed: Links,
 }
 
-impl<'a> Marking<'a> {
-    fn new(func: &'a Function) -> Self {
-        let mut passed = Links::new(func.dfg.num_values());
-        for block in func.layout.blocks() {
-            let Some(end) = func.layout.last_inst(block) else {
-                continue;
-            };
-            for call in destinations(func, end) {
-                let params = func.dfg.block_params(call.block(&func.dfg.value_lists));
-                for (param, arg) in params.iter().zip(call.args(&func.dfg.value_lists)) {
-                    if let BlockArg::Value(value) = arg {
-                        passed.add(*param, value);
-                    }
-                }
-            }
-        }
-        Self {
-            func,
-            needed: EntitySet::new(),
-            work: Vec::new(),
-            passed,
-        }
+impl Marking<'_> {
+    fn is_needed(&self, value: Value) -> bool {
+        self.needed[value.as_u32() as usize]
     }
 
-    /// Marks all that is needed; the instructions that are needed only if their results are.
+    fn need(&mut self, value: Value) {
+        self.needed[value.as_u32() as usize] = true;
+    }
+
+    /// Is a result of `inst` needed?
+    fn feeds(&self, inst: Inst) -> bool {
+        let mut results = self.func.dfg.inst_results(inst).iter();
+        results.any(|result| self.is_needed(*result))
+    }
+
+    /// Marks all that is needed; the instructions that are needed only if their results are, and
+    /// were not when the scan came to them, the last one first.
     fn mark(&mut self, policy: &dyn Policy, loads: bool) -> Vec<Inst> {
         let func = self.func;
         let mut candidates = Vec::new();
-        for block in func.layout.blocks() {
-            for inst in func.layout.block_insts(block) {
-                match removable(func, policy, inst) {
-                    Removable::Pure => candidates.push(inst),
-                    Removable::Load if loads => candidates.push(inst),
-                    Removable::Load | Removable::No => self.need_operands(inst),
+        self.unreachable_blocks();
+        for node in (0..self.order.len() as Node).rev() {
+            let block = self.order.block(node);
+            for inst in func.layout.block_insts(block).rev() {
+                let results = func.dfg.inst_results(inst);
+                let is_candidate = !results.is_empty()
+                    && !self.feeds(inst)
+                    && match removable(func, policy, inst) {
+                        Removable::Pure => true,
+                        Removable::Load => loads,
+                        Removable::No => false,
+                    };
+                match is_candidate {
+                    true => candidates.push(inst),
+                    false => self.need_operands(inst, node),
                 }
             }
-        }
-        while let Some(value) = self.work.pop() {
-            match func.dfg.value_def(value) {
-                ValueDef::Result(inst, _) => self.need_operands(inst),
-                ValueDef::Param(..) => self.need_passed(value),
-                ValueDef::Union(..) => {}
+            self.scanned = node;
+            for param in func.dfg.block_params(block) {
+                if self.is_needed(*param) {
+                    self.need_passed(*param, block);
+                }
             }
+            self.follow();
         }
         candidates
     }
 
-    fn need_operands(&mut self, inst: Inst) {
-        for_each_use(self.func, inst, |value, passed| {
-            if !passed && self.needed.insert(value) {
-                self.work.push(value);
+    /// Nobody has numbered these blocks, and what they use stays.
+    fn unreachable_blocks(&mut self) {
+        let func = self.func;
+        let blocks = func.layout.blocks();
+        let unreachable = blocks.filter(|block| self.order.node(*block).is_none());
+        for block in unreachable.collect::<Vec<_>>() {
+            for inst in func.layout.block_insts(block) {
+                for_each_use(func, inst, |value, _| self.need(value));
             }
-        });
+        }
     }
 
-    fn need_passed(&mut self, param: Value) {
-        for value in self.passed.of(param) {
-            if self.needed.insert(value) {
-                self.work.push(value);
+    /// The operands of `inst`, which is in `node`, are needed, and so is what it passes to a
+    /// needed parameter of a node that has been scanned.
+    fn need_operands(&mut self, inst: Inst, node: Node) {
+        let func = self.func;
+        for_each_use(func, inst, |value, passed| {
+            if !passed {
+                self.need(value);
+            }
+        });
+        if func.dfg.insts[inst].opcode().is_branch() {
+            for call in destinations(func, inst) {
+                let target = call.block(&func.dfg.value_lists);
+                if self.order.node(target) > Some(node) {
+                    let params = func.dfg.block_params(target).iter();
+                    for (param, arg) in params.zip(call.args(&func.dfg.value_lists)) {
+                        if let BlockArg::Value(value) = arg
+                            && self.is_needed(*param)
+                        {
+                            self.need(value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What nodes that have been scanned pass to `param` of `block` is needed.
+    fn need_passed(&mut self, param: Value, block: Block) {
+        let func = self.func;
+        let position = func.dfg.block_params(block).iter();
+        let Some(position) = { position }.position(|other| *other == param) else {
+            return;
+        };
+        for pred in self.cfg.pred_iter(block) {
+            if self.order.node(pred.block) < Some(self.scanned) {
+                continue;
+            }
+            for call in destinations(func, pred.inst) {
+                if call.block(&func.dfg.value_lists) == block
+                    && let Some(BlockArg::Value(value)) =
+                        call.args(&func.dfg.value_lists).nth(position)
+                {
+                    self.need_late(value);
+                }
+            }
+        }
+    }
+
+    fn need_late(&mut self, value: Value) {
+        if !self.is_needed(value) {
+            self.need(value);
+            self.work.push(value);
+        }
+    }
+
+    /// Marks what feeds the values on the list, as far as the scan has gone past it.
+    fn follow(&mut self) {
+        let func = self.func;
+        while let Some(value) = self.work.pop() {
+            match func.dfg.value_def(value) {
+                ValueDef::Result(inst, _) => {
+                    let block = func.layout.inst_block(inst);
+                    if block.and_then(|block| self.order.node(block)) >= Some(self.scanned) {
+                        for_each_use(func, inst, |value, passed| {
+                            if !passed {
+                                self.need_late(value);
+                            }
+                        });
+                    }
+                }
+                ValueDef::Param(block, _) if self.order.node(block) >= Some(self.scanned) => {
+                    self.need_passed(value, block);
+                }
+                ValueDef::Param(..) | ValueDef::Union(..) => {}
             }
         }
     }
