@@ -8,6 +8,7 @@ use crate::memopt::edit::{Constant, Content, FieldStep, Promoted, Promotion};
 use crate::memopt::inst::coercion;
 use alloc::vec;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// What contents are called while the edit is made.
 struct Names {
@@ -130,7 +131,7 @@ impl Editor<'_> {
                 let value = names.of(*content)?;
                 Some(dfg.resolve_aliases(value))
             });
-            let values: Vec<Option<Value>> = values.collect();
+            let values: SmallVec<[Option<Value>; 8]> = values.collect();
             let calls = dfg.insts[branch]
                 .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
             for call in calls {

@@ -56,6 +56,9 @@ pub fn removed(func: &Function, field: &FieldValue, reached: Reached) -> Reached
             FieldStep::Store(..) | FieldStep::Load(_) | FieldStep::StorePart { .. } => None,
         }
     });
+    if known.iter().all(Option::is_none) {
+        return reached;
+    }
     // The others keep their order.
     let mut left = 0;
     let numbers: Vec<u32> = known
@@ -100,19 +103,25 @@ fn of_params(
     stored: impl Fn(u32) -> Option<Constant>,
 ) -> Vec<Option<Constant>> {
     let mut passed = vec![Passed::Unseen; params];
-    // Who is passed each parameter.
-    let mut users: Vec<Vec<u32>> = vec![Vec::new(); params];
-    for (param, content) in args {
+    for (param, content) in args.clone() {
         let it = match content {
             Content::Unwritten => Passed::Is(Constant::ZERO),
             Content::Constant(constant) => Passed::Is(constant),
             Content::Store(access) => stored(access).map_or(Passed::Varies, Passed::Is),
-            Content::Param(other) => {
-                users[other as usize].push(param);
-                continue;
-            }
+            Content::Param(_) => continue,
         };
         passed[param as usize] = passed[param as usize].meet(it);
+    }
+    // Most vary at once, and then nobody asks who passes them on.
+    if passed.iter().all(|it| *it == Passed::Varies) {
+        return vec![None; params];
+    }
+    // Who is passed each parameter.
+    let mut users: Vec<Vec<u32>> = vec![Vec::new(); params];
+    for (param, content) in args {
+        if let Content::Param(other) = content {
+            users[other as usize].push(param);
+        }
     }
     let is_seen = |param: &u32| passed[*param as usize] != Passed::Unseen;
     let mut work: Vec<u32> = (0..params as u32).filter(is_seen).collect();

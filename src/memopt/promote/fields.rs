@@ -11,6 +11,7 @@ use crate::memopt::edit::FieldStep;
 use crate::memopt::inst::coercion::{self, Load, Recipe};
 use crate::memopt::inst::isle;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// Some bytes of a slot.
 pub struct Field {
@@ -33,19 +34,20 @@ pub struct FieldValue {
 /// Cost: O(accesses · log accesses).
 pub fn find(func: &Function, policy: &dyn Policy, traffic: &Traffic) -> Vec<Field> {
     let touched = &traffic.touched;
-    let mut sorted: Vec<u32> = (0..touched.len() as u32).collect();
-    sorted.sort_unstable_by_key(|at| {
-        let it = &touched[*at as usize];
-        (it.slot, it.start, *at)
+    let accesses = (0..).zip(touched).map(|(at, it)| Sorted {
+        place: u64::from(it.slot.as_u32()) << 32 | u64::from(it.start),
+        at,
     });
+    let mut sorted: Vec<Sorted> = accesses.collect();
+    sorted.sort_unstable();
     let mut fields = Vec::new();
     let mut rest = &mut sorted[..];
     while !rest.is_empty() {
         let len = first_field(touched, rest);
         let (field, others) = rest.split_at_mut(len);
         rest = others;
-        field.sort_unstable();
-        let slot = touched[field[0] as usize].slot;
+        field.sort_unstable_by_key(|it| it.at);
+        let slot = touched[field[0].at as usize].slot;
         let conversion = Conversion {
             func,
             policy,
@@ -60,13 +62,22 @@ pub fn find(func: &Function, policy: &dyn Policy, traffic: &Traffic) -> Vec<Fiel
     fields
 }
 
+/// An access where it is sorted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sorted {
+    /// The slot above the first byte.
+    place: u64,
+    /// The position in [`Traffic::touched`].
+    at: u32,
+}
+
 /// How many of the accesses, which are sorted by where they begin, are to the first field.
-fn first_field(touched: &[Touched], sorted: &[u32]) -> usize {
-    let access = |at: &u32| &touched[*at as usize];
+fn first_field(touched: &[Touched], sorted: &[Sorted]) -> usize {
+    let access = |it: &Sorted| &touched[it.at as usize];
     let first = access(&sorted[0]);
     let mut end = first.end;
-    let others = sorted.iter().position(|at| {
-        let next = access(at);
+    let others = sorted.iter().position(|it| {
+        let next = access(it);
         let is_other = next.slot != first.slot || next.start >= end;
         end = end.max(next.end);
         is_other
@@ -81,7 +92,7 @@ struct Conversion<'a> {
 }
 
 impl Conversion<'_> {
-    fn value(&self, field: &[u32]) -> Option<FieldValue> {
+    fn value(&self, field: &[Sorted]) -> Option<FieldValue> {
         let whole = self.whole(field)?;
         let one_order = field.iter().all(|at| {
             let it = self.access(*at);
@@ -92,21 +103,20 @@ impl Conversion<'_> {
         }
         let types = self.types(field, whole);
         types.into_iter().find_map(|ty| {
-            let steps = field.iter().map(|at| {
-                let step = self.step(self.access(*at), whole, ty)?;
-                Some((*at, step))
-            });
-            let steps = steps.collect::<Option<Vec<_>>>()?;
+            let mut steps = Vec::with_capacity(field.len());
+            for it in field {
+                steps.push((it.at, self.step(self.access(*it), whole, ty)?));
+            }
             Some(FieldValue { ty, steps })
         })
     }
 
-    fn access(&self, at: u32) -> &Touched {
-        &self.touched[at as usize]
+    fn access(&self, it: Sorted) -> &Touched {
+        &self.touched[it.at as usize]
     }
 
     /// An access of all bytes of the field, the first if there is a choice.
-    fn whole(&self, field: &[u32]) -> Option<&Touched> {
+    fn whole(&self, field: &[Sorted]) -> Option<&Touched> {
         let start = field.iter().map(|at| self.access(*at).start).min()?;
         let end = field.iter().map(|at| self.access(*at).end).max()?;
         let mut accesses = field.iter().map(|at| self.access(*at));
@@ -116,8 +126,8 @@ impl Conversion<'_> {
     /// The types that the value may have, the best first: the one that all accesses have,
     /// or else the one that most accesses of the whole field need no conversion for; and the
     /// integer as wide as the field.
-    fn types(&self, field: &[u32], whole: &Touched) -> Vec<Type> {
-        let mut counts: Vec<(Type, u32)> = Vec::new();
+    fn types(&self, field: &[Sorted], whole: &Touched) -> SmallVec<[Type; 2]> {
+        let mut counts: SmallVec<[(Type, u32); 4]> = SmallVec::new();
         for at in field {
             let it = self.access(*at);
             let Some(ty) = it.type_in_memory().filter(|_| it.bytes() == whole.bytes()) else {
@@ -134,7 +144,7 @@ impl Conversion<'_> {
         let most = most.map(|(ty, _)| *ty);
         let integer = u16::try_from(whole.bytes()).ok();
         let integer = integer.and_then(Type::int_with_byte_size);
-        let mut types: Vec<Type> = most.into_iter().chain(integer).collect();
+        let mut types: SmallVec<[Type; 2]> = most.into_iter().chain(integer).collect();
         types.dedup();
         types
     }

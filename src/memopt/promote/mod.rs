@@ -81,7 +81,7 @@ use crate::memopt::edit::{Change, Content, Edit, FieldStep, Promoted, Promotion,
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use accesses::{Traffic, Used};
 use alloc::vec::Vec;
-use fields::Field;
+use fields::{Field, FieldValue};
 use reaching::{Asked, Reached, Reaching};
 
 /// A function, and what is known about it.
@@ -142,7 +142,7 @@ impl Promoting<'_> {
         };
         let reaching = Reaching::new(&graph, &dominance, traffic.touched.len());
         let mut limits_hit = 0;
-        let edits = self.promote(&order, &traffic, &fields, reaching, &mut limits_hit);
+        let edits = self.promote(&order, &traffic, fields, reaching, &mut limits_hit);
         let mut promotions = edits.iter();
         let reveals_more = promotions.any(|edit| match &edit.change {
             Change::Promote(promotion) => holds_address(self.func, &slots, promotion),
@@ -159,28 +159,30 @@ impl Promoting<'_> {
         &self,
         order: &Order,
         traffic: &Traffic,
-        fields: &[Field],
+        fields: Vec<Field>,
         mut reaching: Reaching<'_>,
         limits_hit: &mut u32,
     ) -> Vec<Edit> {
-        let mut edits = Vec::new();
+        let mut edits = Vec::with_capacity(fields.len() * 2);
+        // Fields are sorted by their slots, and so are these.
+        let mut slots: Vec<StackSlot> = fields.iter().map(|field| field.slot).collect();
+        slots.dedup();
         let mut kept: Vec<StackSlot> = Vec::new();
-        for field in fields {
-            let promotion = field
-                .as_value
-                .is_some()
-                .then(|| self.promotion(order, traffic, field, &mut reaching, limits_hit))
-                .flatten();
+        for Field { slot, as_value } in fields {
+            let promotion = as_value.and_then(|value| {
+                self.promotion(order, traffic, (slot, value), &mut reaching, limits_hit)
+            });
             match promotion {
                 Some(promotion) => {
-                    edits.push(Change::Promote(promotion).because(Reason::Private(field.slot)))
+                    edits.push(Change::Promote(promotion).because(Reason::Private(slot)))
                 }
-                None => kept.push(field.slot),
+                None => kept.push(slot),
             }
         }
         // What is in unreachable blocks has not been looked at.
         if self.frees_slots && self.func.layout.blocks().count() == order.len() {
-            edits.extend(freed(traffic, fields, &kept));
+            slots.retain(|slot| kept.binary_search(slot).is_err());
+            edits.extend(freed(traffic, slots));
         }
         edits
     }
@@ -191,18 +193,16 @@ impl Promoting<'_> {
         &self,
         order: &Order,
         traffic: &Traffic,
-        field: &Field,
+        (slot, value): (StackSlot, FieldValue),
         reaching: &mut Reaching<'_>,
         limits_hit: &mut u32,
     ) -> Option<Promotion> {
-        let value = field.as_value.as_ref()?;
         let asked = value.steps.iter().map(|(touched, step)| Asked {
             node: traffic.touched[*touched as usize].node,
             reads: step.reads(),
             writes: step.writes(),
         });
-        let asked: Vec<Asked> = asked.collect();
-        let Some(reached) = reaching.definitions(&asked) else {
+        let Some(reached) = reaching.definitions(asked) else {
             *limits_hit += 1;
             return None;
         };
@@ -210,7 +210,7 @@ impl Promoting<'_> {
             before,
             params,
             args,
-        } = constants::removed(self.func, value, reached);
+        } = constants::removed(self.func, &value, reached);
         let block = |node: Node| order.block(node);
         let params: Vec<Block> = params.into_iter().map(block).collect();
         let mut args: Vec<(Block, Block, Content)> = args
@@ -224,14 +224,14 @@ impl Promoting<'_> {
         }
         args.sort_unstable_by_key(|(pred, join, _)| (*pred, *join));
         args.dedup_by_key(|(pred, join, _)| (*pred, *join));
-        let steps = value.steps.iter().zip(before);
+        let steps = value.steps.into_iter().zip(before);
         let accesses = steps.map(|((touched, step), before)| Promoted {
-            inst: traffic.touched[*touched as usize].inst,
+            inst: traffic.touched[touched as usize].inst,
             before,
-            step: step.clone(),
+            step,
         });
         let promotion = Promotion {
-            slot: field.slot,
+            slot,
             ty: value.ty,
             params,
             args,
@@ -257,14 +257,9 @@ fn holds_address(func: &Function, slots: &Slots, promotion: &Promotion) -> bool 
     })
 }
 
-/// The slots of which every field has become a value, and that nothing else names.
-fn freed(traffic: &Traffic, fields: &[Field], kept: &[StackSlot]) -> Vec<Edit> {
-    let mut slots: Vec<StackSlot> = fields.iter().map(|field| field.slot).collect();
-    // Fields are sorted by their slots, and so is what is kept.
-    slots.dedup();
-    slots.retain(|slot| {
-        kept.binary_search(slot).is_err() && !matches!(traffic.used[*slot], Used::Named)
-    });
+/// Those of `slots`, of which every field has become a value, that nothing else names.
+fn freed(traffic: &Traffic, mut slots: Vec<StackSlot>) -> impl Iterator<Item = Edit> {
+    slots.retain(|slot| !matches!(traffic.used[*slot], Used::Named));
     let mut addresses: Vec<Vec<Inst>> = slots.iter().map(|_| Vec::new()).collect();
     for (slot, inst) in &traffic.addresses {
         if let Ok(at) = slots.binary_search(slot) {
@@ -273,5 +268,4 @@ fn freed(traffic: &Traffic, fields: &[Field], kept: &[StackSlot]) -> Vec<Edit> {
     }
     let both = slots.into_iter().zip(addresses);
     both.map(|(slot, addresses)| Change::FreeAddressed(slot, addresses).because(Reason::Unnamed))
-        .collect()
 }

@@ -88,6 +88,17 @@ pub struct Reaching<'a> {
     found: Vec<(u32, u32)>,
     /// The number of this field.
     field: u32,
+    room_for: Buffers,
+}
+
+/// Lists that are empty between two fields, kept so that they need not grow anew.
+#[derive(Default)]
+struct Buffers {
+    asked: Vec<Asked>,
+    exposed: Vec<u32>,
+    stores: Vec<(Node, u32)>,
+    nodes: Vec<Node>,
+    definitions: Vec<u32>,
 }
 
 impl<'a> Reaching<'a> {
@@ -101,32 +112,43 @@ impl<'a> Reaching<'a> {
             definitions: Vec::new(),
             found: vec![(NONE, NONE); graph.len()],
             field: NONE,
+            room_for: Buffers::default(),
         }
     }
 
     /// What reaches the accesses of one field, which are in reverse postorder; `None` beyond
     /// the limit.
-    pub fn definitions(&mut self, asked: &[Asked]) -> Option<Reached> {
+    pub fn definitions(&mut self, asked: impl Iterator<Item = Asked>) -> Option<Reached> {
+        let mut buffers = core::mem::take(&mut self.room_for);
+        buffers.asked.clear();
+        buffers.asked.extend(asked);
+        let reached = self.reached(&mut buffers);
+        self.room_for = buffers;
+        reached
+    }
+
+    fn reached(&mut self, buffers: &mut Buffers) -> Option<Reached> {
         let mut reached = Reached {
-            before: vec![Content::Unwritten; asked.len()],
+            before: vec![Content::Unwritten; buffers.asked.len()],
             ..Reached::default()
         };
-        let (exposed, stores) = within_nodes(asked, &mut reached.before);
-        if exposed.is_empty() {
+        within_nodes(buffers, &mut reached.before);
+        if buffers.exposed.is_empty() {
             return Some(reached);
         }
-        self.place(&stores)?;
-        let mut pending = Vec::new();
-        for at in exposed {
-            let node = asked[at as usize].node;
-            reached.before[at as usize] = self.at_start(node, &mut reached.params, &mut pending);
+        self.place(buffers)?;
+        let pending = &mut buffers.definitions;
+        pending.clear();
+        for at in &buffers.exposed {
+            let node = buffers.asked[*at as usize].node;
+            reached.before[*at as usize] = self.at_start(node, &mut reached.params, pending);
         }
         while let Some(join) = pending.pop() {
             let Definition { node, param, .. } = self.definitions[join as usize];
             for pred in self.graph.preds(node) {
                 self.room = self.room.checked_sub(1)?;
                 let at = self.closest(*pred);
-                let content = self.at_end(at, &mut reached.params, &mut pending);
+                let content = self.at_end(at, &mut reached.params, pending);
                 reached.args.push((*pred, param, content));
             }
         }
@@ -134,17 +156,19 @@ impl<'a> Reaching<'a> {
     }
 
     /// Finds the nodes that define the field, given the last store of each node that stores.
-    fn place(&mut self, stores: &[(Node, u32)]) -> Option<()> {
+    fn place(&mut self, buffers: &mut Buffers) -> Option<()> {
         self.field = self.field.wrapping_add(1);
         self.definitions.clear();
         // What nobody has written is there from the entry on.
         let entry = self.graph.entry;
         self.add(entry);
-        for (node, store) in stores {
+        let work = &mut buffers.nodes;
+        work.clear();
+        for (node, store) in &buffers.stores {
             let at = self.add(*node);
             self.definitions[at].store = Some(*store);
+            work.push(*node);
         }
-        let mut work: Vec<Node> = stores.iter().map(|(node, _)| *node).collect();
         while let Some(node) = work.pop() {
             for join in self.dominance.frontier(node) {
                 self.room = self.room.checked_sub(1)?;
@@ -156,7 +180,7 @@ impl<'a> Reaching<'a> {
                 }
             }
         }
-        self.make_forest();
+        self.make_forest(&mut buffers.definitions);
         Some(())
     }
 
@@ -178,12 +202,13 @@ impl<'a> Reaching<'a> {
         found.1 as usize
     }
 
-    /// Sorts the definitions, and puts each below the closest one that dominates it.
-    fn make_forest(&mut self) {
+    /// Sorts the definitions, and puts each below the closest one that dominates it. `path` is
+    /// a list to work with.
+    fn make_forest(&mut self, path: &mut Vec<u32>) {
         let dominance = self.dominance;
         self.definitions
             .sort_unstable_by_key(|definition| dominance.position(definition.node));
-        let mut path: Vec<u32> = Vec::new();
+        path.clear();
         for at in 0..self.definitions.len() as u32 {
             let node = self.definitions[at as usize].node;
             self.found[node as usize].1 = at;
@@ -265,24 +290,29 @@ impl<'a> Reaching<'a> {
     }
 }
 
-/// Matches accesses with the stores before them in the same node. Also the accesses that need
-/// what the field holds at the start of their node, and the last store of each node.
-fn within_nodes(asked: &[Asked], before: &mut [Content]) -> (Vec<u32>, Vec<(Node, u32)>) {
-    let mut exposed = Vec::new();
-    let mut stores: Vec<(Node, u32)> = Vec::new();
+/// Matches the accesses with the stores before them in the same node. Also finds the accesses that
+/// need what the field holds at the start of their node, and the last store of each node.
+fn within_nodes(buffers: &mut Buffers, before: &mut [Content]) {
+    let Buffers {
+        asked,
+        exposed,
+        stores,
+        ..
+    } = buffers;
+    exposed.clear();
+    stores.clear();
     for (at, access) in asked.iter().enumerate() {
-        let last = stores.last().filter(|(node, _)| *node == access.node);
-        match last {
+        let last = stores.last_mut().filter(|(node, _)| *node == access.node);
+        match &last {
             Some((_, store)) => before[at] = Content::Store(*store),
             None if access.reads => exposed.push(at as u32),
             None => {}
         }
         if access.writes {
-            match stores.last_mut().filter(|(node, _)| *node == access.node) {
+            match last {
                 Some((_, store)) => *store = at as u32,
                 None => stores.push((access.node, at as u32)),
             }
         }
     }
-    (exposed, stores)
 }
