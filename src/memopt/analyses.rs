@@ -14,6 +14,7 @@ use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::{Change, Edit, Touched};
 use crate::memopt::memory::insts::{Memory, TargetFacts, Traffic};
 use crate::memopt::memory::regions::Regions;
+use crate::memopt::memory::slot_escape::Slots;
 use core::cell::{Cell, OnceCell};
 
 /// What is known about the function as it is, as far as anybody has asked.
@@ -23,6 +24,8 @@ pub struct Analyses {
     traffic: Cell<Option<Traffic>>,
     /// Those of the list that is no longer true: no edit concerns the classes themselves.
     regions: Cell<Option<Regions>>,
+    /// The slots, if somebody has looked at them before the list was made.
+    slots: Cell<Option<Slots>>,
 }
 
 /// How much of the analyses outlives a change.
@@ -57,7 +60,10 @@ impl Analyses {
             Some(regions) => regions.without_stores(func, policy),
             None => Regions::new(func, policy),
         };
-        Memory::with_regions(func, &self.flow(ctx).order, policy, target, regions)
+        let order = &self.flow(ctx).order;
+        let slots = self.slots.take();
+        let slots = slots.unwrap_or_else(|| Slots::new(func, order, policy));
+        Memory::with_regions(func, order, policy, target, slots, regions)
     }
 
     /// The graph of the function is another one.
@@ -66,7 +72,14 @@ impl Analyses {
         self.flow = OnceCell::new();
     }
 
-    fn forget_memory(&mut self) {
+    /// The slots of the function as it is, if somebody knows them.
+    pub fn give_slots(&mut self, slots: Option<Slots>) {
+        self.slots.set(slots);
+    }
+
+    /// Values or the order of instructions are others.
+    pub fn forget_memory(&mut self) {
+        self.slots.set(None);
         if let Some(traffic) = self.traffic.take() {
             self.regions.set(Some(traffic.into_regions()));
         }
@@ -99,6 +112,7 @@ impl Analyses {
 
     /// Patches the memory instructions.
     fn patch(&mut self, ctx: &Context, policy: &dyn Policy, target: TargetFacts, edits: &[Edit]) {
+        self.slots.set(None);
         let Some(traffic) = self.traffic.take() else {
             return;
         };
@@ -130,10 +144,10 @@ fn kept(change: &Change) -> Kept {
         | Change::MoveUp(_)
         | Change::HoistLoads(_)
         | Change::TurnLoop(_)
-        | Change::Promote(_)
-        | Change::FreeAddressed(..)
         | Change::RunEgraph => Kept::Nothing,
-        Change::RemoveParams(_)
+        Change::Promote(_)
+        | Change::FreeAddressed(..)
+        | Change::RemoveParams(_)
         | Change::RemoveCycles { .. }
         | Change::FoldCompare(..)
         | Change::ReplaceLoad { .. }

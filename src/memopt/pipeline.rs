@@ -252,9 +252,8 @@ impl Run<'_> {
         if !self.has_unused_param && !self.analyses.flow(ctx).repeating().contains(&true) {
             return Ok(Cycles::default());
         }
-        let order = &self.analyses.flow(ctx).order;
-        let loads = self.options.unused_loads;
-        let edits = dead_cycles::edits(&ctx.func, order, &ctx.cfg, self.policy, loads);
+        let flow = self.analyses.flow(ctx);
+        let edits = dead_cycles::edits(&ctx.func, flow, self.policy, self.options.unused_loads);
         let touched = self.apply(&edits)?;
         // Where a parameter goes, stores may have become dead, and what fed it can sink.
         let is_left =
@@ -269,11 +268,14 @@ impl Run<'_> {
         if published::are_all(&self.editor.context().func) {
             return Ok(Touched::default());
         }
-        let touched = promote(&mut self.editor, self.policy, self.target, self.options)?;
-        if touched.any {
-            self.analyses.forget_graph();
+        let flow = self.analyses.flow(self.editor.context());
+        let editor = &mut self.editor;
+        let promoted = promote(editor, flow, self.policy, self.target, self.options)?;
+        match promoted.touched.any {
+            true => self.analyses.forget_memory(),
+            false => self.analyses.give_slots(promoted.slots),
         }
-        Ok(touched)
+        Ok(promoted.touched)
     }
 
     /// Can the egraph pass find enough to be worth its time?

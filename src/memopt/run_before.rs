@@ -19,9 +19,11 @@
 use crate::isa::TargetIsa;
 use crate::memopt::apply::Editor;
 use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::Touched;
 use crate::memopt::gate;
 use crate::memopt::memory::insts::TargetFacts;
+use crate::memopt::memory::slot_escape::Slots;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
 use crate::memopt::promote::{MAX_LOOKS, Promoting, published};
@@ -73,37 +75,51 @@ pub fn run_before_observed<'a>(
     }
     let limit = options.edit_limit;
     let mut editor = Editor::before_mid_end(ctx, isa, policy, observer, limit)?;
-    let touched = promote(&mut editor, policy, TargetFacts::of(isa), options)?;
-    if touched.any {
+    let flow = Flow::new(&editor.context().cfg, &editor.context().domtree);
+    let promoted = promote(&mut editor, &flow, policy, TargetFacts::of(isa), options)?;
+    if promoted.touched.any {
         editor.settled();
     }
     editor.finish()
 }
 
+/// What promotion has done.
+#[derive(Default)]
+pub struct Outcome {
+    /// What it has changed.
+    pub touched: Touched,
+    /// The slots that are left, if the last look found nothing to promote.
+    pub slots: Option<Slots>,
+}
+
 /// Makes values of locals in slots, also of those that only other such locals know of.
+///
+/// `flow` is that of the function, and stays so: no block and no edge comes or goes.
 ///
 /// # Errors
 ///
 /// Those of [`Editor::apply`].
 pub fn promote(
     editor: &mut Editor<'_>,
+    flow: &Flow,
     policy: &dyn Policy,
     target: TargetFacts,
     options: &Options,
-) -> CodegenResult<Touched> {
-    let mut touched = Touched::default();
+) -> CodegenResult<Outcome> {
+    let mut outcome = Outcome::default();
     if !options.promote_slots {
-        return Ok(touched);
+        return Ok(outcome);
     }
     for _ in 0..MAX_LOOKS {
         let ctx = editor.context();
         if !gate::has_slot(&ctx.func) || !editor.has_room() {
-            return Ok(touched);
+            return Ok(outcome);
         }
         let promoting = Promoting {
             func: &ctx.func,
             cfg: &ctx.cfg,
             domtree: &ctx.domtree,
+            flow,
             policy,
             target,
             frees_slots: options.unused_slots,
@@ -111,12 +127,13 @@ pub fn promote(
         let found = promoting.find();
         editor.stats.limits_hit += found.limits_hit;
         let made = editor.apply(&found.edits)?;
-        touched = touched.and(made);
+        outcome.touched = outcome.touched.and(made);
+        outcome.slots = found.slots;
         if !found.reveals_more || !made.any {
-            return Ok(touched);
+            return Ok(outcome);
         }
         editor.resolve_aliases();
     }
     editor.stats.limits_hit += 1;
-    Ok(touched)
+    Ok(outcome)
 }

@@ -31,18 +31,21 @@ impl<'a> Memory<'a> {
         policy: &'a dyn Policy,
         target: TargetFacts,
     ) -> Self {
-        Self::with_regions(func, order, policy, target, Regions::new(func, policy))
+        let slots = Slots::new(func, order, policy);
+        let regions = Regions::new(func, policy);
+        Self::with_regions(func, order, policy, target, slots, regions)
     }
 
-    /// The same, with the classes of the regions of `func`, for none of which a store is known.
+    /// The same, with the slots of `func`, and the classes of its regions, for none of which a
+    /// store is known.
     pub fn with_regions(
         func: &'a Function,
         order: &Order,
         policy: &'a dyn Policy,
         target: TargetFacts,
+        slots: Slots,
         regions: Regions,
     ) -> Self {
-        let slots = Slots::new(func, order, policy);
         let traffic = Traffic {
             // About every fourth instruction that there ever was.
             events: Vec::with_capacity(func.dfg.num_insts() / 4),

@@ -28,7 +28,7 @@ use crate::ir::{
 };
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::graph::{Node, Order};
-use crate::memopt::inst::effect::{self, Effect, Place, Touch, effect};
+use crate::memopt::inst::effect::{self, Access, Effect, Place, Touch, effect};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
 use alloc::vec::Vec;
@@ -129,6 +129,17 @@ pub enum Privacy {
     Never,
 }
 
+/// An instruction that computes or uses an address in a slot, or a call.
+#[derive(Clone, Copy)]
+pub struct Concerned {
+    /// The node of its block.
+    pub node: Node,
+    /// The instruction.
+    pub inst: Inst,
+    /// Its position among the accesses, counted from 1; 0 if it is none.
+    access: u32,
+}
+
 /// The addresses of stack slots in a function.
 pub struct Slots {
     facts: Facts,
@@ -136,8 +147,11 @@ pub struct Slots {
     privacy: SecondaryMap<StackSlot, Privacy>,
     /// Slots whose address is taken, in order.
     used: Vec<StackSlot>,
-    /// The instructions that compute or use an address in a slot, and all calls.
-    concerned: Vec<(Node, Inst)>,
+    /// Those of them that have been come to.
+    is_used: SecondaryMap<StackSlot, bool>,
+    concerned: Vec<Concerned>,
+    /// The plain accesses among those.
+    accesses: Vec<Access>,
     /// Does an access with a constant offset lie outside of its slot, or are addresses not
     /// followed? Such an access may be to any memory.
     pub are_left: bool,
@@ -156,7 +170,9 @@ impl Slots {
             escapes: FxHashMap::default(),
             privacy: SecondaryMap::new(),
             used: Vec::new(),
+            is_used: SecondaryMap::new(),
             concerned: Vec::new(),
+            accesses: Vec::new(),
             are_left: false,
             limit_hit: false,
         };
@@ -181,13 +197,15 @@ impl Slots {
     /// Scans until the block parameters settle.
     fn follow(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {
         self.facts.at.resize(func.dfg.num_values());
+        // About every fourth instruction is an access, and as many compute addresses.
+        self.concerned.reserve(func.dfg.num_insts() / 2);
+        self.facts.known.reserve(func.dfg.num_insts() / 4);
         for block in order.blocks().iter().skip(1) {
             for param in func.dfg.block_params(*block) {
                 self.facts.set(*param, Fact::Unseen);
             }
         }
         for _ in 0..MAX_SCANS {
-            self.used.clear();
             self.concerned.clear();
             let scan = Scan {
                 slots: self,
@@ -197,20 +215,25 @@ impl Slots {
                 changed: false,
             };
             let again = scan.facts(order);
-            self.used.sort_unstable();
-            self.used.dedup();
             if !again || self.used.is_empty() {
+                self.used.sort_unstable();
                 return;
             }
         }
+        self.used.sort_unstable();
         self.limit_hit = true;
         self.facts = Facts::default();
     }
 
-    /// The instructions that compute or use an address in a slot, and all calls, with the
-    /// nodes of their blocks; in reverse postorder. None, if no address is taken.
-    pub fn concerned(&self) -> &[(Node, Inst)] {
+    /// The instructions that compute or use an address in a slot, and all calls; in reverse
+    /// postorder. None, if no address is taken.
+    pub fn concerned(&self) -> &[Concerned] {
         &self.concerned
+    }
+
+    /// The plain access that an instruction is, if it is one.
+    pub fn access(&self, concerned: &Concerned) -> Option<&Access> {
+        self.accesses.get((concerned.access as usize).checked_sub(1)?)
     }
 
     /// The slots whose address is taken anywhere.
@@ -248,11 +271,12 @@ impl Slots {
     /// or if its address is lost track of.
     fn collect_escapes(&mut self, func: &Function) -> bool {
         let mut inside = true;
+        self.accesses.reserve(self.concerned.len() / 2);
         if !func.debug_tags.is_empty() {
             self.collect_tags(func);
         }
         for at in 0..self.concerned.len() {
-            let (_, inst) = self.concerned[at];
+            let inst = self.concerned[at].inst;
             // Following an address is neither letting it go nor an access.
             if self.is_followed(func, inst) {
                 continue;
@@ -275,6 +299,10 @@ impl Slots {
                 self.escapes.insert(inst, escaping);
             }
             inside &= self.access_stays_inside(func, &effect);
+            if let Effect::Access(access) = effect {
+                self.accesses.push(access);
+                self.concerned[at].access = self.accesses.len() as u32;
+            }
         }
         inside
     }
@@ -363,7 +391,11 @@ impl Scan<'_> {
         for (node, block) in (0..).zip(order.blocks()) {
             for inst in func.layout.block_insts(*block) {
                 if self.inst(inst) {
-                    self.slots.concerned.push((node, inst));
+                    self.slots.concerned.push(Concerned {
+                        node,
+                        inst,
+                        access: 0,
+                    });
                 }
             }
         }
@@ -418,7 +450,9 @@ impl Scan<'_> {
                 stack_slot, offset, ..
             } => {
                 self.has_addresses = true;
-                self.slots.used.push(stack_slot);
+                if !core::mem::replace(&mut self.slots.is_used[stack_slot], true) {
+                    self.slots.used.push(stack_slot);
+                }
                 Fact::At(stack_slot, offset.into())
             }
             InstructionData::Binary {

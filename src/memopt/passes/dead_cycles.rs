@@ -26,11 +26,11 @@
 //! Previous work: the dead code elimination of Cytron et al., 1991, without its control
 //! dependence: no branch goes.
 
-use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, BlockArg, Function, Inst, Value, ValueDef};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit::destinations;
-use crate::memopt::cfg::graph::{Node, Order};
+use crate::memopt::cfg::flow::Flow;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::passes::dead_code::{Removable, removable};
 use crate::memopt::passes::uses::for_each_use;
@@ -39,15 +39,15 @@ use alloc::vec::Vec;
 
 /// Removes all parameters that nobody needs, with what feeds them, in one edit.
 ///
-/// `order` and `cfg` are those of `func`. With `loads` false, loads stay, and so does what they
+/// `flow` is that of `func`. With `loads` false, loads stay, and so does what they
 /// need. Values that nobody uses at all are for [`dead_code`](super::dead_code).
 pub fn edits(
     func: &Function,
-    order: &Order,
-    cfg: &ControlFlowGraph,
+    flow: &Flow,
     policy: &dyn Policy,
     loads: bool,
 ) -> Vec<Edit> {
+    let order = &flow.order;
     let inner = || order.blocks().iter().skip(1);
     if inner().all(|block| func.dfg.block_params(*block).is_empty()) {
         return Vec::new();
@@ -55,7 +55,7 @@ pub fn edits(
     let mut marking = Marking {
         func,
         order,
-        cfg,
+        graph: &flow.graph,
         needed: vec![false; func.dfg.num_values()],
         scanned: order.len() as Node,
         work: Vec::new(),
@@ -82,7 +82,7 @@ pub fn edits(
 struct Marking<'a> {
     func: &'a Function,
     order: &'a Order,
-    cfg: &'a ControlFlowGraph,
+    graph: &'a Graph,
     /// By the number of the value.
     needed: Vec<bool>,
     /// The nodes from this one on have been scanned.
@@ -129,14 +129,37 @@ impl Marking<'_> {
                 }
             }
             self.scanned = node;
-            for param in func.dfg.block_params(block) {
-                if self.is_needed(*param) {
-                    self.need_passed(*param, block);
-                }
+            let params = func.dfg.block_params(block).iter();
+            let needed = params.filter(|param| self.is_needed(**param));
+            if needed.count() > 0 {
+                self.need_passed_back(node, block);
+                self.follow();
             }
-            self.follow();
         }
         candidates
+    }
+
+    /// What edges back pass to the needed parameters of `block`, which is `node`, is needed.
+    fn need_passed_back(&mut self, node: Node, block: Block) {
+        let func = self.func;
+        let graph = self.graph;
+        for pred in graph.preds(node).iter().filter(|pred| **pred >= node) {
+            let Some(branch) = func.layout.last_inst(self.order.block(*pred)) else {
+                continue;
+            };
+            for call in destinations(func, branch) {
+                if call.block(&func.dfg.value_lists) == block {
+                    let params = func.dfg.block_params(block).iter();
+                    for (param, arg) in params.zip(call.args(&func.dfg.value_lists)) {
+                        if let BlockArg::Value(value) = arg
+                            && self.is_needed(*param)
+                        {
+                            self.need_late(value);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Nobody has numbered these blocks, and what they use stays.
@@ -184,11 +207,16 @@ impl Marking<'_> {
         let Some(position) = { position }.position(|other| *other == param) else {
             return;
         };
-        for pred in self.cfg.pred_iter(block) {
-            if self.order.node(pred.block) < Some(self.scanned) {
+        let Some(node) = self.order.node(block) else {
+            return;
+        };
+        let scanned = self.scanned;
+        let preds = self.graph.preds(node).iter();
+        for pred in preds.filter(|pred| **pred >= scanned) {
+            let Some(branch) = func.layout.last_inst(self.order.block(*pred)) else {
                 continue;
-            }
-            for call in destinations(func, pred.inst) {
+            };
+            for call in destinations(func, branch) {
                 if call.block(&func.dfg.value_lists) == block
                     && let Some(BlockArg::Value(value)) =
                         call.args(&func.dfg.value_lists).nth(position)

@@ -8,7 +8,7 @@ use crate::memopt::TargetFacts;
 use crate::memopt::cfg::edit::destinations;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::coercion::Load;
-use crate::memopt::inst::effect::{self, Effect, Place, effect};
+use crate::memopt::inst::effect::{self, Place};
 use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use alloc::vec::Vec;
@@ -94,13 +94,17 @@ impl Traffic {
             slots,
             endianness: target.endianness,
             traffic: Self {
-                touched: Vec::new(),
+                touched: Vec::with_capacity(slots.concerned().len() / 2),
                 used: SecondaryMap::new(),
-                addresses: Vec::new(),
+                addresses: Vec::with_capacity(slots.concerned().len() / 2),
             },
         };
-        for (node, inst) in slots.concerned() {
-            scan.inst(*inst, *node);
+        for concerned in slots.concerned() {
+            // Whatever else touches memory by itself lets its address escape.
+            match slots.access(concerned) {
+                Some(access) => scan.access(concerned.inst, concerned.node, access),
+                None => scan.names(concerned.inst),
+            }
         }
         scan.traffic
     }
@@ -114,14 +118,6 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    fn inst(&mut self, inst: Inst, node: Node) {
-        // Whatever else touches memory by itself lets its address escape.
-        match effect(self.func, inst) {
-            Effect::Access(access) => self.access(inst, node, &access),
-            _ => self.names(inst),
-        }
-    }
-
     fn access(&mut self, inst: Inst, node: Node, access: &effect::Access) {
         let usage = match (access.stored, access.load) {
             (Some(value), _) => Use::Store(value, access.ty),

@@ -75,8 +75,8 @@ use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, Function, Inst, StackSlot};
 use crate::memopt::TargetFacts;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::cfg::dominance::Dominance;
-use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::cfg::flow::Flow;
+use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::edit::{Change, Content, Edit, FieldStep, Promoted, Promotion, Reason};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use accesses::{Traffic, Used};
@@ -92,6 +92,8 @@ pub struct Promoting<'a> {
     pub cfg: &'a ControlFlowGraph,
     /// Its dominator tree.
     pub domtree: &'a DominatorTree,
+    /// What follows from both.
+    pub flow: &'a Flow,
     /// What the embedder knows.
     pub policy: &'a dyn Policy,
     /// What the target says.
@@ -101,7 +103,6 @@ pub struct Promoting<'a> {
 }
 
 /// What can be promoted.
-#[derive(Default)]
 pub struct Found {
     /// The edits.
     pub edits: Vec<Edit>,
@@ -110,6 +111,8 @@ pub struct Found {
     pub reveals_more: bool,
     /// How often a limit has kept a field, or all of them, in memory.
     pub limits_hit: u32,
+    /// The slots of the function, which there are no edits for.
+    pub slots: Option<Slots>,
 }
 
 /// How often promotion looks once more because a field held the address of a slot.
@@ -122,37 +125,38 @@ impl Promoting<'_> {
     /// One edit for each field that becomes a value, and one for each slot that is left
     /// without accesses.
     pub fn find(&self) -> Found {
-        let order = Order::new(self.domtree);
-        let slots = Slots::new(self.func, &order, self.policy);
-        let mut used = slots.used().iter();
-        if !used.any(|slot| slots.privacy(*slot) == Privacy::Always) {
-            return Found::default();
-        }
-        let traffic = Traffic::new(self.func, &slots, self.target);
-        let fields = fields::find(self.func, self.policy, &traffic);
-        if fields.iter().all(|field| field.as_value.is_none()) {
-            return Found::default();
-        }
-        let graph = Graph::forward(&order, self.cfg);
-        let Some(dominance) = Dominance::of_blocks(&graph, &order, self.domtree) else {
-            return Found {
-                limits_hit: 1,
-                ..Found::default()
-            };
-        };
-        let reaching = Reaching::new(&graph, &dominance, traffic.touched.len());
+        let slots = Slots::new(self.func, &self.flow.order, self.policy);
         let mut limits_hit = 0;
-        let edits = self.promote(&order, &traffic, fields, reaching, &mut limits_hit);
+        let edits = self.edits(&slots, &mut limits_hit);
         let mut promotions = edits.iter();
         let reveals_more = promotions.any(|edit| match &edit.change {
             Change::Promote(promotion) => holds_address(self.func, &slots, promotion),
             _ => false,
         });
         Found {
+            slots: edits.is_empty().then_some(slots),
             edits,
             reveals_more,
             limits_hit,
         }
+    }
+
+    fn edits(&self, slots: &Slots, limits_hit: &mut u32) -> Vec<Edit> {
+        let mut used = slots.used().iter();
+        if !used.any(|slot| slots.privacy(*slot) == Privacy::Always) {
+            return Vec::new();
+        }
+        let traffic = Traffic::new(self.func, slots, self.target);
+        let fields = fields::find(self.func, self.policy, &traffic);
+        if fields.iter().all(|field| field.as_value.is_none()) {
+            return Vec::new();
+        }
+        let Some(dominance) = self.flow.dominance(self.domtree) else {
+            *limits_hit += 1;
+            return Vec::new();
+        };
+        let reaching = Reaching::new(&self.flow.graph, dominance, traffic.touched.len());
+        self.promote(&self.flow.order, &traffic, fields, reaching, limits_hit)
     }
 
     fn promote(
