@@ -233,7 +233,8 @@ impl Slots {
 
     /// The plain access that an instruction is, if it is one.
     pub fn access(&self, concerned: &Concerned) -> Option<&Access> {
-        self.accesses.get((concerned.access as usize).checked_sub(1)?)
+        self.accesses
+            .get((concerned.access as usize).checked_sub(1)?)
     }
 
     /// The slots whose address is taken anywhere.
@@ -282,6 +283,15 @@ impl Slots {
                 continue;
             }
             let effect = effect(func, inst);
+            if let Effect::Access(access) = effect {
+                inside &= self.is_inside(func, access.place());
+                if let Some(slot) = access.stored.and_then(|it| self.facts.of(it).slot()) {
+                    self.let_go(inst, SmallVec::from_slice(&[slot]));
+                }
+                self.accesses.push(access);
+                self.concerned[at].access = self.accesses.len() as u32;
+                continue;
+            }
             // A stack map on a call is that event's; on anything else nobody
             // looks for one.
             if func.dfg.insts[inst].opcode().is_call() && !matches!(effect, Effect::Call) {
@@ -290,21 +300,22 @@ impl Slots {
                 }
             }
             let escaping = self.escaping(func, inst, &effect);
-            for slot in &escaping {
-                if self.privacy[*slot] == Privacy::Always {
-                    self.privacy[*slot] = Privacy::UntilEscape;
-                }
-            }
             if !escaping.is_empty() {
-                self.escapes.insert(inst, escaping);
+                self.let_go(inst, escaping);
             }
             inside &= self.access_stays_inside(func, &effect);
-            if let Effect::Access(access) = effect {
-                self.accesses.push(access);
-                self.concerned[at].access = self.accesses.len() as u32;
-            }
         }
         inside
+    }
+
+    /// The addresses of `slots` escape at `inst`.
+    fn let_go(&mut self, inst: Inst, slots: SmallVec<[StackSlot; 2]>) {
+        for slot in &slots {
+            if self.privacy[*slot] == Privacy::Always {
+                self.privacy[*slot] = Privacy::UntilEscape;
+            }
+        }
+        self.escapes.insert(inst, slots);
     }
 
     fn collect_tags(&mut self, func: &Function) {
@@ -406,6 +417,16 @@ impl Scan<'_> {
     fn inst(&mut self, inst: Inst) -> bool {
         let dfg = &self.func.dfg;
         let data = &dfg.insts[inst];
+        let facts = &self.slots.facts;
+        match data {
+            // The most frequent ones compute no address, and pass nothing to a block.
+            InstructionData::Load { arg, .. } => return facts.is_address(*arg),
+            InstructionData::Store { args, .. } | InstructionData::IntCompare { args, .. } => {
+                return facts.is_address(args[0]) || facts.is_address(args[1]);
+            }
+            InstructionData::UnaryImm { .. } => return false,
+            _ => {}
+        }
         let mut is_concerned = data.opcode().is_call();
         if let Some(fact) = self.result(inst, data) {
             self.slots.facts.set(dfg.first_result(inst), fact);

@@ -41,12 +41,7 @@ use alloc::vec::Vec;
 ///
 /// `flow` is that of `func`. With `loads` false, loads stay, and so does what they
 /// need. Values that nobody uses at all are for [`dead_code`](super::dead_code).
-pub fn edits(
-    func: &Function,
-    flow: &Flow,
-    policy: &dyn Policy,
-    loads: bool,
-) -> Vec<Edit> {
+pub fn edits(func: &Function, flow: &Flow, policy: &dyn Policy, loads: bool) -> Vec<Edit> {
     let order = &flow.order;
     let inner = || order.blocks().iter().skip(1);
     if inner().all(|block| func.dfg.block_params(*block).is_empty()) {

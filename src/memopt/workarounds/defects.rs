@@ -109,16 +109,12 @@ fn version(text: &str) -> Option<(u32, u32)> {
 /// What accesses no memory, or accesses it plainly, is told by its format.
 fn is_plain(func: &Function, inst: Inst) -> bool {
     let data = &func.dfg.insts[inst];
-    let opcode = data.opcode();
-    if is_common_value(opcode) {
+    if let InstructionData::Load { .. } | InstructionData::Store { .. } = data {
         return true;
     }
-    let accesses = opcode.can_load() || opcode.can_store() || opcode.other_side_effects();
-    let has_plain_format = matches!(
-        data,
-        InstructionData::Load { .. } | InstructionData::Store { .. }
-    );
-    !accesses || has_plain_format
+    let opcode = data.opcode();
+    is_common_value(opcode)
+        || !(opcode.can_load() || opcode.can_store() || opcode.other_side_effects())
 }
 
 /// An atomic access that stores.
