@@ -123,8 +123,25 @@ pub mod remarks;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use memopt::call::effects::Policy;
-pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, RegionSet, Summary};
+pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, RegionSet};
 pub use memopt::call::from_body::Summaries;
+/// ```
+/// use cranelift_memopt::{RegionSet, Summary};
+/// let log = Summary::pure()
+///     .reading(&RegionSet::of([2]))
+///     .writing(&RegionSet::of([3]))
+///     .unwinding();
+/// assert!(log.touches().contains(3) && !log.may_trap());
+/// ```
+///
+/// Nobody else can fill in the fields:
+///
+/// ```compile_fail
+/// use cranelift_memopt::{RegionSet, Summary};
+/// let writes = RegionSet::of([1]);
+/// let contradiction = Summary { writes, may_unwind: true, ..Summary::pure() };
+/// ```
+pub use memopt::call::summary::Summary;
 pub use memopt::{Effort, Options, Stats};
 #[cfg(feature = "module")]
 pub use pipeline::{Cause, DefineError, Defined, Handover, define_batch, define_functions};

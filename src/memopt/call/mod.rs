@@ -3,3 +3,4 @@
 pub mod effects;
 pub mod from_body;
 pub mod region_set;
+pub mod summary;

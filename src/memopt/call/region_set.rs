@@ -3,11 +3,11 @@
 use smallvec::SmallVec;
 
 /// A set of alias regions, by user id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RegionSet(Regions);
 
 /// Sorted and without duplicates, which is why nobody else makes one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Regions {
     These(SmallVec<[u32; 4]>),
     All,

@@ -1,0 +1,208 @@
+//! What one call may do to memory.
+
+use super::region_set::RegionSet;
+use crate::ir::LibCall;
+
+/// What a call may do, seen from its caller.
+///
+/// The sets are upper bounds. The caller's private stack slots are never in
+/// them; a slot whose address has escaped is, under the regions that its
+/// accesses carry.
+///
+/// A summary begins as [`Summary::pure`] or [`Summary::opaque`] and can only be made
+/// larger, so that it never contradicts itself: what is written is also touched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Summary {
+    reads: RegionSet,
+    writes: RegionSet,
+    touches: RegionSet,
+    may_trap: bool,
+    may_unwind: bool,
+}
+
+impl Summary {
+    /// What is known about a callee of which nothing is known.
+    ///
+    /// Cost: constant.
+    pub fn opaque() -> Self {
+        Self::pure()
+            .reading(&RegionSet::all())
+            .writing(&RegionSet::all())
+            .trapping()
+            .unwinding()
+    }
+
+    /// A callee that computes from its arguments alone and always returns.
+    /// The bottom of the lattice, where a fixpoint over a call cycle starts.
+    ///
+    /// Cost: constant.
+    pub fn pure() -> Self {
+        Self {
+            reads: RegionSet::none(),
+            writes: RegionSet::none(),
+            touches: RegionSet::none(),
+            may_trap: false,
+            may_unwind: false,
+        }
+    }
+
+    /// The same, and it may read `regions`.
+    ///
+    /// Cost: O(regions of both).
+    #[must_use]
+    pub fn reading(mut self, regions: &RegionSet) -> Self {
+        self.reads.union_with(regions);
+        self
+    }
+
+    /// The same, and it may write `regions`, which are touched by that.
+    ///
+    /// Cost: O(regions of both).
+    #[must_use]
+    pub fn writing(mut self, regions: &RegionSet) -> Self {
+        self.writes.union_with(regions);
+        self.touching(regions)
+    }
+
+    /// The same, and it may write `regions` but puts back what it found in them before it
+    /// returns.
+    ///
+    /// Cost: O(regions of both).
+    #[must_use]
+    pub fn touching(mut self, regions: &RegionSet) -> Self {
+        self.touches.union_with(regions);
+        self
+    }
+
+    /// The same, and it may end in a trap, or leave the program.
+    ///
+    /// Cost: constant.
+    #[must_use]
+    pub fn trapping(mut self) -> Self {
+        self.may_trap = true;
+        self
+    }
+
+    /// The same, and it may return to an exception handler.
+    ///
+    /// Cost: constant.
+    #[must_use]
+    pub fn unwinding(mut self) -> Self {
+        self.may_unwind = true;
+        self
+    }
+
+    /// Regions whose contents before the call can make a difference to what
+    /// the callee does or to what anyone it calls sees.
+    ///
+    /// Cost: constant.
+    pub fn reads(&self) -> &RegionSet {
+        &self.reads
+    }
+
+    /// Regions whose contents after a normal return may differ from those
+    /// before the call: the net effect, so that a callee that publishes a
+    /// pointer and puts the old one back writes nothing.
+    ///
+    /// Cost: constant.
+    pub fn writes(&self) -> &RegionSet {
+        &self.writes
+    }
+
+    /// Regions that may be written at any time during the call: what a caller
+    /// finds after an abrupt exit (a trap, an exceptional return). All that are written
+    /// are among them.
+    ///
+    /// Cost: constant.
+    pub fn touches(&self) -> &RegionSet {
+        &self.touches
+    }
+
+    /// May the callee end in a trap, or leave the program?
+    ///
+    /// Cost: constant.
+    pub fn may_trap(&self) -> bool {
+        self.may_trap
+    }
+
+    /// May the callee return to an exception handler?
+    ///
+    /// Cost: constant.
+    pub fn may_unwind(&self) -> bool {
+        self.may_unwind
+    }
+
+    /// Widens `self` to cover what `other` does as well.
+    ///
+    /// Cost: O(regions of both).
+    pub fn join(&mut self, other: &Self) {
+        let Self {
+            reads,
+            writes,
+            touches,
+            may_trap,
+            may_unwind,
+        } = other;
+        self.reads.union_with(reads);
+        self.writes.union_with(writes);
+        self.touches.union_with(touches);
+        self.may_trap |= may_trap;
+        self.may_unwind |= may_unwind;
+    }
+
+    /// What Cranelift's own libcalls do. `memcpy` and its kin touch memory
+    /// that has no region here, so they may touch any, and as their pointers may be bad
+    /// they may trap; but they do not unwind.
+    ///
+    /// Cost: constant.
+    pub fn of_libcall(libcall: LibCall) -> Self {
+        let all = RegionSet::all();
+        match libcall {
+            LibCall::CeilF32
+            | LibCall::CeilF64
+            | LibCall::FloorF32
+            | LibCall::FloorF64
+            | LibCall::TruncF32
+            | LibCall::TruncF64
+            | LibCall::NearestF32
+            | LibCall::NearestF64
+            | LibCall::FmaF32
+            | LibCall::FmaF64
+            | LibCall::X86Pshufb => Self::pure(),
+            LibCall::Memcmp => Self::pure().reading(&all).trapping(),
+            LibCall::Memset => Self::pure().writing(&all).trapping(),
+            LibCall::Memcpy | LibCall::Memmove => {
+                Self::pure().reading(&all).writing(&all).trapping()
+            }
+            LibCall::Probestack | LibCall::ElfTlsGetAddr | LibCall::ElfTlsGetOffset => {
+                Self::opaque()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn what_is_written_is_touched_however_a_summary_is_made() {
+        let one = RegionSet::of([1]);
+        let mut summaries = vec![
+            Summary::pure().writing(&one),
+            Summary::pure()
+                .touching(&RegionSet::of([2]))
+                .writing(&one)
+                .unwinding(),
+            Summary::opaque(),
+        ];
+        let mut joined = Summary::pure();
+        joined.join(&summaries[1]);
+        summaries.push(joined);
+        for summary in &summaries {
+            assert!(summary.writes().is_subset(summary.touches()), "{summary:?}");
+            assert!(summary.touches().contains(1));
+        }
+    }
+}
