@@ -37,8 +37,8 @@
 //!
 //! # Cost
 //!
-//! A look at flags and regions if all flags name a region and none are joined, one scan if
-//! nothing is to be done all the same, and otherwise three, with one map entry a pure load
+//! A look at flags and regions if all flags name a region and none are joined, two scans if
+//! nothing is to be done all the same, and otherwise four, with one map entry a pure load
 //! and two flags for each that the function has.
 
 use crate::entity::EntityRef;
@@ -47,7 +47,7 @@ use crate::ir::{
     InstructionData, MemFlags, MemFlagsData, MemFlagsSet, Opcode, Type,
 };
 use crate::memopt::call::effects::Policy;
-use crate::memopt::inst::effect::any_inst;
+use crate::memopt::inst::effect::{Effect, any_inst, effect};
 use crate::{FxHashMap, FxHashSet};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -138,17 +138,32 @@ impl Tags {
     }
 }
 
-/// Is there an access without a region, or are there regions that are joined?
+/// Is there an access without a region that upstream may be wrong about, or are there regions
+/// that are joined?
+///
+/// Where no access has a region, the last fence is the last store for all of them, and upstream
+/// is right, but for the store that a fence does not observe.
 ///
 /// Cost: O(flags + regions), without an allocation where no region is joined. Only if the
 /// function has flags without a region are its instructions looked at.
 fn needs_one_region(func: &Function, policy: &dyn Policy) -> bool {
+    let is_untagged = |inst| {
+        let data = &func.dfg.insts[inst];
+        accesses_memory(data) && data.alias_region(&func.dfg).is_none()
+    };
+    let has_flags = |tagged| has_flags(&func.dfg.mem_flags, tagged);
     has_joined_regions(&func.dfg.alias_regions, policy)
-        || has_flags_without_region(&func.dfg.mem_flags)
-            && any_inst(func, |inst| {
-                let data = &func.dfg.insts[inst];
-                accesses_memory(data) && data.alias_region(&func.dfg).is_none()
-            })
+        || has_flags(false)
+            && (has_flags(true) || any_inst(func, |inst| is_fence(func, inst)))
+            && any_inst(func, is_untagged)
+}
+
+/// May upstream take `inst` for a fence?
+fn is_fence(func: &Function, inst: Inst) -> bool {
+    match effect(func, inst) {
+        Effect::Call | Effect::Barrier(_) => true,
+        Effect::None | Effect::Access(_) | Effect::Trap | Effect::End => false,
+    }
 }
 
 /// Are two regions one memory by the policy?
@@ -167,10 +182,11 @@ fn has_joined_regions(regions: &AliasRegionSet, policy: &dyn Policy) -> bool {
     ids.any(|id| !memories.insert(policy.representative(id)))
 }
 
-fn has_flags_without_region(flags: &MemFlagsSet) -> bool {
+/// Are there flags with a region, or without?
+fn has_flags(flags: &MemFlagsSet, with_region: bool) -> bool {
     let all = (0..).map(MemFlags::new);
     let mut all = all.take_while(|number| flags.is_valid(*number));
-    all.any(|number| flags[number].alias_region().is_none())
+    all.any(|number| flags[number].alias_region().is_some() == with_region)
 }
 
 /// A `bitcast` has flags and accesses none.
