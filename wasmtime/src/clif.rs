@@ -2,6 +2,7 @@
 //! code is made.
 
 use anyhow::{Context as _, Result, anyhow};
+use cranelift_codegen::CompiledCode;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::settings::{self, Configurable as _};
 use std::collections::BTreeMap;
@@ -32,6 +33,20 @@ impl Written {
     ///
     /// What the back end cannot compile.
     pub fn assembly(&self) -> Result<String> {
+        let compiled = self.lower(true)?;
+        Ok(compiled.vcode.unwrap_or_default())
+    }
+
+    /// Lowers the text, and returns how many bytes the instructions take.
+    ///
+    /// # Errors
+    ///
+    /// What the back end cannot compile.
+    pub fn code_size(&self) -> Result<usize> {
+        Ok(self.lower(false)?.code_buffer().len())
+    }
+
+    fn lower(&self, disassemble: bool) -> Result<CompiledCode> {
         let mut flags = settings::builder();
         // The mid-end has been over it; the rest is as Wasmtime sets it.
         flags.set("opt_level", "none")?;
@@ -41,10 +56,10 @@ impl Written {
             .map_err(|why| anyhow!(why))?
             .finish(settings::Flags::new(flags))?;
         let mut context = cranelift_codegen::Context::for_function(self.parse()?);
-        context.set_disasm(true);
+        context.set_disasm(disassemble);
         let compiled = context.compile(&*isa, &mut Default::default());
-        let compiled = compiled.map_err(|error| anyhow!("{:?}", error.inner))?;
-        Ok(compiled.vcode.clone().unwrap_or_default())
+        compiled.map_err(|error| anyhow!("{:?}", error.inner))?;
+        context.take_compiled_code().context("there is no code")
     }
 }
 

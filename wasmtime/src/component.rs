@@ -34,6 +34,8 @@ pub struct Measured {
     pub ratio: Spread,
     /// One turn of the hot loop; see [`hot::turn`].
     pub hot_loop: Counts,
+    /// Bytes of machine code, of all functions of the component.
+    pub code_size: usize,
     /// The CLIF of the function that has the loop.
     #[serde(skip)]
     pub written: Written,
@@ -86,6 +88,7 @@ pub fn measure(file: &str, wasm: &[u8], off: Option<&[u8]>, effort: Effort<'_>) 
             ns,
             ratio: ns.over(&off),
             hot_loop: subject.hot_loop,
+            code_size: subject.code_size,
             written: subject.written,
         }
     });
@@ -126,6 +129,7 @@ struct Subject {
     store: Store<Seen>,
     run: TypedFunc<(u32,), (u32,)>,
     hot_loop: Counts,
+    code_size: usize,
     written: Written,
     ns: Vec<f64>,
 }
@@ -136,13 +140,16 @@ impl Subject {
         let directory = tempfile::tempdir().context("no place for the CLIF")?;
         let engine = variant.engine(Some(directory.path()))?;
         let component = Component::new(&engine, wasm)?;
-        let written = clif::find(&clif::read_all(directory.path())?, &symbol)?.clone();
+        let functions = clif::read_all(directory.path())?;
+        let written = clif::find(&functions, &symbol)?.clone();
+        let sizes = functions.values().map(clif::Written::code_size);
         let (store, run) = instantiate(&engine, &component)?;
         Ok(Self {
             variant,
             store,
             run,
             hot_loop: hot::turn(&written.parse()?)?,
+            code_size: sizes.sum::<Result<usize>>()?,
             written,
             ns: Vec::new(),
         })

@@ -126,7 +126,8 @@ fn show_times(report: &component::Report) {
     for measured in &report.variants {
         let counts = &measured.hot_loop;
         println!(
-            "  {:<8}{:>9.3}{:>9.3}{:>8.2}{:>8.2}   {} loads ({} readonly), {} stores, {} calls, {} instructions",
+            "  {:<8}{:>9.3}{:>9.3}{:>8.2}{:>8.2}   {} loads ({} readonly), {} stores, {} calls, {} instructions; \
+             {} bytes of code",
             measured.variant.name(),
             measured.ns.min,
             measured.ns.median,
@@ -137,6 +138,7 @@ fn show_times(report: &component::Report) {
             counts.stores,
             counts.calls,
             counts.instructions,
+            measured.code_size,
         );
     }
 }

@@ -261,7 +261,7 @@ impl Placing<'_> {
         };
         Ok(Placement {
             file: edit.file.clone(),
-            what: in_words(way),
+            what: in_words(edit, way),
             anchored: true,
             outcome,
         })
@@ -289,14 +289,21 @@ fn first_way<'w>(ways: &'w [Way], text: &str) -> (Result<Edited, Trouble>, &'w W
     attempts.find(found).unwrap_or_else(|| attempt(&ways[0]))
 }
 
-fn in_words(way: &Way) -> String {
+/// Where the lines of `way` go, and which of the anchors of `edit` that is if it is not the
+/// first.
+fn in_words(edit: &Edit, way: &Way) -> String {
     let verb = match way.anchor.position {
         Position::Before => "before",
         Position::After => "after",
         Position::Replace => "in place of",
     };
     let first = way.anchor.lines.lines().next().unwrap_or_default();
-    format!("{verb} `{}`", first.trim())
+    let number = edit.ways.iter().position(|other| std::ptr::eq(other, way));
+    let number = match number {
+        Some(at) if at > 0 => format!(" (anchor {} of {})", at + 1, edit.ways.len()),
+        Some(_) | None => String::new(),
+    };
+    format!("{verb} `{}`{number}", first.trim())
 }
 
 /// The text files at `from` and their paths below it, sorted; a file alone has

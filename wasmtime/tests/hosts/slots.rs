@@ -1,10 +1,11 @@
 //! The context slots behind a trap that somebody has dropped: the guest below goes
 //! on with what the other one left in them.
 
+use crate::api::{CALLBACKS_ENTER, CALLS_DROP_TRAPS, enter_at_epoch, enter_at_hook};
 use crate::world::Event::{Depth, Returned, Trapped};
-use crate::world::{Event, World, both_ways, enter_other};
+use crate::world::{Event, World, both_ways};
 use anyhow::Result;
-use wasmtime::{CallHook, Config, Trap, UpdateDeadline};
+use wasmtime::{Config, Trap, UpdateDeadline};
 
 /// How the host comes to enter the other instance; the argument of `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,25 +29,14 @@ impl By {
 
     /// Has the store do its part.
     fn arm(self, world: &mut World) {
-        let enters = self == Self::Epoch;
         world.store.set_epoch_deadline(1);
-        world.store.epoch_deadline_callback(move |mut store| {
-            if enters {
-                // What is entered is not to be interrupted.
-                store.set_epoch_deadline(1_000_000);
-                enter_other(&mut store, 0x7fff_0000);
-            }
-            Ok(UpdateDeadline::Continue(1_000_000))
-        });
-        if self == Self::Hook {
-            let mut armed = true;
-            world.store.call_hook(move |mut store, hook| {
-                // Once: what is entered calls the host as well.
-                if matches!(hook, CallHook::CallingHost) && std::mem::take(&mut armed) {
-                    enter_other(&mut store, 0x7fff_0000);
-                }
-                Ok(())
-            });
+        world
+            .store
+            .epoch_deadline_callback(|_| Ok(UpdateDeadline::Continue(1_000_000)));
+        match self {
+            Self::Epoch => enter_at_epoch(world, 0x7fff_0000),
+            Self::Hook => enter_at_hook(world, 0x7fff_0000),
+            Self::Destructor | Self::Call | Self::Exception => {}
         }
     }
 
@@ -74,6 +64,14 @@ impl By {
 /// all manners, and checks that each time it ends like `end` and leaves `left`.
 fn leaves(left: u32, end: Event, set_other: impl Fn(&mut World) -> Result<()>) {
     for by in By::ALL {
+        let enters = match by {
+            By::Epoch | By::Hook => CALLBACKS_ENTER,
+            By::Call => CALLS_DROP_TRAPS,
+            By::Destructor | By::Exception => true,
+        };
+        if !enters {
+            continue;
+        }
         let seen = both_ways(
             include_str!("victim.wat"),
             |config| by.configure(config),

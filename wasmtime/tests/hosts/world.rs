@@ -1,6 +1,7 @@
 //! What every test of this program has: a host that notes what it sees, and a
 //! component that runs in it without the passes and with them.
 
+use crate::api::depth;
 use adapter_bench::variant::Variant;
 use anyhow::{Context as _, Result};
 use std::pin::pin;
@@ -271,7 +272,7 @@ fn ending(outcome: &wasmtime::Result<u32>) -> Event {
 
 /// Notes how many guest tasks are on the stack.
 pub fn note_depth(store: &mut StoreContextMut<'_, Host>) -> wasmtime::Result<u32> {
-    let depth = store.async_call_stack()?.count() as u32;
+    let depth = depth(store)?;
     store.data_mut().seen.push(Event::Depth(depth));
     Ok(depth)
 }
