@@ -60,6 +60,38 @@ impl AccessBalance {
         }
     }
 
+    /// Takes a store of the result that is ahead off, and the stores of the original off the credit
+    /// that together are of the same bytes and store the same there: `byte` says what a store
+    /// stores at an offset.
+    pub fn settle_in_parts(&mut self, mut byte: impl FnMut(&Entry, i64) -> Option<Term>) {
+        let Self { ahead, credit, .. } = self;
+        ahead.retain(|whole| {
+            let (Some((start, bytes)), Some(_)) = (whole.0.range, whole.1) else {
+                return true;
+            };
+            let is_part = |part: &Entry| {
+                let inside = part.0.range.is_some_and(|(at, count)| {
+                    at >= start && at + i64::from(count) <= start + i64::from(bytes)
+                });
+                inside
+                    && part.1.is_some()
+                    && part.0.root == whole.0.root
+                    && part.0.class == whole.0.class
+            };
+            let parts: Vec<Entry> = credit.iter().copied().filter(is_part).collect();
+            let offsets = start..start + i64::from(bytes);
+            let is_whole = { offsets }.all(|at| {
+                let stored = byte(whole, at);
+                let mut parts = parts.iter();
+                stored.is_some() && parts.any(|part| byte(part, at) == stored)
+            });
+            if is_whole {
+                credit.retain(|entry| !is_part(entry));
+            }
+            !is_whole
+        });
+    }
+
     /// Has the result made a load that the original has not?
     pub fn has_load_ahead(&self) -> bool {
         self.lost[0] || self.ahead.iter().any(|(_, stored)| stored.is_none())

@@ -123,14 +123,7 @@ impl Terms {
                 };
                 Some(self.number(ty, bits))
             }
-            (Opcode::Ireduce, [x]) => {
-                if let Some((inner, low)) = self.shifted(*x)
-                    && low + ty.bits() <= self.ty(inner).bits()
-                {
-                    return Some(self.bits(inner, low, ty));
-                }
-                Some(self.bits(*x, 0, ty))
-            }
+            (Opcode::Ireduce, [x]) => Some(self.bits(*x, 0, ty)),
             (Opcode::Uextend, [x]) if is_small_int(ty) => {
                 let bits = self.constant(*x)?;
                 Some(self.number(ty, bits))
@@ -181,7 +174,7 @@ impl Terms {
     }
 
     /// The integer and the constant by which `term` shifts it to the right.
-    fn shifted(&self, term: Term) -> Option<(Term, u32)> {
+    pub(super) fn shifted(&self, term: Term) -> Option<(Term, u32)> {
         match self.node(term) {
             Node::Op(InstructionData::Binary { opcode, .. }, _, args)
                 if *opcode == Opcode::Ushr =>

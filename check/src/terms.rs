@@ -203,6 +203,11 @@ impl Terms {
             }
             _ => {}
         }
+        if let Some((inner, by)) = self.shifted(term)
+            && low + by + ty.bits() <= self.ty(inner).bits()
+        {
+            return self.bits(inner, low + by, ty);
+        }
         if let Some(part) = self.bits_of_halves(term, low, ty) {
             return part;
         }

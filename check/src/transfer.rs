@@ -1,13 +1,14 @@
 //! What accesses, and the outside, do to both memories.
 
 use super::calls::Classes;
-use super::fact::{Fact, Passed, Purpose};
+use super::fact::{Fact, Passed, Purpose, seen_through};
 use super::memory::Memory;
 use super::place::{Access, Place};
 use super::side::Side;
 use super::slot_set::SlotSet;
 use super::store_buffer::Store;
 use super::terms::{Term, Terms};
+use cranelift_codegen::ir::{Endianness, types};
 
 impl Memory {
     /// A plain load of one run; returns the value of the bytes.
@@ -76,6 +77,7 @@ impl Memory {
         let before = self.holds(terms, side, access, value);
         let other = self.holds(terms, side.other(), access, value);
         self.account(terms, side, access.place, Some(value));
+        self.settle(terms, access.order);
         if before {
             // Memory stays as it is.
             self.pass(terms, access, value, side.bit(), Passed::by(side, true));
@@ -108,6 +110,30 @@ impl Memory {
         match side {
             Side::Original => self.balance.original((place, stored)),
             Side::Result => self.balance.result((place, stored)),
+        }
+    }
+
+    /// Compares stores that the result has made alone with those of the original that are parts
+    /// of them. Their bytes are taken in one `order`; what memory holds is another question.
+    pub fn settle(&mut self, terms: &mut Terms, order: Endianness) {
+        if self
+            .balance
+            .ahead
+            .iter()
+            .any(|(_, stored)| stored.is_some())
+        {
+            self.balance.settle_in_parts(|(place, stored), at| {
+                let (value, (start, _)) = ((*stored)?, place.range?);
+                let byte = Place {
+                    range: Some((at, 1)),
+                    ..*place
+                };
+                let whole = Fact::of(&Access::plain(*place, terms.ty(value), order), value);
+                let byte = Access::plain(byte, types::I8, order);
+                let position = u32::try_from(at - start).ok()?;
+                let fits = position < place.range?.1;
+                fits.then(|| seen_through(terms, &whole, position, &byte))?
+            });
         }
     }
 

@@ -154,6 +154,7 @@ fn kept(change: &Change) -> Kept {
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)
+        | Change::MergeStores(_)
         | Change::SinkLoad(..)
         | Change::SinkPure(..) => Kept::Flow,
         Change::RemoveNoopStore(_)

@@ -9,12 +9,14 @@
 //! an unlimited one, and the function is whole after each of them.
 
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, StackSlot, Value};
+use crate::ir::{
+    Block, BlockArg, BlockCall, Function, Inst, InstBuilder, Opcode, StackSlot, Value,
+};
 use crate::isa::TargetIsa;
 use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit as cfg_edit;
-use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, Touched};
+use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, MergedStores, StoredWhole, Touched};
 use crate::memopt::inst::bits::Bits;
 use crate::memopt::inst::coercion::{self, Recipe};
 use crate::memopt::inst::effect::any_inst;
@@ -264,6 +266,7 @@ impl<'a> Editor<'a> {
             Change::ReplaceLoadByConstant(load, bits) => {
                 return Ok(self.replace_load_by_constant(*load, *bits));
             }
+            Change::MergeStores(merged) => return Ok(self.merge_stores(merged)),
             Change::ReplaceLoadByParam { load, block, args } => {
                 self.replace_load_by_param(*load, *block, args);
             }
@@ -334,6 +337,33 @@ impl<'a> Editor<'a> {
             }
             None => false,
         }
+    }
+
+    fn merge_stores(&mut self, merged: &MergedStores) -> bool {
+        let func = &mut self.ctx.func;
+        // There can be too many flags.
+        if func.dfg.mem_flags.insert(merged.flags).is_err() {
+            self.stats.limits_hit += 1;
+            return false;
+        }
+        let (value, opcode) = match merged.whole {
+            StoredWhole::Value(value, opcode) => (func.dfg.resolve_aliases(value), opcode),
+            StoredWhole::Constant(bits) => {
+                let mut cursor = FuncCursor::new(func).at_inst(merged.replaced);
+                (cursor.ins().iconst(merged.ty, bits as i64), Opcode::Store)
+            }
+        };
+        let func = &mut self.ctx.func;
+        let address = func.dfg.resolve_aliases(merged.address);
+        let (flags, offset) = (merged.flags, merged.offset);
+        let store = func.replace(merged.replaced);
+        match opcode {
+            Opcode::Istore16 => store.istore16(flags, value, address, offset),
+            Opcode::Istore32 => store.istore32(flags, value, address, offset),
+            _ => store.store(flags, value, address, offset),
+        };
+        func.layout.remove_inst(merged.removed);
+        true
     }
 
     fn replace_load_by_param(&mut self, load: Inst, block: Block, args: &[(Block, Option<Value>)]) {

@@ -5,7 +5,7 @@
 //! pass says why it may. So may the first few of them.
 //! The module `apply` alone makes them.
 
-use crate::ir::{Block, Inst, StackSlot, Type, Value};
+use crate::ir::{Block, Inst, MemFlagsData, Opcode, StackSlot, Type, Value};
 use crate::memopt::inst::coercion::Recipe;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -99,6 +99,8 @@ pub enum Change {
     RemoveNoopStore(Inst),
     /// Nobody sees what the store writes.
     RemoveDeadStore(Inst),
+    /// Two stores side by side, or one within the other, are one.
+    MergeStores(MergedStores),
     /// Nobody uses what the load reads.
     RemoveUnusedLoad(Inst),
     /// Nobody uses what the pure instruction computes.
@@ -380,6 +382,34 @@ pub struct Turned {
     pub entries: Vec<Edge>,
 }
 
+/// Two stores of one block that become one.
+#[derive(Clone, Debug)]
+pub struct MergedStores {
+    /// The first of them, which goes.
+    pub removed: Inst,
+    /// The second, in whose place the one store is.
+    pub replaced: Inst,
+    /// The address.
+    pub address: Value,
+    /// The offset that the store adds.
+    pub offset: i32,
+    /// The flags of the store.
+    pub flags: MemFlagsData,
+    /// What is stored.
+    pub whole: StoredWhole,
+    /// The integer type of as many bytes.
+    pub ty: Type,
+}
+
+/// What [`MergedStores`] stores.
+#[derive(Clone, Copy, Debug)]
+pub enum StoredWhole {
+    /// These bits.
+    Constant(u64),
+    /// The low bytes of a value that is there, by this opcode.
+    Value(Value, Opcode),
+}
+
 /// What the edits of one pass have touched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Touched {
@@ -427,6 +457,7 @@ impl Change {
             | Self::FoldCompare(..)
             | Self::RemoveNoopStore(_)
             | Self::RemoveDeadStore(_)
+            | Self::MergeStores(_)
             | Self::RemoveUnusedLoad(_)
             | Self::RemoveUnusedCode(_)
             | Self::RemoveParams(_)

@@ -35,6 +35,8 @@ pub struct Options {
     pub unused_loads: bool,
     /// Remove stores that nobody observes.
     pub dead_stores: bool,
+    /// Let stores side by side become one.
+    pub merge_stores: bool,
     /// Fold branches that memory facts decide.
     pub fold_branches: bool,
     /// Thread edges past branches that they determine.
@@ -64,6 +66,7 @@ impl Default for Options {
             noop_stores: true,
             unused_loads: true,
             dead_stores: true,
+            merge_stores: true,
             fold_branches: true,
             thread_branches: true,
             sink_stores: true,
@@ -112,6 +115,7 @@ impl Options {
             noop_stores,
             unused_loads,
             dead_stores,
+            merge_stores,
             fold_branches,
             thread_branches,
             sink_stores,
@@ -127,6 +131,7 @@ impl Options {
             ("noop_stores", noop_stores),
             ("unused_loads", unused_loads),
             ("dead_stores", dead_stores),
+            ("merge_stores", merge_stores),
             ("fold_branches", fold_branches),
             ("thread_branches", thread_branches),
             ("sink_stores", sink_stores),

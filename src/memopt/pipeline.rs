@@ -26,7 +26,7 @@ use crate::memopt::stats::Stats;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
-use table::PASSES;
+use table::{MERGE_STORES, PASSES};
 
 #[cfg(memopt_paths)]
 mod on_paths;
@@ -232,7 +232,9 @@ impl Run<'_> {
             let round = self.rounds()?;
             let cycles = self.dead_cycles()?;
             touched = touched.and(round).and(cycles.touched);
-            let mut has_more = cycles.reveal_more;
+            let merged = self.merge_stores()?;
+            touched = touched.and(merged);
+            let mut has_more = cycles.reveal_more || merged.any;
             if round.and(cycles.touched).any {
                 let promoted = self.promote()?;
                 touched = touched.and(promoted);
@@ -241,6 +243,24 @@ impl Run<'_> {
             if !has_more {
                 return Ok(touched);
             }
+        }
+    }
+
+    /// Lets stores side by side become one, where nothing else is found.
+    fn merge_stores(&mut self) -> CodegenResult<Touched> {
+        let mut touched = Touched::default();
+        while self.editor.has_room()
+            && let Some((_, edits)) = self.search(MERGE_STORES, 0, false)
+        {
+            let made = self.apply(&edits)?;
+            if !made.any {
+                break;
+            }
+            touched = touched.and(made);
+        }
+        match touched.any {
+            true => Ok(touched.and(self.unused_code()?.0)),
+            false => Ok(touched),
         }
     }
 

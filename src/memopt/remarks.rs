@@ -149,6 +149,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
                 })
                 .collect()
         }
+        Change::MergeStores(merged) => alloc::vec![merged.removed, merged.replaced],
         Change::ReplaceLoad { .. }
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
@@ -210,6 +211,7 @@ impl Change {
             | Self::RemoveDeadStore(inst)
             | Self::RemoveUnusedLoad(inst)
             | Self::RemoveUnusedCode(inst) => alloc::vec![*inst],
+            Self::MergeStores(merged) => alloc::vec![merged.removed],
             Self::Sink(sunk) => sunk.stores.clone(),
             Self::Promote(promotion) => {
                 let accesses = promotion.accesses.iter();

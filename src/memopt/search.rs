@@ -18,7 +18,9 @@ use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
-use crate::memopt::passes::{branches, compares, dead_slots, dead_stores, load_store_elim};
+use crate::memopt::passes::{
+    branches, compares, dead_slots, dead_stores, load_store_elim, merged_stores,
+};
 use crate::memopt::refusal::Refusals;
 use crate::memopt::stats::Stats;
 use alloc::vec::Vec;
@@ -260,6 +262,14 @@ impl<'s, 'f> Search<'s, 'f> {
         );
         self.job.stats.limits_hit += next_access.limits_hit;
         edits
+    }
+
+    /// Stores side by side.
+    pub fn merge_stores(&mut self) -> Vec<Edit> {
+        match self.job.options.merge_stores {
+            true => merged_stores::edits(self.memory()),
+            false => Vec::new(),
+        }
     }
 
     /// Slots that nothing names.

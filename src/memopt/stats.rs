@@ -35,6 +35,8 @@ pub struct Stats {
     pub unused_loads: u32,
     /// Stores removed because nobody observed them.
     pub dead_stores: u32,
+    /// Stores that became one with another beside it.
+    pub merged_stores: u32,
     /// Comparisons turned into constants.
     pub folded_compares: u32,
     /// Branches turned into jumps.
@@ -94,6 +96,7 @@ impl Stats {
             noop_stores,
             unused_loads,
             dead_stores,
+            merged_stores,
             folded_compares,
             folded_branches,
             threaded_branches,
@@ -121,6 +124,7 @@ impl Stats {
             ("noop_stores", noop_stores),
             ("unused_loads", unused_loads),
             ("dead_stores", dead_stores),
+            ("merged_stores", merged_stores),
             ("folded_compares", folded_compares),
             ("folded_branches", folded_branches),
             ("threaded_branches", threaded_branches),
@@ -153,6 +157,7 @@ impl Stats {
             + self.noop_stores
             + self.unused_loads
             + self.dead_stores
+            + self.merged_stores
             + self.folded_compares
             + self.folded_branches
             + self.threaded_branches
@@ -184,6 +189,7 @@ impl Stats {
                 self.unused_code += insts.len() as u32;
             }
             Change::RemoveDeadStore(_) => self.dead_stores += 1,
+            Change::MergeStores(_) => self.merged_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,
             Change::Promote(_) => self.promoted_fields += 1,
@@ -236,6 +242,7 @@ impl AddAssign<&Stats> for Stats {
             noop_stores,
             unused_loads,
             dead_stores,
+            merged_stores,
             folded_compares,
             folded_branches,
             threaded_branches,
@@ -265,6 +272,7 @@ impl AddAssign<&Stats> for Stats {
         *noop_stores += other.noop_stores;
         *unused_loads += other.unused_loads;
         *dead_stores += other.dead_stores;
+        *merged_stores += other.merged_stores;
         *folded_compares += other.folded_compares;
         *folded_branches += other.folded_branches;
         *threaded_branches += other.threaded_branches;

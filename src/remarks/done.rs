@@ -36,6 +36,13 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         | Change::RemoveDeadStore(removed)
         | Change::RemoveUnusedLoad(removed)
         | Change::RemoveUnusedCode(removed) => inst(removed, "removed"),
+        Change::MergeStores(merged) => vec![
+            (Subject::Inst(merged.removed), "merged into the next".into()),
+            (
+                Subject::Inst(merged.replaced),
+                "merged with the one before".into(),
+            ),
+        ],
         Change::FoldCompare(compare, value) => inst(compare, &format!("is always {value}")),
         Change::FoldBranch(branch, taken) => inst(branch, &taken_of(func, *branch, *taken)),
         Change::Bypass(bypass) => vec![(Subject::Block(bypass.block), "bypassed".into())],
@@ -235,6 +242,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::ReplaceLoadByParam { .. } => "joined_loads",
         Change::RemoveNoopStore(_) => "noop_stores",
         Change::RemoveDeadStore(_) => "dead_stores",
+        Change::MergeStores(_) => "merged_stores",
         Change::RemoveUnusedLoad(_) => "unused_loads",
         Change::RemoveUnusedCode(_) => "unused_code",
         Change::RemoveParams(_) | Change::RemoveCycles { .. } => "unused_params",

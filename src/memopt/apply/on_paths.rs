@@ -29,6 +29,7 @@ impl Editor<'_> {
             | Change::ReplaceLoadByParam { .. }
             | Change::RemoveNoopStore(_)
             | Change::RemoveDeadStore(_)
+            | Change::MergeStores(_)
             | Change::RemoveUnusedLoad(_)
             | Change::RemoveUnusedCode(_)
             | Change::RemoveParams(_)

@@ -85,6 +85,16 @@ pub(super) const PASSES: &[Pass] = &[
     },
 ];
 
+/// Stores become one when nothing else is found, since half of one may be dead, or go elsewhere.
+pub(super) const MERGE_STORES: &[Pass] = &[Pass {
+    name: "merge-stores",
+    find: |search| search.merge_stores(),
+    on_paths: false,
+    with_next: false,
+    again_at_once: false,
+    clean_up: CleanUp::Code,
+}];
+
 /// What feeds stores that have moved follows them.
 #[cfg(memopt_paths)]
 pub(super) const SINK_VALUES: Pass = Pass {
