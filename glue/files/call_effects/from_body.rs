@@ -15,10 +15,9 @@ use alloc::vec::Vec;
 /// A function that may call itself, or that has not learned what its callees do, may do
 /// everything.
 ///
-/// It is an upper bound: an instruction counts even if it is never executed, and so
-/// does a store that is undone. Only accesses by an address of the function's own stack
-/// slots do not count, because the frame is new to the caller, and gone when the caller
-/// goes on.
+/// An instruction counts even if it is never executed, and so does a store that is
+/// undone. Only accesses by an address of the function's own stack slots do not, because
+/// the frame is new to the caller, and gone when the caller goes on.
 ///
 /// Cost: one walk over the instructions.
 pub fn summarize(func: &Function) -> Summary {
@@ -55,13 +54,10 @@ pub fn summarize(func: &Function) -> Summary {
 
 struct Body<'a> {
     func: &'a Function,
-    /// What the callees do.
     calls: Summary,
-    /// The user ids of the regions that are loaded from.
+    /// The user ids of the regions that are loaded from, and stored to.
     read: Vec<u32>,
-    /// The user ids of the regions that are stored to.
     written: Vec<u32>,
-    /// May it do anything?
     is_opaque: bool,
     may_trap: bool,
 }

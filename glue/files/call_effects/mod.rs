@@ -97,15 +97,13 @@ pub(crate) fn do_learn_call_effects(func: &mut Function, mut hook: impl CallEffe
 
 /// Is memory of the caller copied when `callee` is called? It has no alias region.
 fn copies_memory(dfg: &DataFlowGraph, callee: FuncRef) -> bool {
-    let signature = &dfg.signatures[dfg.ext_funcs[callee].signature];
-    let mut params = signature.params.iter();
+    let mut params = dfg.signatures[dfg.ext_funcs[callee].signature].params.iter();
     params.any(|param| matches!(param.purpose, ArgumentPurpose::StructArgument(_)))
 }
 
 impl DataFlowGraph {
-    /// What the call `inst` does, if that is known and the call comes back here.
-    ///
-    /// It does not write all memory.
+    /// What the call `inst` does, if that is known, is not to write all memory, and the
+    /// call comes back here.
     pub fn call_effects(&self, inst: Inst) -> Option<&Summary> {
         match self.insts[inst] {
             InstructionData::Call {
