@@ -74,8 +74,7 @@ where
 }
 
 /// Invokes the hook for each function that `func` declares, and notes the answers.
-///
-/// Returns whether anything is known about one of them.
+/// Returns whether there are any.
 pub(crate) fn do_learn_call_effects(func: &mut Function, mut hook: impl CallEffects) -> bool {
     let callees: Vec<FuncRef> = func.dfg.ext_funcs.keys().collect();
     let mut any = false;
@@ -97,7 +96,8 @@ pub(crate) fn do_learn_call_effects(func: &mut Function, mut hook: impl CallEffe
 
 /// Is memory of the caller copied when `callee` is called? It has no alias region.
 fn copies_memory(dfg: &DataFlowGraph, callee: FuncRef) -> bool {
-    let mut params = dfg.signatures[dfg.ext_funcs[callee].signature].params.iter();
+    let signature = dfg.ext_funcs[callee].signature;
+    let mut params = dfg.signatures[signature].params.iter();
     params.any(|param| matches!(param.purpose, ArgumentPurpose::StructArgument(_)))
 }
 
