@@ -4,7 +4,7 @@
 //! |---|---|
 //! | blocks and edges | everything |
 //! | values, block parameters, the order of instructions | slots and memory instructions |
-//! | instructions that go | nothing: the list is patched, unless a slot is concerned |
+//! | instructions that go, loads that are other values | nothing: the list is patched, unless a slot or an address is concerned |
 //!
 //! Builds with debug assertions make the list anew after each edit and compare.
 
@@ -13,8 +13,10 @@ use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::{Change, Edit, Touched};
 use crate::memopt::memory::insts::{Memory, TargetFacts, Traffic};
+use crate::memopt::memory::patch::Replaced;
 use crate::memopt::memory::regions::Regions;
 use crate::memopt::memory::slot_escape::Slots;
+use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell};
 
 /// What is known about the function as it is, as far as anybody has asked.
@@ -90,13 +92,22 @@ impl Analyses {
         self.traffic.set(Some(memory.into_traffic()));
     }
 
-    /// `edits`, or some of them, have been made to the function, which is now that in `ctx`.
+    /// What has to be known of the function in `ctx` before `edits` are made to it.
+    pub fn before(&self, ctx: &Context, policy: &dyn Policy, edits: &[Edit]) -> Vec<Replaced> {
+        match edits.iter().all(|edit| kept(&edit.change) == Kept::Patched) {
+            true => Replaced::all(&ctx.func, policy, edits),
+            false => Vec::new(),
+        }
+    }
+
+    /// `edits`, or some of them, have been made to the function, which is now that in `ctx`;
+    /// `replaced` is what was known [before](Self::before).
     pub fn update(
         &mut self,
         ctx: &Context,
         policy: &dyn Policy,
         target: TargetFacts,
-        edits: &[Edit],
+        (edits, replaced): (&[Edit], &[Replaced]),
         touched: Touched,
     ) {
         if !touched.any {
@@ -106,18 +117,24 @@ impl Analyses {
         match kept.unwrap_or(Kept::Patched) {
             Kept::Nothing => self.forget_graph(),
             Kept::Flow => self.forget_memory(),
-            Kept::Patched => self.patch(ctx, policy, target, edits),
+            Kept::Patched => self.patch(ctx, policy, target, (edits, replaced)),
         }
     }
 
     /// Patches the memory instructions.
-    fn patch(&mut self, ctx: &Context, policy: &dyn Policy, target: TargetFacts, edits: &[Edit]) {
+    fn patch(
+        &mut self,
+        ctx: &Context,
+        policy: &dyn Policy,
+        target: TargetFacts,
+        (edits, replaced): (&[Edit], &[Replaced]),
+    ) {
         self.slots.set(None);
         let Some(traffic) = self.traffic.take() else {
             return;
         };
         let mut memory = Memory::resume(&ctx.func, policy, traffic);
-        if !memory.patch(edits) {
+        if !memory.patch(edits, replaced) {
             let traffic = memory.into_traffic();
             self.regions.set(Some(traffic.into_regions()));
             return;
@@ -150,13 +167,15 @@ fn kept(change: &Change) -> Kept {
         | Change::RemoveParams(_)
         | Change::RemoveCycles { .. }
         | Change::FoldCompare(..)
-        | Change::ReplaceLoad { .. }
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)
         | Change::MergeStores(_)
         | Change::SinkLoad(..)
         | Change::SinkPure(..) => Kept::Flow,
+        // The conversions of others would be new instructions.
+        Change::ReplaceLoad { recipe, .. } if recipe.is_empty() => Kept::Patched,
+        Change::ReplaceLoad { .. } => Kept::Flow,
         Change::RemoveNoopStore(_)
         | Change::RemoveDeadStore(_)
         | Change::RemoveUnusedLoad(_)

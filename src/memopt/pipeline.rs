@@ -434,10 +434,13 @@ impl Run<'_> {
 
     /// Makes edits, and drops the analyses that they concern.
     fn apply(&mut self, edits: &[Edit]) -> CodegenResult<Touched> {
+        let replaced = self
+            .analyses
+            .before(self.editor.context(), self.policy, edits);
         let touched = self.editor.apply(edits)?;
-        let ctx = self.editor.context();
+        let (ctx, made) = (self.editor.context(), (edits, &replaced[..]));
         self.analyses
-            .update(ctx, self.policy, self.target, edits, touched);
+            .update(ctx, self.policy, self.target, made, touched);
         Ok(touched)
     }
 

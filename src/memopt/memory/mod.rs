@@ -11,6 +11,7 @@ pub mod numbering;
 mod ops_ahead;
 mod ops_back;
 pub mod overlapping;
+pub mod patch;
 pub mod regions;
 mod scan;
 pub mod seen_soon;

@@ -64,6 +64,9 @@ pub struct Numbering {
     /// The position in `facts`, counted from 1, of the value that stands for all that are
     /// congruent to it.
     at: SecondaryMap<Value, u32>,
+    /// For each value whether an address is computed from it, or none if that is true of no value:
+    /// anything but [`UNNAMED`].
+    names: Vec<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,12 @@ impl Numbering {
     fn insert(&mut self, root: Value, facts: Facts) {
         self.facts.push(facts);
         self.at[root] = self.facts.len() as u32;
+    }
+
+    /// Is the address of a root computed from `value`, or is it a root that is computed?
+    pub fn is_part(&self, value: Value) -> bool {
+        let name = self.names.get(value.as_u32() as usize);
+        name.is_some_and(|name| *name != UNNAMED)
     }
 
     /// Where `root` gets its meaning; `None` if that cannot be reached.
@@ -201,7 +210,10 @@ impl<'f> Numberer<'f> {
 
     /// What is known about all roots that were asked about.
     pub fn finish(self) -> Numbering {
-        self.found
+        Numbering {
+            names: self.names,
+            ..self.found
+        }
     }
 
     /// The value that stands for all that are congruent to `root`.

@@ -1,12 +1,10 @@
-//! The scan that finds the memory instructions of a function, and the patch that follows
-//! edits instead of a new scan.
+//! The scan that finds the memory instructions of a function.
 
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
-use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Value};
+use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot};
 use crate::memopt::call::effects::{Policy, Summary};
 use crate::memopt::cfg::graph::{Node, Order};
-use crate::memopt::edit::{Change, Edit};
 use crate::memopt::inst::address::Addresses;
 use crate::memopt::inst::effect::{self, Effect, Touch};
 use crate::memopt::inst::location::{Address, Location, Root};
@@ -256,7 +254,7 @@ impl<'a> Memory<'a> {
     }
 
     /// An instruction writes this by itself.
-    fn note_store(&mut self, writes: Touch) {
+    pub(super) fn note_store(&mut self, writes: Touch) {
         let place = match writes {
             Touch::Nothing => return,
             Touch::Place(place) => place,
@@ -314,131 +312,5 @@ impl<'a> Memory<'a> {
             }
         }
         slots
-    }
-
-    /// Brings the list up to date after `edits`, or some of them, were made; `false` if
-    /// it has to be made anew, because what is known about a slot may have changed.
-    ///
-    /// The edits remove instructions and leave all others where they are.
-    ///
-    /// Cost: O(memory instructions + edits).
-    pub fn patch(&mut self, edits: &[Edit]) -> bool {
-        let has_slots = !self.slots.used().is_empty();
-        if has_slots && edits.iter().any(|edit| self.concerns_slots(&edit.change)) {
-            return false;
-        }
-        self.forget_removed();
-        let stored = self.stored();
-        self.note_stores_again();
-        // What a load finds may be a function of its address now.
-        stored == self.stored()
-    }
-
-    /// May what is known about the slots be something else after `change`?
-    fn concerns_slots(&self, change: &Change) -> bool {
-        let func = self.func;
-        let removed = |inst: Inst| {
-            let takes_address = matches!(func.dfg.insts[inst], InstructionData::StackAddr { .. });
-            let is_tagged = !func.debug_tags.get(inst).is_empty();
-            let escapes = !self.slots.escapes_at(inst).is_empty();
-            self.slots.are_left || takes_address || is_tagged || escapes
-        };
-        match change {
-            Change::RemoveNoopStore(inst)
-            | Change::RemoveDeadStore(inst)
-            | Change::RemoveUnusedLoad(inst)
-            | Change::RemoveUnusedCode(inst) => removed(*inst),
-            Change::FreeSlot(_) => self.slots.are_left,
-            // All others replace or move instructions, and are not patched.
-            _ => true,
-        }
-    }
-
-    /// Drops the events of instructions that are gone.
-    fn forget_removed(&mut self) {
-        let func = self.func;
-        let is_there = |inst: Inst| func.layout.inst_block(inst).is_some();
-        self.traffic.events.retain(|event| is_there(event.inst));
-        self.traffic
-            .compares
-            .retain(|inst| is_there(*inst) && func.dfg.insts[*inst].opcode() == Opcode::Icmp);
-        let mut at = 0;
-        for (node, start) in self.traffic.starts.iter_mut().enumerate() {
-            *start = at as u32;
-            let own = self.traffic.events[at..].iter();
-            at += own.take_while(|event| event.node as usize == node).count();
-        }
-    }
-
-    /// Which memory the instructions write by themselves.
-    fn stored(&self) -> (bool, Vec<bool>) {
-        let regions = self.regions.data.iter();
-        (self.untagged_stores, regions.map(|it| it.stored).collect())
-    }
-
-    /// Finds again which memory the instructions write by themselves.
-    fn note_stores_again(&mut self) {
-        self.traffic.untagged_stores = false;
-        for region in &mut self.traffic.regions.data {
-            region.stored = false;
-        }
-        for at in 0..self.events.len() {
-            let event = &self.events[at];
-            if matches!(event.kind, EventKind::Access(_) | EventKind::Barrier) {
-                let effect = effect::effect(self.func, event.inst);
-                self.note_store(effect.writes());
-            }
-        }
-    }
-
-    /// Does it say the same as `other`, which is about the same function? That is what builds
-    /// with debug assertions check of what was patched.
-    pub fn is_like(&self, other: &Self) -> bool {
-        let slots = self.slots.used().iter();
-        let mut values = (0..self.func.dfg.num_values() as u32).map(Value::from_u32);
-        self.events_are_like(other)
-            && self.starts == other.starts
-            && self.compares == other.compares
-            && self.untagged_stores == other.untagged_stores
-            && self.regions.data == other.regions.data
-            && self.slots.used() == other.slots.used()
-            && self.slots.are_left == other.slots.are_left
-            && { slots }.all(|slot| self.slots.privacy(*slot) == other.slots.privacy(*slot))
-            && values.all(|value| {
-                !self.is_computed(value)
-                    || (self.is_foreign(value) == other.is_foreign(value)
-                        && self.slots.address(value) == other.slots.address(value))
-            })
-    }
-
-    /// Are the events those of `other`? Of congruent roots that stand for each other the first
-    /// may be gone since.
-    fn events_are_like(&self, other: &Self) -> bool {
-        let mut renamed: FxHashMap<Value, Value> = FxHashMap::default();
-        let mut pairs = self.events.iter().zip(&other.events);
-        self.events.len() == other.events.len()
-            && pairs.all(|(own, other_event)| {
-                let mut own = own.clone();
-                if let (EventKind::Access(own), EventKind::Access(others)) =
-                    (&mut own.kind, &other_event.kind)
-                    && let (Root::Value(root), Root::Value(of_other)) =
-                        (&mut own.location.address.root, others.location.address.root)
-                    && self.numbering.agrees(*root, &other.numbering, of_other)
-                {
-                    *root = *renamed.entry(*root).or_insert(of_other);
-                }
-                own == *other_event
-            })
-    }
-
-    /// Is `value` the result of an instruction in the layout?
-    fn is_computed(&self, value: Value) -> bool {
-        let dfg = &self.func.dfg;
-        // What was an alias and is resolved has no definition any more.
-        !dfg.value_is_alias(value)
-            && dfg
-                .value_def(value)
-                .inst()
-                .is_some_and(|inst| self.func.layout.inst_block(inst).is_some())
     }
 }

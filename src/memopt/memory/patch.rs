@@ -1,0 +1,223 @@
+//! The patch of the list of memory instructions that follows edits instead of a new scan.
+//!
+//! Instructions that go take nothing else with them, unless they hold a slot's address. A load
+//! that is replaced leaves its result's uses to another value: what stores write has another name
+//! then, and an address that was computed from it would be another one.
+
+use crate::FxHashMap;
+use crate::ir::{Function, Inst, InstructionData, Opcode, Value};
+use crate::memopt::call::effects::Policy;
+use crate::memopt::edit::{Change, Edit};
+use crate::memopt::inst::effect;
+use crate::memopt::inst::isle::{self, Step};
+use crate::memopt::inst::location::Root;
+use crate::memopt::memory::insts::{Event, EventKind, Memory};
+use alloc::vec::Vec;
+
+/// A load whose result is another value from now on.
+#[derive(Clone, Copy)]
+pub struct Replaced {
+    /// The load.
+    pub load: Inst,
+    /// Its result.
+    pub result: Value,
+    /// What is there in its place.
+    pub by: Value,
+    /// Is its result, taken for an address, a root of its own?
+    pub is_plain_root: bool,
+}
+
+impl Replaced {
+    /// What `edits` replace, in their order; the edits have not been made.
+    pub fn all(func: &Function, policy: &dyn Policy, edits: &[Edit]) -> Vec<Self> {
+        let replaced = edits.iter().filter_map(|edit| match edit.change {
+            Change::ReplaceLoad { load, value, .. } => {
+                let result = func.dfg.first_result(load);
+                let step = isle::address_step(&func.dfg, policy, result);
+                Some(Self {
+                    load,
+                    result,
+                    by: func.dfg.resolve_aliases(value),
+                    is_plain_root: matches!(step, Step::Root),
+                })
+            }
+            _ => None,
+        });
+        replaced.collect()
+    }
+}
+
+impl Memory<'_> {
+    /// Brings the list up to date after `edits`, or some of them, were made; `false` if
+    /// it has to be made anew, because what is known about a slot may have changed.
+    ///
+    /// The edits remove instructions and leave all others where they are. `replaced` are the
+    /// loads among those, whose results are other values now.
+    ///
+    /// Cost: O(memory instructions + edits).
+    pub fn patch(&mut self, edits: &[Edit], replaced: &[Replaced]) -> bool {
+        let has_slots = !self.slots.used().is_empty();
+        if has_slots && edits.iter().any(|edit| self.concerns_slots(&edit.change)) {
+            return false;
+        }
+        if replaced.iter().any(|it| self.concerns_addresses(it)) {
+            return false;
+        }
+        self.forget_removed();
+        self.rename_stored(replaced);
+        let stored = self.stored();
+        self.note_stores_again();
+        // What a load finds may be a function of its address now.
+        stored == self.stored()
+    }
+
+    /// May what is known about the slots be something else after `change`?
+    fn concerns_slots(&self, change: &Change) -> bool {
+        let func = self.func;
+        let removed = |inst: Inst| {
+            let takes_address = matches!(func.dfg.insts[inst], InstructionData::StackAddr { .. });
+            let is_tagged = !func.debug_tags.get(inst).is_empty();
+            let escapes = !self.slots.escapes_at(inst).is_empty();
+            self.slots.are_left || takes_address || is_tagged || escapes
+        };
+        match change {
+            Change::RemoveNoopStore(inst)
+            | Change::RemoveDeadStore(inst)
+            | Change::RemoveUnusedLoad(inst)
+            | Change::RemoveUnusedCode(inst)
+            | Change::ReplaceLoad { load: inst, .. } => removed(*inst),
+            Change::FreeSlot(_) => self.slots.are_left,
+            // All others replace or move instructions, and are not patched.
+            _ => true,
+        }
+    }
+
+    /// Is the address of an access computed from the load that is replaced, or a slot's address
+    /// what replaces it? All else is the same under another name.
+    fn concerns_addresses(&self, replaced: &Replaced) -> bool {
+        let is_root = |event: &Event| match &event.kind {
+            EventKind::Access(access) => {
+                access.location.address.root == Root::Value(replaced.result)
+            }
+            _ => false,
+        };
+        !replaced.is_plain_root
+            || self.slots.address(replaced.by).is_some()
+            || self.numbering.is_part(replaced.result)
+            || self.events.iter().any(is_root)
+    }
+
+    /// What stores write has the names that replaced loads have left it.
+    fn rename_stored(&mut self, replaced: &[Replaced]) {
+        let mut names: FxHashMap<Value, Value> = FxHashMap::default();
+        for it in replaced {
+            if self.func.layout.inst_block(it.load).is_none() {
+                let by = names.get(&it.by).copied().unwrap_or(it.by);
+                names
+                    .values_mut()
+                    .filter(|name| **name == it.result)
+                    .for_each(|name| *name = by);
+                names.insert(it.result, by);
+            }
+        }
+        if names.is_empty() {
+            return;
+        }
+        for event in &mut self.traffic.events {
+            if let EventKind::Access(access) = &mut event.kind
+                && let Some(stored) = &mut access.stored
+                && let Some(name) = names.get(stored)
+            {
+                *stored = *name;
+            }
+        }
+    }
+
+    /// Drops the events of instructions that are gone.
+    fn forget_removed(&mut self) {
+        let func = self.func;
+        let is_there = |inst: Inst| func.layout.inst_block(inst).is_some();
+        self.traffic.events.retain(|event| is_there(event.inst));
+        self.traffic
+            .compares
+            .retain(|inst| is_there(*inst) && func.dfg.insts[*inst].opcode() == Opcode::Icmp);
+        let mut at = 0;
+        for (node, start) in self.traffic.starts.iter_mut().enumerate() {
+            *start = at as u32;
+            let own = self.traffic.events[at..].iter();
+            at += own.take_while(|event| event.node as usize == node).count();
+        }
+    }
+
+    /// Which memory the instructions write by themselves.
+    fn stored(&self) -> (bool, Vec<bool>) {
+        let regions = self.regions.data.iter();
+        (self.untagged_stores, regions.map(|it| it.stored).collect())
+    }
+
+    /// Finds again which memory the instructions write by themselves.
+    fn note_stores_again(&mut self) {
+        self.traffic.untagged_stores = false;
+        for region in &mut self.traffic.regions.data {
+            region.stored = false;
+        }
+        for at in 0..self.events.len() {
+            let event = &self.events[at];
+            if matches!(event.kind, EventKind::Access(_) | EventKind::Barrier) {
+                let effect = effect::effect(self.func, event.inst);
+                self.note_store(effect.writes());
+            }
+        }
+    }
+
+    /// Does it say the same as `other`, which is about the same function? That is what builds
+    /// with debug assertions check of what was patched.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let slots = self.slots.used().iter();
+        let mut values = (0..self.func.dfg.num_values() as u32).map(Value::from_u32);
+        self.events_are_like(other)
+            && self.starts == other.starts
+            && self.compares == other.compares
+            && self.untagged_stores == other.untagged_stores
+            && self.regions.data == other.regions.data
+            && self.slots.used() == other.slots.used()
+            && self.slots.are_left == other.slots.are_left
+            && { slots }.all(|slot| self.slots.privacy(*slot) == other.slots.privacy(*slot))
+            && values.all(|value| {
+                !self.is_computed(value)
+                    || (self.is_foreign(value) == other.is_foreign(value)
+                        && self.slots.address(value) == other.slots.address(value))
+            })
+    }
+
+    /// Are the events those of `other`? Of congruent roots that stand for each other the first
+    /// may be gone since.
+    fn events_are_like(&self, other: &Self) -> bool {
+        let mut renamed: FxHashMap<Value, Value> = FxHashMap::default();
+        let mut pairs = self.events.iter().zip(&other.events);
+        self.events.len() == other.events.len()
+            && pairs.all(|(own, other_event)| {
+                let mut own = own.clone();
+                if let (EventKind::Access(own), EventKind::Access(others)) =
+                    (&mut own.kind, &other_event.kind)
+                    && let (Root::Value(root), Root::Value(of_other)) =
+                        (&mut own.location.address.root, others.location.address.root)
+                    && self.numbering.agrees(*root, &other.numbering, of_other)
+                {
+                    *root = *renamed.entry(*root).or_insert(of_other);
+                }
+                own == *other_event
+            })
+    }
+
+    /// Is `value` the result of an instruction in the layout?
+    fn is_computed(&self, value: Value) -> bool {
+        let dfg = &self.func.dfg;
+        // What was an alias and is resolved has no definition any more.
+        !dfg.value_is_alias(value)
+            && dfg
+                .value_def(value)
+                .inst()
+                .is_some_and(|inst| self.func.layout.inst_block(inst).is_some())
+    }
+}
