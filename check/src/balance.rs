@@ -61,8 +61,8 @@ impl AccessBalance {
     }
 
     /// Takes a store of the result that is ahead off, and the stores of the original off the credit
-    /// that together are of the same bytes and store the same there: `byte` says what a store
-    /// stores at an offset.
+    /// that together are of its bytes, or of more, and store the same there: `byte` says what a
+    /// store stores at an offset.
     pub fn settle_in_parts(&mut self, mut byte: impl FnMut(&Entry, i64) -> Option<Term>) {
         let Self { ahead, credit, .. } = self;
         ahead.retain(|whole| {
@@ -70,8 +70,10 @@ impl AccessBalance {
                 return true;
             };
             let is_part = |part: &Entry| {
+                let (first, end) = (start, start + i64::from(bytes));
                 let inside = part.0.range.is_some_and(|(at, count)| {
-                    at >= start && at + i64::from(count) <= start + i64::from(bytes)
+                    let to = at + i64::from(count);
+                    (at >= first && to <= end) || (at <= first && to >= end)
                 });
                 inside
                     && part.1.is_some()

@@ -171,6 +171,7 @@ fn kept(change: &Change) -> Kept {
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)
         | Change::MergeStores(_)
+        | Change::TrimStore(_)
         | Change::SinkLoad(..)
         | Change::SinkPure(..) => Kept::Flow,
         // The conversions of others would be new instructions.

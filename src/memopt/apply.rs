@@ -16,7 +16,9 @@ use crate::isa::TargetIsa;
 use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit as cfg_edit;
-use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, MergedStores, StoredWhole, Touched};
+use crate::memopt::edit::{
+    Bypass, Change, Copied, Edge, Edit, MergedStores, NewStore, StoredWhole, Touched,
+};
 use crate::memopt::inst::bits::Bits;
 use crate::memopt::inst::coercion::{self, Recipe};
 use crate::memopt::inst::effect::any_inst;
@@ -267,6 +269,7 @@ impl<'a> Editor<'a> {
                 return Ok(self.replace_load_by_constant(*load, *bits));
             }
             Change::MergeStores(merged) => return Ok(self.merge_stores(merged)),
+            Change::TrimStore(store) => return Ok(self.replace_store(store)),
             Change::ReplaceLoadByParam { load, block, args } => {
                 self.replace_load_by_param(*load, *block, args);
             }
@@ -340,29 +343,37 @@ impl<'a> Editor<'a> {
     }
 
     fn merge_stores(&mut self, merged: &MergedStores) -> bool {
+        let made = self.replace_store(&merged.store);
+        if made {
+            self.ctx.func.layout.remove_inst(merged.removed);
+        }
+        made
+    }
+
+    fn replace_store(&mut self, new: &NewStore) -> bool {
         let func = &mut self.ctx.func;
         // There can be too many flags.
-        if func.dfg.mem_flags.insert(merged.flags).is_err() {
+        if func.dfg.mem_flags.insert(new.flags).is_err() {
             self.stats.limits_hit += 1;
             return false;
         }
-        let (value, opcode) = match merged.whole {
+        let (value, opcode) = match new.whole {
             StoredWhole::Value(value, opcode) => (func.dfg.resolve_aliases(value), opcode),
             StoredWhole::Constant(bits) => {
-                let mut cursor = FuncCursor::new(func).at_inst(merged.replaced);
-                (cursor.ins().iconst(merged.ty, bits as i64), Opcode::Store)
+                let mut cursor = FuncCursor::new(func).at_inst(new.replaced);
+                (cursor.ins().iconst(new.ty, bits as i64), Opcode::Store)
             }
         };
         let func = &mut self.ctx.func;
-        let address = func.dfg.resolve_aliases(merged.address);
-        let (flags, offset) = (merged.flags, merged.offset);
-        let store = func.replace(merged.replaced);
+        let address = func.dfg.resolve_aliases(new.address);
+        let (flags, offset) = (new.flags, new.offset);
+        let store = func.replace(new.replaced);
         match opcode {
+            Opcode::Istore8 => store.istore8(flags, value, address, offset),
             Opcode::Istore16 => store.istore16(flags, value, address, offset),
             Opcode::Istore32 => store.istore32(flags, value, address, offset),
             _ => store.store(flags, value, address, offset),
         };
-        func.layout.remove_inst(merged.removed);
         true
     }
 

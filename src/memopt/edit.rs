@@ -101,6 +101,8 @@ pub enum Change {
     RemoveDeadStore(Inst),
     /// Two stores side by side, or one within the other, are one.
     MergeStores(MergedStores),
+    /// Nobody sees some of the bytes at an end of what the store writes: it writes the others.
+    TrimStore(NewStore),
     /// Nobody uses what the load reads.
     RemoveUnusedLoad(Inst),
     /// Nobody uses what the pure instruction computes.
@@ -387,7 +389,14 @@ pub struct Turned {
 pub struct MergedStores {
     /// The first of them, which goes.
     pub removed: Inst,
-    /// The second, in whose place the one store is.
+    /// The one store, in the place of the second.
+    pub store: NewStore,
+}
+
+/// A store that takes the place of another one.
+#[derive(Clone, Debug)]
+pub struct NewStore {
+    /// Whose place it takes.
     pub replaced: Inst,
     /// The address.
     pub address: Value,
@@ -401,7 +410,7 @@ pub struct MergedStores {
     pub ty: Type,
 }
 
-/// What [`MergedStores`] stores.
+/// What a [`NewStore`] stores.
 #[derive(Clone, Copy, Debug)]
 pub enum StoredWhole {
     /// These bits.
@@ -458,6 +467,7 @@ impl Change {
             | Self::RemoveNoopStore(_)
             | Self::RemoveDeadStore(_)
             | Self::MergeStores(_)
+            | Self::TrimStore(_)
             | Self::RemoveUnusedLoad(_)
             | Self::RemoveUnusedCode(_)
             | Self::RemoveParams(_)

@@ -149,7 +149,8 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
                 })
                 .collect()
         }
-        Change::MergeStores(merged) => alloc::vec![merged.removed, merged.replaced],
+        Change::MergeStores(merged) => alloc::vec![merged.removed, merged.store.replaced],
+        Change::TrimStore(store) => alloc::vec![store.replaced],
         Change::ReplaceLoad { .. }
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
@@ -222,6 +223,7 @@ impl Change {
             Self::MergeLoads(merged) => merged.loads[1..].to_vec(),
             Self::MoveUp(_)
             | Self::HoistLoads(_)
+            | Self::TrimStore(_)
             | Self::TurnLoop(_)
             | Self::RemoveParams(_)
             | Self::FoldCompare(..)

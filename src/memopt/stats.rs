@@ -37,6 +37,8 @@ pub struct Stats {
     pub dead_stores: u32,
     /// Stores that became one with another beside it.
     pub merged_stores: u32,
+    /// Stores of which nobody saw some bytes, which they do not write any more.
+    pub trimmed_stores: u32,
     /// Comparisons turned into constants.
     pub folded_compares: u32,
     /// Branches turned into jumps.
@@ -97,6 +99,7 @@ impl Stats {
             unused_loads,
             dead_stores,
             merged_stores,
+            trimmed_stores,
             folded_compares,
             folded_branches,
             threaded_branches,
@@ -125,6 +128,7 @@ impl Stats {
             ("unused_loads", unused_loads),
             ("dead_stores", dead_stores),
             ("merged_stores", merged_stores),
+            ("trimmed_stores", trimmed_stores),
             ("folded_compares", folded_compares),
             ("folded_branches", folded_branches),
             ("threaded_branches", threaded_branches),
@@ -158,6 +162,7 @@ impl Stats {
             + self.unused_loads
             + self.dead_stores
             + self.merged_stores
+            + self.trimmed_stores
             + self.folded_compares
             + self.folded_branches
             + self.threaded_branches
@@ -190,6 +195,7 @@ impl Stats {
             }
             Change::RemoveDeadStore(_) => self.dead_stores += 1,
             Change::MergeStores(_) => self.merged_stores += 1,
+            Change::TrimStore(_) => self.trimmed_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,
             Change::Promote(_) => self.promoted_fields += 1,
@@ -243,6 +249,7 @@ impl AddAssign<&Stats> for Stats {
             unused_loads,
             dead_stores,
             merged_stores,
+            trimmed_stores,
             folded_compares,
             folded_branches,
             threaded_branches,
@@ -273,6 +280,7 @@ impl AddAssign<&Stats> for Stats {
         *unused_loads += other.unused_loads;
         *dead_stores += other.dead_stores;
         *merged_stores += other.merged_stores;
+        *trimmed_stores += other.trimmed_stores;
         *folded_compares += other.folded_compares;
         *folded_branches += other.folded_branches;
         *threaded_branches += other.threaded_branches;

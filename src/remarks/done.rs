@@ -39,10 +39,11 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         Change::MergeStores(merged) => vec![
             (Subject::Inst(merged.removed), "merged into the next".into()),
             (
-                Subject::Inst(merged.replaced),
+                Subject::Inst(merged.store.replaced),
                 "merged with the one before".into(),
             ),
         ],
+        Change::TrimStore(store) => inst(&store.replaced, &format!("trimmed to an {}", store.ty)),
         Change::FoldCompare(compare, value) => inst(compare, &format!("is always {value}")),
         Change::FoldBranch(branch, taken) => inst(branch, &taken_of(func, *branch, *taken)),
         Change::Bypass(bypass) => vec![(Subject::Block(bypass.block), "bypassed".into())],
@@ -243,6 +244,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::RemoveNoopStore(_) => "noop_stores",
         Change::RemoveDeadStore(_) => "dead_stores",
         Change::MergeStores(_) => "merged_stores",
+        Change::TrimStore(_) => "trimmed_stores",
         Change::RemoveUnusedLoad(_) => "unused_loads",
         Change::RemoveUnusedCode(_) => "unused_code",
         Change::RemoveParams(_) | Change::RemoveCycles { .. } => "unused_params",

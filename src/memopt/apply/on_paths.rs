@@ -30,6 +30,7 @@ impl Editor<'_> {
             | Change::RemoveNoopStore(_)
             | Change::RemoveDeadStore(_)
             | Change::MergeStores(_)
+            | Change::TrimStore(_)
             | Change::RemoveUnusedLoad(_)
             | Change::RemoveUnusedCode(_)
             | Change::RemoveParams(_)

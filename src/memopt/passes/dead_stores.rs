@@ -29,6 +29,8 @@
 //! store v2, v9+8      ; the others             store v2, v9+8
 //! ```
 //!
+//! If somebody sees some of the parts, the store may be [trimmed](super::trimmed_stores) to them.
+//!
 //! Cost: one query for each store, see [`NextAccess::fate`], and at most [`MAX_PARTS`] for a
 //! store into which others reach.
 
@@ -41,6 +43,7 @@ use crate::memopt::memory::mod_ref::slots_that_are_read;
 use crate::memopt::memory::next_access::{Fate, NextAccess};
 use crate::memopt::memory::seen_soon::seen_soon;
 use crate::memopt::memory::slot_escape::Privacy;
+use crate::memopt::passes::trimmed_stores::trimmed;
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -94,63 +97,78 @@ pub fn edits(
         let unread = slot
             .filter(|slot| memory.slots.privacy(*slot) == Privacy::Always && !read.contains(*slot));
         let obstacle = match unread {
-            Some(slot) => Err(Reason::NeverRead(slot)),
+            Some(slot) => {
+                Err(Change::RemoveDeadStore(inst(index)).because(Reason::NeverRead(slot)))
+            }
             None => match fate(memory, &stores, next_access, index, is_private(index)) {
-                Fate::Unobserved(kills) => {
-                    Err(Reason::OverwrittenBy(kills.into_iter().map(inst).collect()))
+                Outcome::Trimmed(change) => {
+                    Err(change.because(Reason::OverwrittenBy(SmallVec::new())))
                 }
-                Fate::SeenBy(event) => Ok(Obstacle::SeenBy(inst(event))),
-                Fate::SeenOnSomePath => Ok(Obstacle::SeenOnSomePath),
-                Fate::AddressChanges => Ok(Obstacle::AddressChanges),
-                Fate::Unreachable => Ok(Obstacle::Unreachable),
-                Fate::NotAsked => Ok(Obstacle::NothingToLearn),
-                Fate::NotTracked => Ok(Obstacle::Limit("PHI_ARGS_PER_ITEM")),
-                Fate::GaveUp => Ok(Obstacle::Limit("MAX_STEPS")),
+                Outcome::Whole(fate) => match fate {
+                    Fate::Unobserved(kills) => {
+                        let kills = kills.into_iter().map(inst).collect();
+                        let change = Change::RemoveDeadStore(inst(index));
+                        Err(change.because(Reason::OverwrittenBy(kills)))
+                    }
+                    Fate::SeenBy(event) => Ok(Obstacle::SeenBy(inst(event))),
+                    Fate::SeenOnSomePath => Ok(Obstacle::SeenOnSomePath),
+                    Fate::AddressChanges => Ok(Obstacle::AddressChanges),
+                    Fate::Unreachable => Ok(Obstacle::Unreachable),
+                    Fate::NotAsked => Ok(Obstacle::NothingToLearn),
+                    Fate::NotTracked => Ok(Obstacle::Limit("PHI_ARGS_PER_ITEM")),
+                    Fate::GaveUp => Ok(Obstacle::Limit("MAX_STEPS")),
+                },
             },
         };
         match obstacle {
-            Err(reason) => edits.push(Change::RemoveDeadStore(inst(index)).because(reason)),
+            Err(edit) => edits.push(edit),
             Ok(obstacle) => refusals.note(pass, Subject::Inst(inst(index)), obstacle),
         }
     }
     edits
 }
 
-/// What becomes of what the store `index` writes, also if several stores overwrite it together.
+/// What becomes of a store.
+enum Outcome {
+    /// What becomes of all that it writes.
+    Whole(Fate),
+    /// Nobody sees a part of it.
+    Trimmed(Change),
+}
+
+/// What becomes of what the store `index` writes, also if several stores overwrite it, or a part
+/// of it, together.
 fn fate(
     memory: &Memory<'_>,
     stores: &Stores,
     next_access: &mut NextAccess<'_>,
     index: EventIndex,
     private: bool,
-) -> Fate {
+) -> Outcome {
     let whole = next_access.fate(index, private);
-    match whole.is_observed() && is_covered(memory, stores, next_access, index, private) {
-        true => Fate::Unobserved(SmallVec::new()),
-        false => whole,
+    if !whole.is_observed() {
+        return Outcome::Whole(whole);
     }
-}
-
-/// Do several stores together overwrite what the store `index` writes, or is what they leave of
-/// it seen by nobody?
-///
-/// The store is taken for several ones that lie side by side, cut where other stores to
-/// its root begin and end. Nobody sees it if nobody sees any of them.
-fn is_covered(
-    memory: &Memory<'_>,
-    stores: &Stores,
-    next_access: &mut NextAccess<'_>,
-    index: EventIndex,
-    private: bool,
-) -> bool {
-    let Some(access) = memory.access(index) else {
-        return false;
+    let access = memory.access(index);
+    let Some(parts) = access.and_then(|access| stores.parts(access)) else {
+        return Outcome::Whole(whole);
     };
-    let Some(parts) = stores.parts(access) else {
-        return false;
-    };
-    let mut parts = parts.into_iter();
-    parts.all(|part| !next_access.fate_of_part(index, private, part).is_observed())
+    let parts: SmallVec<[(Location, bool); 4]> = parts
+        .into_iter()
+        .map(|part| {
+            (
+                part,
+                next_access.fate_of_part(index, private, part).is_observed(),
+            )
+        })
+        .collect();
+    if !parts.iter().any(|(_, seen)| *seen) {
+        return Outcome::Whole(Fate::Unobserved(SmallVec::new()));
+    }
+    match trimmed(memory, index, &parts) {
+        Some(change) => Outcome::Trimmed(change),
+        None => Outcome::Whole(whole),
+    }
 }
 
 /// Parts into which a store is cut.

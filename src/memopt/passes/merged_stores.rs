@@ -28,7 +28,7 @@
 
 use crate::FxHashSet;
 use crate::ir::{Endianness, Function, Inst, InstructionData, MemFlagsData, Opcode, Type, Value};
-use crate::memopt::edit::{Change, Edit, MergedStores, Reason, StoredWhole};
+use crate::memopt::edit::{Change, Edit, MergedStores, NewStore, Reason, StoredWhole};
 use crate::memopt::inst::bits::{self, Bits};
 use crate::memopt::inst::location::Root;
 use crate::memopt::memory::insts::{Access, EventIndex, Memory};
@@ -133,8 +133,7 @@ fn merged(memory: &Memory<'_>, early: &Store, late: &Store) -> Option<(EventInde
             let mask = mask(late.bytes) << place(late);
             let all = (first << place(early)) & !mask | second << place(late);
             let was_large = early.bytes == bytes || late.bytes == bytes;
-            (bytes <= 4 || was_large || i32::try_from(all as i64).is_ok())
-                .then_some(StoredWhole::Constant(all))?
+            (was_large || is_small(all, bytes)).then_some(StoredWhole::Constant(all))?
         }
         (Bits::Of(value, first), Bits::Of(other, second)) => {
             let ty = memory.func.dfg.value_type(value);
@@ -150,8 +149,7 @@ fn merged(memory: &Memory<'_>, early: &Store, late: &Store) -> Option<(EventInde
     can_move(memory, early, late).then_some(())?;
     let first = if early.start == start { early } else { late };
     let (address, offset) = address(memory.func, first.inst)?;
-    let merged = MergedStores {
-        removed: early.inst,
+    let store = NewStore {
         replaced: late.inst,
         address,
         offset,
@@ -159,14 +157,21 @@ fn merged(memory: &Memory<'_>, early: &Store, late: &Store) -> Option<(EventInde
         whole,
         ty: Type::int(8 * bytes as u16)?,
     };
-    Some((early.event, merged))
+    let removed = early.inst;
+    Some((early.event, MergedStores { removed, store }))
+}
+
+/// Has an instruction that stores so many bytes room for the constant?
+pub fn is_small(bits: u64, bytes: i64) -> bool {
+    bytes <= 4 || i32::try_from(bits as i64).is_ok()
 }
 
 /// How so many low bytes of a value of type `ty` are stored.
-fn opcode(ty: Type, bytes: i64) -> Option<Opcode> {
+pub fn opcode(ty: Type, bytes: i64) -> Option<Opcode> {
     let bits = i64::from(ty.bits());
     match bytes {
         _ if bits == 8 * bytes && !ty.is_vector() => Some(Opcode::Store),
+        1 if ty.is_int() && bits <= 64 => Some(Opcode::Istore8),
         2 if ty.is_int() && bits <= 64 => Some(Opcode::Istore16),
         4 if ty.is_int() && bits == 64 => Some(Opcode::Istore32),
         _ => None,
@@ -179,7 +184,7 @@ fn are_alike(early: &Store, late: &Store) -> bool {
 }
 
 /// The flags without `aligned`, of which the stores here have no others.
-fn unaligned(flags: MemFlagsData) -> MemFlagsData {
+pub fn unaligned(flags: MemFlagsData) -> MemFlagsData {
     let mut plain = MemFlagsData::new()
         .with_trap_code(flags.trap_code())
         .with_alias_region(flags.alias_region());
@@ -224,7 +229,8 @@ fn publishes(memory: &Memory<'_>, access: &Access, event: EventIndex) -> bool {
     slots.any(|slot| memory.slots.escapes_at(inst).contains(&slot))
 }
 
-fn address(func: &Function, inst: Inst) -> Option<(Value, i32)> {
+/// The address of a store, and the offset that it adds.
+pub fn address(func: &Function, inst: Inst) -> Option<(Value, i32)> {
     match func.dfg.insts[inst] {
         InstructionData::Store {
             args: [_, address],

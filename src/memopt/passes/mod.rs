@@ -10,4 +10,5 @@ pub mod dead_slots;
 pub mod dead_stores;
 pub mod load_store_elim;
 pub mod merged_stores;
+pub mod trimmed_stores;
 pub mod uses;
