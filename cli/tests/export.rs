@@ -148,6 +148,9 @@ fn a_second_way_is_taken_where_the_first_is_missing() {
         "[[edit]]\nfile = 'src/lib.rs'\nafter = 'mod d;'\nlines = 'mod e;'\n\
          [[edit.or]]\nafter = 'mod c;'\nlines = 'mod d;'\n",
     );
+    export(&bench, &["--report", "up"])
+        .ends_with(0)
+        .prints("after `mod c;` (anchor 2 of 2): holds");
     export(&bench, &["--checkout", "up", "--in-place"]).ends_with(0);
     let text = bench.read("up/src/lib.rs");
     assert!(
