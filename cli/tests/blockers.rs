@@ -125,9 +125,9 @@ const DEAD_STORES: &[Expected] = &[
         "store inst0 kept: the call at inst2 may read region0",
     ),
     (
-        "not-before-a-trap",
+        "not-before-a-division-that-may-trap",
         "%f",
-        "store inst0 kept: the trapz at inst1 may trap, and region0 (\"state\") outlives that; \
+        "store inst0 kept: the udiv at inst1 may trap, and region0 (\"state\") outlives that; \
          tell the policy if region 1 is lost at a trap",
     ),
     (

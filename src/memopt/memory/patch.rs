@@ -4,14 +4,14 @@
 //! that is replaced leaves its result's uses to another value: what stores write has another name
 //! then, and an address that was computed from it would be another one.
 
-use crate::FxHashMap;
 use crate::ir::{Function, Inst, InstructionData, Opcode, Value};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::{Change, Edit};
 use crate::memopt::inst::effect;
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::Root;
-use crate::memopt::memory::insts::{Event, EventKind, Memory};
+use crate::memopt::memory::insts::{EventKind, Memory};
+use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 
 /// A load whose result is another value from now on.
@@ -60,7 +60,7 @@ impl Memory<'_> {
         if has_slots && edits.iter().any(|edit| self.concerns_slots(&edit.change)) {
             return false;
         }
-        if replaced.iter().any(|it| self.concerns_addresses(it)) {
+        if self.concern_addresses(replaced) {
             return false;
         }
         self.forget_removed();
@@ -92,43 +92,41 @@ impl Memory<'_> {
         }
     }
 
-    /// Is the address of an access computed from the load that is replaced, or a slot's address
+    /// Is the address of an access computed from a load that is replaced, or a slot's address
     /// what replaces it? All else is the same under another name.
-    fn concerns_addresses(&self, replaced: &Replaced) -> bool {
-        let is_root = |event: &Event| match &event.kind {
-            EventKind::Access(access) => {
-                access.location.address.root == Root::Value(replaced.result)
-            }
-            _ => false,
+    fn concern_addresses(&self, replaced: &[Replaced]) -> bool {
+        let is_concerned = |it: &Replaced| {
+            !it.is_plain_root
+                || self.slots.address(it.by).is_some()
+                || self.numbering.is_part(it.result)
         };
-        !replaced.is_plain_root
-            || self.slots.address(replaced.by).is_some()
-            || self.numbering.is_part(replaced.result)
-            || self.events.iter().any(is_root)
+        if replaced.is_empty() || replaced.iter().any(is_concerned) {
+            return !replaced.is_empty();
+        }
+        let results: FxHashSet<Value> = replaced.iter().map(|it| it.result).collect();
+        self.events.iter().any(|event| match &event.kind {
+            EventKind::Access(access) => match access.location.address.root {
+                Root::Value(root) => results.contains(&root),
+                Root::Slot(_) | Root::Shared(..) | Root::Absolute => false,
+            },
+            _ => false,
+        })
     }
 
     /// What stores write has the names that replaced loads have left it.
     fn rename_stored(&mut self, replaced: &[Replaced]) {
-        let mut names: FxHashMap<Value, Value> = FxHashMap::default();
-        for it in replaced {
-            if self.func.layout.inst_block(it.load).is_none() {
-                let by = names.get(&it.by).copied().unwrap_or(it.by);
-                names
-                    .values_mut()
-                    .filter(|name| **name == it.result)
-                    .for_each(|name| *name = by);
-                names.insert(it.result, by);
-            }
-        }
+        let gone = replaced
+            .iter()
+            .filter(|it| self.func.layout.inst_block(it.load).is_none());
+        let mut names: FxHashMap<Value, Value> = gone.map(|it| (it.result, it.by)).collect();
         if names.is_empty() {
             return;
         }
         for event in &mut self.traffic.events {
             if let EventKind::Access(access) = &mut event.kind
                 && let Some(stored) = &mut access.stored
-                && let Some(name) = names.get(stored)
             {
-                *stored = *name;
+                *stored = last_name(&mut names, *stored);
             }
         }
     }
@@ -220,4 +218,19 @@ impl Memory<'_> {
                 .inst()
                 .is_some_and(|inst| self.func.layout.inst_block(inst).is_some())
     }
+}
+
+/// The name at the end of those that lead on from `value`; all of them lead there afterwards.
+///
+/// Cost: O(1) for each name, over all calls.
+fn last_name(names: &mut FxHashMap<Value, Value>, value: Value) -> Value {
+    let mut last = value;
+    while let Some(next) = names.get(&last) {
+        last = *next;
+    }
+    let mut at = value;
+    while let Some(next) = names.get_mut(&at) {
+        at = core::mem::replace(next, last);
+    }
+    last
 }
