@@ -29,7 +29,11 @@
 //!   which says so; or it is executed whenever the loop is entered, and before
 //!   anything that may trap or leave.
 //!
-//! The last point keeps loads in place that are guarded by a condition which is not
+//! - The loop is an innermost one, and what the load goes to is the loop around it. A
+//!   value that is kept in a register across a longer stretch is spilled, and
+//!   to load it where it is used costs less than that.
+//!
+//! The last but one keeps loads in place that are guarded by a condition which is not
 //! among their operands:
 //!
 //! ```text
@@ -62,6 +66,9 @@ pub(super) struct InvariantLoads<'a> {
     domtree: &'a DominatorTree,
     loop_analysis: &'a LoopAnalysis,
 
+    /// The loops that have others in them.
+    outer: EntitySet<Loop>,
+
     /// What the loops that were asked about write.
     writes: FxHashMap<Loop, Writes>,
 
@@ -85,9 +92,13 @@ struct Writes {
 
 impl<'a> InvariantLoads<'a> {
     pub(super) fn new(domtree: &'a DominatorTree, loop_analysis: &'a LoopAnalysis) -> Self {
+        let mut outer = EntitySet::new();
+        let loops = loop_analysis.loops();
+        outer.extend(loops.filter_map(|lp| loop_analysis.loop_parent(lp)));
         Self {
             domtree,
             loop_analysis,
+            outer,
             writes: FxHashMap::default(),
             current: None,
             is_certain: false,
@@ -142,7 +153,7 @@ impl<'a> InvariantLoads<'a> {
         available_block: &SecondaryMap<Value, Block>,
         inst: Inst,
     ) -> Option<Block> {
-        let (block, innermost) = self.current?;
+        let (block, lp) = self.current?;
         let InstructionData::Load { flags, arg, .. } = func.dfg.insts[inst] else {
             return None;
         };
@@ -154,23 +165,14 @@ impl<'a> InvariantLoads<'a> {
             return None;
         }
 
-        let mut outside = None;
-        let mut next = Some(innermost);
-        while let Some(lp) = next {
-            let is_certain = self.is_certain && lp == innermost;
-            let Some(entry) = self.entry(func, cfg, lp) else {
-                break;
-            };
-            if !self.domtree.block_dominates(available_block[arg], entry)
-                || !(can_move || is_certain && ends_in_jump(func, entry))
-                || self.may_write(func, cfg, lp, region)
-            {
-                break;
-            }
-            outside = Some(entry);
-            next = self.loop_analysis.loop_parent(lp);
+        if self.outer.contains(lp) {
+            return None;
         }
-        outside
+        let entry = self.entry(func, cfg, lp)?;
+        let may_leave = self.domtree.block_dominates(available_block[arg], entry)
+            && (can_move || ends_in_jump(func, entry))
+            && !self.may_write(func, cfg, lp, region);
+        may_leave.then_some(entry)
     }
 
     /// The block from which `lp` is entered, if there is one.

@@ -44,7 +44,7 @@ pub const CRATES: &[Crate] = &[
 ];
 
 /// Folders of upstream's repository that are on no registry.
-const UNPUBLISHED: &[&str] = &["cranelift/docs", "cranelift/filetests"];
+const UNPUBLISHED: &[&str] = &["cranelift/docs", "cranelift/filetests", "tests/disas"];
 
 /// Pristine sources, to be read by the paths that upstream's repository has.
 #[derive(Clone, Debug)]
@@ -135,6 +135,10 @@ mod tests {
         );
         assert_eq!(
             located("cranelift/filetests/src/lib.rs"),
+            Location::Elsewhere
+        );
+        assert_eq!(
+            located("tests/disas/pulley/coremark-1.wat"),
             Location::Elsewhere
         );
     }
