@@ -62,8 +62,12 @@ impl AccessBalance {
 
     /// Takes a store of the result that is ahead off, and the stores of the original off the credit
     /// that together are of its bytes, or of more, and store the same there: `byte` says what a
-    /// store stores at an offset.
-    pub fn settle_in_parts(&mut self, mut byte: impl FnMut(&Entry, i64) -> Option<Term>) {
+    /// store stores at an offset. Only what the access of `newest` has a part in is looked at.
+    pub fn settle_in_parts(
+        &mut self,
+        newest: &Place,
+        mut byte: impl FnMut(&Entry, i64) -> Option<Term>,
+    ) {
         let Self { ahead, credit, .. } = self;
         ahead.retain(|whole| {
             let (Some((start, bytes)), Some(_)) = (whole.0.range, whole.1) else {
@@ -80,7 +84,15 @@ impl AccessBalance {
                     && part.0.root == whole.0.root
                     && part.0.class == whole.0.class
             };
+            let concerns = whole.0 == *newest || is_part(&(*newest, whole.1));
+            if !concerns {
+                return true;
+            }
             let parts: Vec<Entry> = credit.iter().copied().filter(is_part).collect();
+            // What is of the very bytes has another value, or it would be off already.
+            if parts.iter().all(|part| part.0.range == whole.0.range) {
+                return true;
+            }
             let offsets = start..start + i64::from(bytes);
             let is_whole = { offsets }.all(|at| {
                 let stored = byte(whole, at);

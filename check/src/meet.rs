@@ -150,7 +150,7 @@ impl Meet<'_> {
     /// that each is what memory holds of it, whatever the other is.
     fn halves(&mut self, mine: Term, theirs: Term) -> Option<Term> {
         let ty = self.terms.ty(mine);
-        if mine == theirs || !(ty == I128 || is_vector(ty)) {
+        if mine == theirs || ty.bits() != 128 || !(ty.is_int() || is_vector(ty)) {
             return None;
         }
         let [mine, theirs] = [mine, theirs].map(|term| self.terms.cast(term, I128));

@@ -77,7 +77,7 @@ impl Memory {
         let before = self.holds(terms, side, access, value);
         let other = self.holds(terms, side.other(), access, value);
         self.account(terms, side, access.place, Some(value));
-        self.settle(terms, access.order);
+        self.settle(terms, access.order, &access.place);
         if before {
             // Memory stays as it is.
             self.pass(terms, access, value, side.bit(), Passed::by(side, true));
@@ -115,14 +115,14 @@ impl Memory {
 
     /// Compares stores that the result has made alone with those of the original that are parts
     /// of them. Their bytes are taken in one `order`; what memory holds is another question.
-    pub fn settle(&mut self, terms: &mut Terms, order: Endianness) {
+    pub fn settle(&mut self, terms: &mut Terms, order: Endianness, newest: &Place) {
         if self
             .balance
             .ahead
             .iter()
             .any(|(_, stored)| stored.is_some())
         {
-            self.balance.settle_in_parts(|(place, stored), at| {
+            self.balance.settle_in_parts(newest, |(place, stored), at| {
                 let (value, (start, _)) = ((*stored)?, place.range?);
                 let byte = Place {
                     range: Some((at, 1)),

@@ -1,7 +1,7 @@
-//! Values of 128 bits: integers of two halves, and vectors.
+//! Integers of two halves, and vectors.
 //!
-//! A vector is the integer that it is in little-endian order, and that is its two halves, each
-//! an integer of 64 bits. So a lane is bits of a half, in whichever lanes the vector was filled,
+//! A vector is the integer that it is in little-endian order, and one of 128 bits is its two
+//! halves, each an integer of 64 bits. So a lane is bits of a half, in whichever lanes the vector was filled,
 //! and whoever fills one puts a part into a half.
 
 use super::terms::{Node, Term, Terms};
@@ -11,7 +11,12 @@ use smallvec::smallvec;
 
 /// Is it a vector of which lanes are known?
 pub fn is_vector(ty: Type) -> bool {
-    ty.is_vector() && ty.bits() == 128
+    ty.is_vector() && matches!(ty.bits(), 16 | 32 | 64 | 128)
+}
+
+/// The integer that a vector is.
+fn integer_of(vector: Type) -> Option<Type> {
+    Type::int(vector.bits() as u16).filter(|_| is_vector(vector))
 }
 
 impl Terms {
@@ -30,8 +35,12 @@ impl Terms {
         self.raw_op(skeleton, 0, I128, smallvec![low, high])
     }
 
-    /// A constant of 128 bits.
+    /// A constant of at most 128 bits.
     pub fn wide_number(&mut self, bits: u128, ty: Type) -> Term {
+        if let Some(integer) = Type::int(ty.bits() as u16).filter(|ty| ty.bits() <= 64) {
+            let number = self.number(integer, bits as u64);
+            return self.cast(number, ty);
+        }
         let [low, high] = [bits as u64, (bits >> 64) as u64].map(|half| self.number(I64, half));
         let whole = self.concat(low, high);
         self.cast(whole, ty)
@@ -58,8 +67,8 @@ impl Terms {
 
     /// A lane of `vector`, as a value of type `ty`.
     pub fn lane(&mut self, vector: Term, number: u32, ty: Type) -> Option<Term> {
-        let integer = Type::int(ty.bits() as u16).filter(|_| is_vector(self.ty(vector)))?;
-        let whole = self.cast(vector, I128);
+        let (integer, all) = (Type::int(ty.bits() as u16)?, integer_of(self.ty(vector))?);
+        let whole = self.cast(vector, all);
         let lane = self.bits(whole, number * ty.bits(), integer);
         Some(self.cast(lane, ty))
     }
@@ -67,8 +76,8 @@ impl Terms {
     /// `vector` with `lane` as the one of this number.
     pub fn with_lane(&mut self, vector: Term, lane: Term, number: u32) -> Option<Term> {
         let (ty, bits) = (self.ty(vector), self.ty(lane).bits());
-        let integer = Type::int(bits as u16).filter(|_| is_vector(ty))?;
-        let whole = self.cast(vector, I128);
+        let (integer, all) = (Type::int(bits as u16)?, integer_of(ty)?);
+        let whole = self.cast(vector, all);
         let lane = self.cast(lane, integer);
         let whole = self.insert_wide(whole, lane, number * bits)?;
         Some(self.cast(whole, ty))

@@ -10,7 +10,7 @@ use crate::terms::{Node, Term, sign_extend, skeleton};
 use crate::vectors::is_vector;
 use crate::verdict::{Limit, Reason};
 use cranelift_codegen::ir::{
-    BlockArg, Endianness, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value, types,
+    BlockArg, Endianness, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value,
 };
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -190,10 +190,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A constant vector, or 128 bits as others, in little-endian order.
+    /// A constant vector, or the bits of one as others, in little-endian order.
     fn vector(&mut self, side: Side, inst: Inst, ty: Type, args: &[Term]) -> Option<Term> {
-        let has_halves = |ty| is_vector(ty) || ty == types::I128;
-        if !has_halves(ty) {
+        let has_bits = |ty: Type| is_vector(ty) || ty.is_int();
+        if !has_bits(ty) {
             return None;
         }
         let dfg = &self.bodies[side as usize].func.dfg;
@@ -202,8 +202,9 @@ impl Walk<'_> {
                 opcode: Opcode::Vconst,
                 constant_handle,
             } => {
-                let bytes = dfg.constants.get(constant_handle).as_slice().try_into();
-                Some(self.terms.wide_number(u128::from_le_bytes(bytes.ok()?), ty))
+                let bytes = dfg.constants.get(constant_handle).iter().rev();
+                let bits = bytes.fold(0, |bits: u128, byte| (bits << 8) | u128::from(*byte));
+                Some(self.terms.wide_number(bits, ty))
             }
             InstructionData::LoadNoOffset {
                 opcode: Opcode::Bitcast,
@@ -213,7 +214,7 @@ impl Walk<'_> {
                 let (from, flags) = (self.terms.ty(args[0]), dfg.mem_flags[flags]);
                 let in_order = from.lane_count() == ty.lane_count()
                     || flags == MemFlagsData::new().with_endianness(Endianness::Little);
-                (has_halves(from) && in_order).then(|| self.terms.cast(args[0], ty))
+                (has_bits(from) && in_order).then(|| self.terms.cast(args[0], ty))
             }
             _ => None,
         }
