@@ -126,6 +126,11 @@ impl Access {
         self.flags.alias_region()
     }
 
+    /// The value that it takes to where nobody follows it: what it stores.
+    pub fn published(&self) -> Option<Value> {
+        self.stored
+    }
+
     /// The bytes that are accessed.
     pub fn place(&self) -> Place {
         Place {
@@ -317,7 +322,7 @@ pub fn for_each_published(func: &Function, inst: Inst, effect: &Effect, visit: i
         return;
     }
     match effect {
-        Effect::Access(access) => access.stored.into_iter().for_each(visit),
+        Effect::Access(access) => access.published().into_iter().for_each(visit),
         Effect::None | Effect::Call | Effect::Barrier(_) | Effect::Trap | Effect::End => {
             let opcode = dfg.insts[inst].opcode();
             if opcode.is_call() {

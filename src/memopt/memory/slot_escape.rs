@@ -285,7 +285,7 @@ impl Slots {
             let effect = effect(func, inst);
             if let Effect::Access(access) = effect {
                 inside &= self.is_inside(func, access.place());
-                if let Some(slot) = access.stored.and_then(|it| self.facts.of(it).slot()) {
+                if let Some(slot) = access.published().and_then(|it| self.facts.of(it).slot()) {
                     self.let_go(inst, SmallVec::from_slice(&[slot]));
                 }
                 self.accesses.push(access);
