@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 /// Inputs of each module.
 const INPUTS: usize = 4;
 /// Inputs of a filetest that is not mutated.
-const FILETEST_INPUTS: u64 = 64;
+const FILETEST_INPUTS: u64 = 512;
 
 /// What a net has caught.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
