@@ -100,8 +100,11 @@ impl Memory<'_> {
                 || self.slots.address(it.by).is_some()
                 || self.numbering.is_part(it.result)
         };
-        if replaced.is_empty() || replaced.iter().any(is_concerned) {
-            return !replaced.is_empty();
+        if replaced.is_empty() {
+            return false;
+        }
+        if replaced.iter().any(is_concerned) {
+            return true;
         }
         let results: FxHashSet<Value> = replaced.iter().map(|it| it.result).collect();
         self.events.iter().any(|event| match &event.kind {

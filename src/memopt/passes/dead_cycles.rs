@@ -127,34 +127,12 @@ impl Marking<'_> {
             let params = func.dfg.block_params(block).iter();
             let needed = params.filter(|param| self.is_needed(**param));
             if needed.count() > 0 {
-                self.need_passed_back(node, block);
+                // What edges back pass to them.
+                self.need_passed(block, |this, param| this.is_needed(param));
                 self.follow();
             }
         }
         candidates
-    }
-
-    /// What edges back pass to the needed parameters of `block`, which is `node`, is needed.
-    fn need_passed_back(&mut self, node: Node, block: Block) {
-        let func = self.func;
-        let graph = self.graph;
-        for pred in graph.preds(node).iter().filter(|pred| **pred >= node) {
-            let Some(branch) = func.layout.last_inst(self.order.block(*pred)) else {
-                continue;
-            };
-            for call in destinations(func, branch) {
-                if call.block(&func.dfg.value_lists) == block {
-                    let params = func.dfg.block_params(block).iter();
-                    for (param, arg) in params.zip(call.args(&func.dfg.value_lists)) {
-                        if let BlockArg::Value(value) = arg
-                            && self.is_needed(*param)
-                        {
-                            self.need_late(value);
-                        }
-                    }
-                }
-            }
-        }
     }
 
     /// Nobody has numbered these blocks, and what they use stays.
@@ -195,28 +173,28 @@ impl Marking<'_> {
         }
     }
 
-    /// What nodes that have been scanned pass to `param` of `block` is needed.
-    fn need_passed(&mut self, param: Value, block: Block) {
-        let func = self.func;
-        let position = func.dfg.block_params(block).iter();
-        let Some(position) = { position }.position(|other| *other == param) else {
-            return;
-        };
+    /// What nodes that have been scanned pass to those parameters of `block` that are `wanted`
+    /// is needed.
+    fn need_passed(&mut self, block: Block, wanted: impl Fn(&Self, Value) -> bool) {
+        let (func, graph) = (self.func, self.graph);
         let Some(node) = self.order.node(block) else {
             return;
         };
         let scanned = self.scanned;
-        let preds = self.graph.preds(node).iter();
-        for pred in preds.filter(|pred| **pred >= scanned) {
+        for pred in graph.preds(node).iter().filter(|pred| **pred >= scanned) {
             let Some(branch) = func.layout.last_inst(self.order.block(*pred)) else {
                 continue;
             };
             for call in destinations(func, branch) {
-                if call.block(&func.dfg.value_lists) == block
-                    && let Some(BlockArg::Value(value)) =
-                        call.args(&func.dfg.value_lists).nth(position)
-                {
-                    self.need_late(value);
+                if call.block(&func.dfg.value_lists) == block {
+                    let params = func.dfg.block_params(block).iter();
+                    for (param, arg) in params.zip(call.args(&func.dfg.value_lists)) {
+                        if let BlockArg::Value(value) = arg
+                            && wanted(self, *param)
+                        {
+                            self.need_late(value);
+                        }
+                    }
                 }
             }
         }
@@ -245,7 +223,7 @@ impl Marking<'_> {
                     }
                 }
                 ValueDef::Param(block, _) if self.order.node(block) >= Some(self.scanned) => {
-                    self.need_passed(value, block);
+                    self.need_passed(block, |_, param| param == value);
                 }
                 ValueDef::Param(..) | ValueDef::Union(..) => {}
             }
