@@ -6,7 +6,8 @@
 //! store wrote gives what it stored.
 
 use crate::FxHashMap;
-use crate::ir::{Block, Endianness, Opcode, Type, Value};
+use crate::ir::immediates::Imm64;
+use crate::ir::{Block, Endianness, InstructionData, Opcode, Type, Value};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::coercion::Recipe;
@@ -236,7 +237,7 @@ impl<'p, 'a> Values<'p, 'a> {
         before.opcode == access.opcode
             && before
                 .stored
-                .is_some_and(|value| self.canonical(value) == stored)
+                .is_some_and(|value| self.is_same(self.canonical(value), stored))
             && self.overlap(before, access) == Overlap::Same
             && (before.endianness == access.endianness || access.location.bytes == Some(1))
     }
@@ -281,6 +282,27 @@ impl<'p, 'a> Values<'p, 'a> {
             value = *other;
         }
         value
+    }
+
+    /// Are two canonical values one, or the same constant? The mid-end makes a constant again
+    /// where it is used, and each has a name of its own.
+    fn is_same(&self, a: Value, b: Value) -> bool {
+        a == b
+            || self
+                .constant(a)
+                .is_some_and(|bits| self.constant(b) == Some(bits))
+    }
+
+    /// The bits of an integer constant, and its type.
+    fn constant(&self, value: Value) -> Option<(Imm64, Type)> {
+        let dfg = &self.memory.func.dfg;
+        match dfg.insts[dfg.value_def(value).inst()?] {
+            InstructionData::UnaryImm {
+                opcode: Opcode::Iconst,
+                imm,
+            } => Some((imm, self.type_of(value))),
+            _ => None,
+        }
     }
 
     /// The type of `value`.

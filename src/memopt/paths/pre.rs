@@ -30,6 +30,10 @@
 //! order. What memory holds stays the same at every other point, so that the
 //! edits may cite each other as those of known values may.
 //!
+//! Cost at run time: a call with exception handlers leaves no register as it was, so that a value
+//! that has to survive one is spilled, and loaded again. So a load whose value is known from
+//! before such a call stays, unless that is a constant.
+//!
 //! Loops: that the entry into a loop knows is no reason to move anything to the
 //! back edges. At a loop header, the edges that meet first are all entries or all back
 //! edges, so that the header stays the only entry of the loop.
@@ -38,7 +42,7 @@
 //! [`MAX_LEADING`], and input of that join.
 
 use crate::FxHashSet;
-use crate::ir::{Block, Function, Inst, Value, ValueDef};
+use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use crate::memopt::Options;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
@@ -92,9 +96,17 @@ pub struct Pass<'p, 'a, 'r> {
 
 /// On which edges into its join an access is known, and on which it is needed.
 struct Availability {
-    /// The value there, for a load; anything for a store.
-    known: SmallVec<[(Node, Value); 4]>,
+    known: SmallVec<[Known; 4]>,
     needed: SmallVec<[Node; 4]>,
+}
+
+/// An edge on which an access is known.
+struct Known {
+    pred: Node,
+    /// The value there, for a load; anything for a store.
+    value: Value,
+    /// Is it in the frame there, for no register survives?
+    spilled: bool,
 }
 
 impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
@@ -138,11 +150,8 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                     if access.stored.is_none()
                         && let Some(found) = self.availability(event, access, header, &stay)
                         && found.needed.iter().all(|pred| *pred < header)
-                        && found.known.iter().all(|(pred, _)| *pred >= header)
-                        && found
-                            .known
-                            .iter()
-                            .any(|(pred, _)| self.counts(*pred, header))
+                        && found.known.iter().all(|known| known.pred >= header)
+                        && found.known.iter().any(|known| self.counts(known, header))
                     {
                         return Some(event);
                     }
@@ -245,12 +254,14 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
     ) -> bool {
         match needed {
             // It may be known on more edges than those.
-            Some(needed) => availability.needed.iter().all(|pred| needed.contains(pred)),
+            Some(needed) => {
+                let mut known = availability.known.iter();
+                availability.needed.iter().all(|pred| needed.contains(pred))
+                    && known.any(|known| !known.spilled)
+            }
             None => {
-                let worthwhile = availability
-                    .known
-                    .iter()
-                    .any(|(pred, _)| self.counts(*pred, join));
+                let mut known = availability.known.iter();
+                let worthwhile = known.any(|known| self.counts(known, join));
                 let round = availability
                     .needed
                     .iter()
@@ -266,12 +277,52 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         }
     }
 
-    /// Is it worth anything to lose the access on the edge from `pred`? Not if
-    /// that is hardly taken, or less often than the join is reached.
-    fn counts(&self, pred: Node, join: Node) -> bool {
+    /// Is it worth anything to lose the access on the edge where it is `known`? Not if that is
+    /// hardly taken, or less often than the join is reached, or if a spilled value is loaded.
+    fn counts(&self, known: &Known, join: Node) -> bool {
         let block = |node| self.values.order.block(node);
-        let is_cold = self.func().layout.is_cold(block(pred));
-        !is_cold && (self.depth)(block(pred)) >= (self.depth)(block(join))
+        let is_cold = self.func().layout.is_cold(block(known.pred));
+        let depth = |node| (self.depth)(block(node));
+        !is_cold && !known.spilled && depth(known.pred) >= depth(join)
+    }
+
+    /// Does `value`, which a load would find at the end of `pred` where its bytes come from
+    /// `source`, have to survive a call with handlers from where it was loaded or stored until
+    /// there? Calls on some of the paths alone do not count.
+    ///
+    /// Cost: O(events) of the blocks in between that dominate `pred`.
+    fn is_spilled(&self, value: Value, source: Source, pred: Node) -> bool {
+        let (memory, func) = (self.values.memory, self.func());
+        let definition = func.dfg.value_def(value).inst();
+        if definition.is_some_and(|inst| is_constant(func.dfg.insts[inst].opcode())) {
+            return false;
+        }
+        let start = match source {
+            Source::Store(store) => Some(store),
+            _ => defining_node(func, self.values.order, value).and_then(|node| {
+                let mut events = memory.of_node(node);
+                events.find(|event| Some(memory.events[*event as usize].inst) == definition)
+            }),
+        };
+        let Some(start) = start else {
+            return false;
+        };
+        let top = memory.events[start as usize].node;
+        let is_call = |event: EventIndex| {
+            let inst = memory.events[event as usize].inst;
+            let opcode = func.dfg.insts[inst].opcode();
+            event > start && matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect)
+        };
+        let mut node = pred;
+        loop {
+            if memory.of_node(node).any(is_call) {
+                return true;
+            }
+            if node <= top {
+                return false;
+            }
+            node = self.values.dominance.parent(node);
+        }
     }
 
     fn moved(&self, inst: Inst, access: &Access, availability: &Availability) -> Moved {
@@ -280,7 +331,7 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
             None => {
                 let order = self.values.order;
                 let known = availability.known.iter();
-                let known = known.map(|(pred, value)| (order.block(*pred), *value));
+                let known = known.map(|known| (order.block(known.pred), known.value));
                 Moved::Load(inst, known.collect())
             }
         }
@@ -328,7 +379,11 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         };
         for (pred, source) in sources {
             match self.known(access, inst, join, pred, source) {
-                Some(value) => sorted.known.push((pred, value)),
+                Some(value) => sorted.known.push(Known {
+                    pred,
+                    value,
+                    spilled: access.stored.is_none() && self.is_spilled(value, source, pred),
+                }),
                 None => sorted.needed.push(pred),
             }
         }
@@ -387,4 +442,9 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
             _ => Some(value),
         }
     }
+}
+
+/// Is it made anew where it is used?
+fn is_constant(opcode: Opcode) -> bool {
+    matches!(opcode, Opcode::Iconst | Opcode::F32const | Opcode::F64const)
 }

@@ -55,14 +55,15 @@
 //! of them. Code does not grow for nothing: of the copies of a store, no more are where control
 //! comes about as often as to the store itself than there are such edges that lose it, or
 //! branches on the way: one adapter around another has a path to its host behind each. The
-//! others are outside of its loop or on cold paths. That of a trap is cold, and a branch costs what
+//! others are outside of its loop or on cold paths, which are those that can only end in a trap, and
+//! blocks that say so. That of a trap is cold, and a branch costs what
 //! the trap did; a trap that no store goes past stays as it is.
 //!
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
 //! could go to, see [`NextAccess::fate_from`].
 
 use crate::FxHashMap;
-use crate::ir::{Block, Opcode, StackSlot};
+use crate::ir::{Block, Function, Opcode, StackSlot};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
 use crate::memopt::memory::insts::{EventIndex, Memory};
@@ -71,6 +72,7 @@ use crate::memopt::memory::seen_soon::seen_soon;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::Class;
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
+use alloc::vec;
 use alloc::vec::Vec;
 use outcome::{Outcome, StoreIndex};
 use smallvec::SmallVec;
@@ -112,6 +114,8 @@ pub struct Sinking<'a> {
     graph: &'a Graph,
     /// How many loops are around a block.
     depth: &'a dyn Fn(Block) -> usize,
+    /// Which blocks hardly run, see [`cold_nodes`].
+    cold: Vec<bool>,
     /// May a store be dropped on all paths? That is what dead stores are.
     dead_stores: bool,
     stores: Vec<Store>,
@@ -137,6 +141,7 @@ impl<'a> Sinking<'a> {
             order,
             graph,
             depth,
+            cold: Vec::new(),
             dead_stores,
             stores: Vec::new(),
             by_event: FxHashMap::default(),
@@ -159,7 +164,11 @@ impl<'a> Sinking<'a> {
                 });
             }
         }
-        (!this.stores.is_empty()).then_some(this)
+        if this.stores.is_empty() {
+            return None;
+        }
+        this.cold = cold_nodes(memory.func, order, graph);
+        Some(this)
     }
 
     /// May the store be anywhere else?
@@ -393,21 +402,34 @@ impl<'a> Sinking<'a> {
     fn counts(&self, store: &Store, succ: Node) -> bool {
         let home = self.memory.events[store.event as usize].node;
         let depth = |node| (self.depth)(self.order.block(node));
-        !self.is_cold(succ) && depth(succ) >= depth(home)
+        !self.cold[succ as usize] && depth(succ) >= depth(home)
     }
 
     /// Does a store that goes to `node` execute there about as often as where it is?
     fn is_warm(&self, store: StoreIndex, node: Node) -> bool {
         self.counts(&self.stores[store], node)
     }
+}
 
-    /// Does `node` end in a trap, or does its block say that it hardly runs?
-    fn is_cold(&self, node: Node) -> bool {
-        let layout = &self.memory.func.layout;
-        let block = self.order.block(node);
-        let traps = layout
-            .last_inst(block)
-            .is_some_and(|inst| self.memory.func.dfg.insts[inst].opcode() == Opcode::Trap);
-        traps || layout.is_cold(block)
+/// Which nodes hardly run: their blocks say so, or every path from there ends in a trap. Whoever
+/// takes such a path takes it once.
+///
+/// A path that goes back is none that ends. Cost: O(blocks + edges).
+fn cold_nodes(func: &Function, order: &Order, graph: &Graph) -> Vec<bool> {
+    let mut ends = vec![false; graph.len()];
+    for node in (0..graph.len() as Node).rev() {
+        let block = order.block(node);
+        let last = func.layout.last_inst(block);
+        let traps = last.is_some_and(|inst| func.dfg.insts[inst].opcode() == Opcode::Trap);
+        let succs = graph.succs(node);
+        let mut onward = succs
+            .iter()
+            .map(|succ| *succ > node && ends[*succ as usize]);
+        ends[node as usize] = traps || !succs.is_empty() && onward.all(|ends| ends);
     }
+    let blocks = (0..graph.len() as Node).map(|node| order.block(node));
+    let cold = blocks
+        .zip(ends)
+        .map(|(block, ends)| ends || func.layout.is_cold(block));
+    cold.collect()
 }
