@@ -152,7 +152,7 @@ impl Memory {
         if let (Some(root), None) = (whole.root, whole.range)
             && let Node::Slot(slot) = *terms.node(root)
         {
-            whole.range = Some((0, terms.slot_size(slot)));
+            whole.range = Some((0, terms.slot_room(slot, terms.ty(root))));
         }
         let one_memory = are_compatible(whole.class, place.class) || self.is_private(terms, place);
         let (Some(root), Some((at, size)), Some((start, bytes))) =

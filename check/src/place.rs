@@ -60,7 +60,8 @@ impl Place {
         })
     }
 
-    /// Is all of it certainly in a slot?
+    /// Is all of it certainly in a slot? What begins there may end in what is left of the
+    /// slot's last word.
     pub fn is_in_slot(&self, terms: &Terms) -> bool {
         let (Some(root), Some((start, bytes))) = (self.root, self.range) else {
             return false;
@@ -68,7 +69,9 @@ impl Place {
         let Node::Slot(slot) = *terms.node(root) else {
             return false;
         };
-        start >= 0 && start.saturating_add(bytes.into()) <= i64::from(terms.slot_size(slot))
+        let room = terms.slot_room(slot, terms.ty(root));
+        let begins_inside = (0..i64::from(terms.slot_size(slot))).contains(&start);
+        begins_inside && start.saturating_add(bytes.into()) <= i64::from(room)
     }
 }
 

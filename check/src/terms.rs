@@ -163,6 +163,15 @@ impl Terms {
         size.copied().unwrap_or(0)
     }
 
+    /// How many bytes nobody else has from the address of a slot of the original on.
+    ///
+    /// Cranelift lays out slots from machine word to machine word, and a pointer is one: what
+    /// is left of the last word belongs to no other slot.
+    pub fn slot_room(&self, slot: StackSlot, pointer: Type) -> u32 {
+        let word = pointer.bytes().max(1);
+        self.slot_size(slot).div_ceil(word).saturating_mul(word)
+    }
+
     /// The base of a sum with a constant, and the constant.
     pub fn base(&self, term: Term) -> (Term, i64) {
         match *self.node(term) {

@@ -40,6 +40,9 @@ pub fn dynamic_slot(func: &Function, slot: DynamicStackSlot) -> u32 {
     func.sized_stack_slots.len() as u32 + slot.as_u32()
 }
 
+/// The bytes of a machine word, at multiples of which slots begin.
+const WORD: u32 = 8;
+
 /// How many times as large as its base type a dynamic type is.
 const DYNAMIC_SCALE: u32 = 1;
 
@@ -97,7 +100,9 @@ impl Memory {
             let base = func.dfg.dynamic_types[data.dyn_ty].base_vector_ty;
             base.bytes() * DYNAMIC_SCALE
         });
-        let sizes: Vec<u32> = sized.chain(dynamic).collect();
+        // A frame gives each slot whole words, and front ends copy records by words.
+        let whole_words = |size: u32| size.next_multiple_of(WORD);
+        let sizes: Vec<u32> = sized.chain(dynamic).map(whole_words).collect();
         if !layout::has_room(ordinal, &sizes) {
             return false;
         }

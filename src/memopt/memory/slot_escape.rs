@@ -346,6 +346,10 @@ impl Slots {
     }
 
     /// Does `place` lie in its slot, if its address is a known one in a slot?
+    ///
+    /// An access that begins in it may end behind it, but in the same machine word: the frame
+    /// gives each slot whole words, so that those bytes are nobody else's. Front ends copy
+    /// records of odd sizes by words.
     pub fn is_inside(&self, func: &Function, place: Place) -> bool {
         let Fact::At(slot, offset) = self.facts.of(place.address) else {
             return true;
@@ -355,8 +359,11 @@ impl Slots {
         };
         let start = offset.checked_add(place.offset.into());
         let end = start.and_then(|start| start.checked_add(bytes.into()));
-        let size = i64::from(func.sized_stack_slots[slot].size);
-        matches!((start, end), (Some(start), Some(end)) if start >= 0 && end <= size)
+        let size = func.sized_stack_slots[slot].size;
+        let word = func.dfg.value_type(place.address).bytes();
+        let room = i64::from(size.div_ceil(word)) * i64::from(word);
+        let bytes = 0..i64::from(size);
+        matches!((start, end), (Some(start), Some(end)) if bytes.contains(&start) && end <= room)
     }
 
     /// The slots whose address `inst` takes to where it is not followed.
