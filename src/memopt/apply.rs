@@ -358,7 +358,14 @@ impl<'a> Editor<'a> {
             return false;
         }
         let (value, opcode) = match new.whole {
-            StoredWhole::Value(value, opcode) => (func.dfg.resolve_aliases(value), opcode),
+            StoredWhole::Value {
+                value,
+                shift,
+                opcode,
+            } => {
+                let mut cursor = FuncCursor::new(func).at_inst(new.replaced);
+                (coercion::shifted(&mut cursor, value, shift), opcode)
+            }
             StoredWhole::Constant(bits) => {
                 let mut cursor = FuncCursor::new(func).at_inst(new.replaced);
                 (cursor.ins().iconst(new.ty, bits as i64), Opcode::Store)

@@ -415,8 +415,15 @@ pub struct NewStore {
 pub enum StoredWhole {
     /// These bits.
     Constant(u64),
-    /// The low bytes of a value that is there, by this opcode.
-    Value(Value, Opcode),
+    /// The low bytes of a value that is there, by `opcode`, once it is shifted right.
+    Value {
+        /// What is there.
+        value: Value,
+        /// By how many bits it is shifted.
+        shift: u32,
+        /// How its low bytes are stored.
+        opcode: Opcode,
+    },
 }
 
 /// What the edits of one pass have touched.

@@ -208,11 +208,19 @@ fn taken(cursor: &mut FuncCursor<'_>, value: Value, low: u32, ty: Type) -> Optio
         Type::int(ty.bits().try_into().ok()?)?,
         Type::int(from.bits().try_into().ok()?)?,
     );
-    let mut value = cast(cursor, value, wide);
-    if low != 0 {
-        value = convert(cursor, Conversion::ShiftRight(wide, low), value);
-    }
+    let value = cast(cursor, value, wide);
+    let value = shifted(cursor, value, low);
     Some(cursor.ins().ireduce(integer, value))
+}
+
+/// `value`, an integer, shifted right by so many bits, zeros above.
+pub fn shifted(cursor: &mut FuncCursor<'_>, value: Value, by: u32) -> Value {
+    let value = cursor.func.dfg.resolve_aliases(value);
+    let ty = cursor.func.dfg.value_type(value);
+    match by {
+        0 => value,
+        _ => convert(cursor, Conversion::ShiftRight(ty, by), value),
+    }
 }
 
 /// The same bits as a `ty`.

@@ -20,7 +20,8 @@
 //! same path.
 //!
 //! It costs no more than what it replaces: constants of up to four bytes, those of eight
-//! that are sign-extended from four, or a value that is there. It begins at a multiple of its
+//! that are sign-extended from four, or a value that is there, shifted if the first of the
+//! two is. It begins at a multiple of its
 //! size from where the address is based, and says that it is `aligned` only if a store of the same
 //! bytes has said so.
 //!
@@ -136,13 +137,10 @@ fn merged(memory: &Memory<'_>, early: &Store, late: &Store) -> Option<(EventInde
             (was_large || is_small(all, bytes)).then_some(StoredWhole::Constant(all))?
         }
         (Bits::Of(value, first), Bits::Of(other, second)) => {
-            let ty = memory.func.dfg.value_type(value);
-            let is_whole = value == other
-                && first == place(early)
-                && second == place(late)
-                && early.bytes + late.bytes == bytes;
-            let opcode = opcode(ty, bytes).filter(|_| is_whole)?;
-            StoredWhole::Value(value, opcode)
+            let is_whole = value == other && early.bytes + late.bytes == bytes;
+            let shift = first.checked_sub(place(early)).filter(|_| is_whole)?;
+            let follows = second.checked_sub(place(late)) == Some(shift);
+            follows.then(|| part(memory.func, value, shift, bytes))??
         }
         _ => return None,
     };
@@ -159,6 +157,18 @@ fn merged(memory: &Memory<'_>, early: &Store, late: &Store) -> Option<(EventInde
     };
     let removed = early.inst;
     Some((early.event, MergedStores { removed, store }))
+}
+
+/// So many bytes of `value` from the bit `shift` on, which are no more than it has.
+fn part(func: &Function, value: Value, shift: u32, bytes: i64) -> Option<StoredWhole> {
+    let ty = func.dfg.value_type(value);
+    let fits = i64::from(shift) + 8 * bytes <= i64::from(ty.bits());
+    let opcode = opcode(ty, bytes).filter(|_| fits)?;
+    Some(StoredWhole::Value {
+        value,
+        shift,
+        opcode,
+    })
 }
 
 /// Has an instruction that stores so many bytes room for the constant?

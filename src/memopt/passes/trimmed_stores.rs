@@ -64,7 +64,11 @@ fn rest(memory: &Memory<'_>, store: &Access, at: i64, bytes: i64) -> Option<Stor
         }
         Bits::Of(value, 0) if all > 8 => {
             let opcode = opcode(dfg.value_type(value), bytes)?;
-            Some(StoredWhole::Value(value, opcode))
+            Some(StoredWhole::Value {
+                value,
+                shift: 0,
+                opcode,
+            })
         }
         Bits::Constant(_) | Bits::Of(..) => None,
     }
