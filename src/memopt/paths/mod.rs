@@ -1,10 +1,12 @@
 //! The wing: optimizations that tell the paths through a function apart. The
 //! core does without it.
 
+pub mod common_loads;
 pub mod conditions;
 pub mod empty_blocks;
 pub mod folding;
 pub mod hoisting;
+pub mod invariants;
 pub mod pre;
 pub mod sink_stores;
 pub mod sink_values;

@@ -7,9 +7,9 @@ use crate::memopt::edit::Edit;
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::values::Values;
-use crate::memopt::paths::hoisting::{self, Invariants, Shape};
+use crate::memopt::paths::invariants::{Invariants, Shape};
 use crate::memopt::paths::sink_stores::Sinking;
-use crate::memopt::paths::{pre, sink_values, threading, turning};
+use crate::memopt::paths::{common_loads, hoisting, pre, sink_values, threading, turning};
 use alloc::vec::Vec;
 
 impl<'s, 'f> Search<'s, 'f> {
@@ -98,7 +98,7 @@ impl<'s, 'f> Search<'s, 'f> {
         }
         let graph = &self.flow().graph;
         match (&self.values, &mut self.clobbers) {
-            (Some(values), Some(clobbers)) => hoisting::above_branches(values, graph, clobbers),
+            (Some(values), Some(clobbers)) => common_loads::edits(values, graph, clobbers),
             _ => Vec::new(),
         }
     }
