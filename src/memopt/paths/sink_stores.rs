@@ -56,7 +56,8 @@
 //! comes about as often as to the store itself than there are such edges that lose it, or
 //! branches on the way: one adapter around another has a path to its host behind each. The
 //! others are outside of its loop or on cold paths, which are those that can only end in a trap, and
-//! blocks that say so. That of a trap is cold, and a branch costs what
+//! blocks that say so. Where many paths need what moves, the function would grow by a multiple of
+//! it: see [`Outcome::affordable`]. The path of a conditional trap is cold, and a branch costs what
 //! the trap did; a trap that no store goes past stays as it is.
 //!
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
@@ -234,12 +235,13 @@ impl<'a> Sinking<'a> {
 
     /// Pins the stores that gain nothing; were there any?
     fn pin(&mut self, outcome: &Outcome) -> bool {
+        let most = outcome.affordable().min(MAX_COPIES);
         let mut any = false;
         for (index, store) in self.stores.iter_mut().enumerate() {
             let copies = outcome.copies[index];
             let is_dead = copies == 0 && !self.dead_stores;
             let paid = outcome.drops[index].max(outcome.splits[index]);
-            let pays = outcome.warm[index] <= paid && copies <= MAX_COPIES;
+            let pays = outcome.warm[index] <= paid && copies <= most;
             let gains = outcome.drops[index] > 0 && pays && !is_dead;
             if outcome.moved[index] && !gains {
                 store.pinned = true;

@@ -10,6 +10,9 @@ use alloc::vec::Vec;
 /// A store that may move, by its position in the list of all.
 pub(super) type StoreIndex = usize;
 
+/// Stores by which a function may grow though few move.
+const MORE: u32 = 3;
+
 /// What became of the stores in one walk.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -40,6 +43,29 @@ impl Outcome {
             moved: vec![false; count],
             ..Self::default()
         }
+    }
+
+    /// The most copies that a store may have if the function is to get no more stores than
+    /// [`MORE`] and half as many as move.
+    ///
+    /// Of two adapters, one around the other, each of which calls the host on a cold path, the
+    /// outer one's record is needed on both paths, and the inner one's on one. Of a callee with
+    /// eight such paths the record would be copied to each.
+    ///
+    /// Cost: O(stores · log stores).
+    pub fn affordable(&self) -> u32 {
+        let moved = self.moved.iter().zip(&self.copies);
+        let moved = moved.filter(|(moved, _)| **moved);
+        let mut copies: Vec<u32> = moved.map(|(_, copies)| *copies).collect();
+        copies.sort_unstable();
+        while let Some(most) = copies.last().copied() {
+            let (stores, all) = (copies.len() as u32, copies.iter().sum::<u32>());
+            if all <= stores + stores / 2 + MORE {
+                return most;
+            }
+            copies.retain(|count| *count < most);
+        }
+        0
     }
 
     /// The store ends at `place`, behind those that end there already.
