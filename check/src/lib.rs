@@ -13,6 +13,7 @@
 //! | `place`, `fact`, `store_buffer`, `balance` | what is said about memory |
 //! | `memory` | both memories: what they hold, and where they differ |
 //! | `known`, `differences`, `buffering`, `transfer` | what accesses and calls do to that |
+//! | `transfers`, `copying` | Cranelift's own functions that copy, fill and compare memory |
 //! | `state` | what is known at one point of both runs |
 //! | `meet`, `meet_memory`, `meet_facts`, `meet_state` | the lattice: what two states have in common |
 //! | `walk` | the product of both functions: `walk::{product, walker}` its points, `walk::{one_sided, events}` the steps, `walk::order` who steps, `walk::{incoming, points}` the states |
@@ -29,6 +30,7 @@ mod buffering;
 mod calls;
 mod check;
 mod claims;
+mod copying;
 mod differences;
 mod fact;
 mod known;
@@ -54,6 +56,7 @@ mod store_buffer;
 mod tables;
 mod terms;
 mod transfer;
+mod transfers;
 mod vectors;
 mod verdict;
 mod walk;

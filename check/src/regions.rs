@@ -3,6 +3,7 @@
 use super::calls::Class;
 use super::opcodes::{Bytes, Kind, Touched, kind, touched};
 use super::side::Side;
+use super::transfers::Transfer;
 use cranelift_codegen::FxHashMap;
 use cranelift_codegen::ir::{
     AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Value,
@@ -56,6 +57,10 @@ impl<'a> Regions<'a> {
     fn find_stores(&mut self, func: &Function) {
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
+                if let Some(transfer) = Transfer::of(func, inst) {
+                    let in_slot = !transfer.writes() || is_in_slot(func, transfer.args[0]);
+                    self.untagged_stores |= !in_slot;
+                }
                 match touched(func, inst)[1] {
                     Touched::Nothing => {}
                     Touched::At(bytes) => self.is_written(func, inst, &bytes),

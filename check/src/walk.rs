@@ -21,6 +21,7 @@ mod one_sided;
 mod order;
 mod points;
 mod product;
+mod transfers;
 mod unwritten;
 mod waits;
 mod walker;

@@ -36,7 +36,7 @@ fn the_tables_agree_on_every_opcode() {
             Effect::Call => matches!(kind, Kind::Call | Kind::TryCall),
             Effect::Barrier(_) => kind == Kind::Barrier,
             Effect::End => matches!(kind, Kind::Return | Kind::TailCall),
-            Effect::Access(_) => false,
+            Effect::Access(_) | Effect::Transfer(_) => false,
         };
         assert!(agree, "{opcode}: {kind:?}");
     }

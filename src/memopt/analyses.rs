@@ -167,6 +167,8 @@ fn kept(change: &Change) -> Kept {
         | Change::RemoveParams(_)
         | Change::RemoveCycles { .. }
         | Change::FoldCompare(..)
+        | Change::RemoveNoopCopy(_)
+        | Change::RemoveDeadCopy(_)
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)

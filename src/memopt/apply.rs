@@ -277,6 +277,7 @@ impl<'a> Editor<'a> {
             | Change::RemoveDeadStore(inst)
             | Change::RemoveUnusedLoad(inst)
             | Change::RemoveUnusedCode(inst) => func.layout.remove_inst(*inst),
+            Change::RemoveNoopCopy(inst) | Change::RemoveDeadCopy(inst) => self.remove_copy(*inst),
             Change::RemoveParams(list) => params::remove(func, &self.ctx.cfg, list),
             Change::RemoveCycles { params, insts } => {
                 for inst in insts {
@@ -402,6 +403,16 @@ impl<'a> Editor<'a> {
         dfg.clear_results(load);
         dfg.change_to_alias(result, value);
         self.ctx.func.layout.remove_inst(load);
+    }
+
+    /// Removes the call of a function that returns its first argument, if it returns any.
+    fn remove_copy(&mut self, call: Inst) {
+        let func = &mut self.ctx.func;
+        let to = func.dfg.inst_args(call)[0];
+        match func.dfg.inst_results(call) {
+            [] => func.layout.remove_inst(call),
+            _ => self.alias_and_remove(call, to),
+        }
     }
 
     fn fold_branch(&mut self, branch: Inst, taken: usize) {

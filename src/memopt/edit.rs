@@ -38,6 +38,8 @@ pub enum Reason {
     /// On every path these stores overwrite the bytes, or the frame ends, before anyone
     /// sees them.
     OverwrittenBy(SmallVec<[Inst; 2]>),
+    /// What these copy has not changed since, so that memory holds it already.
+    CopiedBy(SmallVec<[Inst; 2]>),
     /// Nothing reads this slot, which nobody else knows.
     NeverRead(StackSlot),
     /// No instruction uses the result.
@@ -99,6 +101,11 @@ pub enum Change {
     RemoveNoopStore(Inst),
     /// Nobody sees what the store writes.
     RemoveDeadStore(Inst),
+    /// The call of one of Cranelift's own functions on memory writes what is there. Its result is
+    /// its destination.
+    RemoveNoopCopy(Inst),
+    /// Nobody sees what such a call writes.
+    RemoveDeadCopy(Inst),
     /// Two stores side by side, or one within the other, are one.
     MergeStores(MergedStores),
     /// Nobody sees some of the bytes at an end of what the store writes: it writes the others.
@@ -465,6 +472,8 @@ impl Change {
             Self::ReplaceLoad { .. }
             | Self::ReplaceLoadByConstant(..)
             | Self::ReplaceLoadByParam { .. }
+            | Self::RemoveNoopCopy(_)
+            | Self::RemoveDeadCopy(_)
             | Self::Promote(_)
             | Self::MergeLoads(_) => (false, true),
             Self::MoveUp(_) => (true, true),

@@ -156,6 +156,8 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::ReplaceLoadByParam { .. }
         | Change::RemoveNoopStore(_)
         | Change::RemoveDeadStore(_)
+        | Change::RemoveNoopCopy(_)
+        | Change::RemoveDeadCopy(_)
         | Change::RemoveUnusedLoad(_)
         | Change::RemoveUnusedCode(_)
         | Change::Promote(_)
@@ -179,6 +181,7 @@ fn reason_insts(func: &Function, reason: &Reason) -> Vec<Inst> {
         }
         Reason::OverwrittenBy(insts)
         | Reason::WouldLeaveLoop(insts)
+        | Reason::CopiedBy(insts)
         | Reason::KnownInParts(insts) => insts.to_vec(),
         Reason::DeterminedAfter(block) | Reason::NeededOnAllPaths(block) => {
             end(*block).into_iter().collect()
@@ -210,6 +213,8 @@ impl Change {
             }
             Self::RemoveNoopStore(inst)
             | Self::RemoveDeadStore(inst)
+            | Self::RemoveNoopCopy(inst)
+            | Self::RemoveDeadCopy(inst)
             | Self::RemoveUnusedLoad(inst)
             | Self::RemoveUnusedCode(inst) => alloc::vec![*inst],
             Self::MergeStores(merged) => alloc::vec![merged.removed],

@@ -235,8 +235,13 @@ impl<'s, 'f> Search<'s, 'f> {
             self.job.stats.limits_hit += 1;
             return Vec::new();
         };
-        let accesses = candidates.iter().filter_map(|event| memory.access(*event));
-        let asked = accesses.flat_map(|access| [true, false].map(|it| memory.class_of(access, it)));
+        let written = candidates.iter().filter_map(|event| {
+            let access = memory.access(*event).map(|it| (&it.location, it.class));
+            access.or_else(|| Some((memory.transfer(*event)?.writes.as_ref()?, None)))
+        });
+        let asked = written.flat_map(|(location, class)| {
+            [true, false].map(|it| memory.class_at(location, class, it))
+        });
         let (reversed, repeating) = (flow.reversed(), flow.repeating());
         let mut next_access =
             NextAccess::new(memory, &flow.order, reversed, dominance, repeating, asked);
@@ -248,6 +253,11 @@ impl<'s, 'f> Search<'s, 'f> {
         }
         let clobbers = self.clobbers.as_ref();
         let is_private = |event| {
+            if let Some(transfer) = memory.transfer(event) {
+                let to = transfer.writes.as_ref();
+                return to.is_some_and(|to| to.is_always_private(&memory.slots))
+                    || clobbers.is_some_and(|clobbers| clobbers.written_slot_is_private(event));
+            }
             let access = memory.access(event);
             access.is_some_and(|access| access.is_always_private(&memory.slots))
                 || clobbers.is_some_and(|clobbers| clobbers.slot_is_private(event))

@@ -185,7 +185,7 @@ impl Stats {
                 self.forwarded_loads += 1;
             }
             Change::ReplaceLoadByParam { .. } => self.joined_loads += 1,
-            Change::RemoveNoopStore(_) => self.noop_stores += 1,
+            Change::RemoveNoopStore(_) | Change::RemoveNoopCopy(_) => self.noop_stores += 1,
             Change::RemoveUnusedLoad(_) => self.unused_loads += 1,
             Change::RemoveUnusedCode(_) => self.unused_code += 1,
             Change::RemoveParams(params) => self.unused_params += params.len() as u32,
@@ -193,7 +193,7 @@ impl Stats {
                 self.unused_params += params.len() as u32;
                 self.unused_code += insts.len() as u32;
             }
-            Change::RemoveDeadStore(_) => self.dead_stores += 1,
+            Change::RemoveDeadStore(_) | Change::RemoveDeadCopy(_) => self.dead_stores += 1,
             Change::MergeStores(_) => self.merged_stores += 1,
             Change::TrimStore(_) => self.trimmed_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,

@@ -34,6 +34,8 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         }
         Change::RemoveNoopStore(removed)
         | Change::RemoveDeadStore(removed)
+        | Change::RemoveNoopCopy(removed)
+        | Change::RemoveDeadCopy(removed)
         | Change::RemoveUnusedLoad(removed)
         | Change::RemoveUnusedCode(removed) => inst(removed, "removed"),
         Change::MergeStores(merged) => vec![
@@ -187,6 +189,14 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             );
             (text, stores.to_vec())
         }
+        Reason::CopiedBy(copies) => {
+            let by = copies.iter().map(|copy| words::inst(func, *copy));
+            let text = match copies.is_empty() {
+                true => "it copies bytes to where they are".to_string(),
+                false => format!("memory holds it since {}", words::list(by)),
+            };
+            (text, copies.to_vec())
+        }
         Reason::NeverRead(slot) => (
             format!("nothing reads {slot}, and nobody else knows its address"),
             Vec::new(),
@@ -241,8 +251,8 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
     match change {
         Change::ReplaceLoad { .. } | Change::ReplaceLoadByConstant(..) => "forwarded_loads",
         Change::ReplaceLoadByParam { .. } => "joined_loads",
-        Change::RemoveNoopStore(_) => "noop_stores",
-        Change::RemoveDeadStore(_) => "dead_stores",
+        Change::RemoveNoopStore(_) | Change::RemoveNoopCopy(_) => "noop_stores",
+        Change::RemoveDeadStore(_) | Change::RemoveDeadCopy(_) => "dead_stores",
         Change::MergeStores(_) => "merged_stores",
         Change::TrimStore(_) => "trimmed_stores",
         Change::RemoveUnusedLoad(_) => "unused_loads",

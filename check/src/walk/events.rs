@@ -9,6 +9,7 @@ use crate::place::Place;
 use crate::side::Side;
 use crate::slot_set::SlotSet;
 use crate::terms::Term;
+use crate::transfers::Transfer;
 use crate::verdict::Reason;
 use cranelift_codegen::ir::{
     ExceptionTableItem, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Value,
@@ -58,7 +59,10 @@ impl Walk<'_> {
                 let holds = mine.opcode() == Opcode::Trapz;
                 path.learn(condition, holds != turned);
             }
-            Kind::Call => self.match_calls(path, x, y)?,
+            Kind::Call => match Transfer::of(self.func(Side::Original), x) {
+                Some(transfer) => self.match_transfers(path, x, y, &transfer)?,
+                None => self.match_calls(path, x, y)?,
+            },
             Kind::TryCall => {
                 self.match_try_calls(path, x, y, paths)?;
                 return Ok(false);

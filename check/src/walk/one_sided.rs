@@ -7,6 +7,7 @@ use crate::opcodes::{self, Kind, Reading, kind};
 use crate::place::{Access, Place};
 use crate::side::Side;
 use crate::terms::{Node, Term, sign_extend, skeleton};
+use crate::transfers::Transfer;
 use crate::vectors::is_vector;
 use crate::verdict::{Limit, Reason};
 use cranelift_codegen::ir::{
@@ -372,6 +373,9 @@ impl Walk<'_> {
 
     /// An access that one side makes, and nobody sees.
     pub(super) fn one_sided_access(&mut self, path: &mut Path, side: Side, inst: Inst) -> Step<()> {
+        if let Some(transfer) = Transfer::of(self.func(side), inst) {
+            return self.transfer_by_original(path, inst, &transfer);
+        }
         let (access, value) = self.access(&path.memory, side, inst)?;
         match value {
             Some(value) => {

@@ -118,7 +118,8 @@ impl Walk<'_> {
         if is_there && !comes_there {
             return Ok(false);
         }
-        Ok(matches!(self.look(path, side, inst)?, What::Access(..)))
+        let what = self.look(path, side, inst)?;
+        Ok(matches!(what, What::Access(..) | What::Transfer))
     }
 
     pub(super) fn look(&mut self, path: &Path, side: Side, inst: Inst) -> Step<What> {
@@ -139,6 +140,7 @@ impl Walk<'_> {
                 }
             }
             Kind::Branch | Kind::Switch => Ok(What::Branch),
+            Kind::Call if self.is_removed_transfer(side, inst)? => Ok(What::Transfer),
             _ => Ok(What::Event),
         }
     }
@@ -160,12 +162,12 @@ impl Walk<'_> {
                     _ => Ok(Decision::OneSided(self.first_of(x, y))),
                 }
             }
-            (What::Access(..), _) => Ok(Decision::OneSided(Side::Original)),
+            (What::Access(..) | What::Transfer, _) => Ok(Decision::OneSided(Side::Original)),
             (_, What::Access(..)) => Ok(Decision::OneSided(Side::Result)),
             (What::Branch, What::Branch) => self.decide_branches(x, y),
-            (What::Branch, What::Event) => Ok(Decision::Fork(Side::Original)),
+            (What::Branch, What::Event | What::Transfer) => Ok(Decision::Fork(Side::Original)),
             (What::Event, What::Branch) => Ok(Decision::Fork(Side::Result)),
-            (What::Event, What::Event) => Ok(Decision::Match),
+            (What::Event, What::Event | What::Transfer) => Ok(Decision::Match),
         }
     }
 

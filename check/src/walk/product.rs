@@ -91,6 +91,8 @@ pub(super) enum Decision {
 pub(super) enum What {
     /// An access that nobody sees.
     Access(Access, Option<Term>),
+    /// What one of Cranelift's own functions writes, which nobody sees and the result leaves out.
+    Transfer,
     /// Something that somebody may see.
     Event,
     /// A branch that is not decided.

@@ -29,6 +29,8 @@ impl Editor<'_> {
             | Change::ReplaceLoadByParam { .. }
             | Change::RemoveNoopStore(_)
             | Change::RemoveDeadStore(_)
+            | Change::RemoveNoopCopy(_)
+            | Change::RemoveDeadCopy(_)
             | Change::MergeStores(_)
             | Change::TrimStore(_)
             | Change::RemoveUnusedLoad(_)

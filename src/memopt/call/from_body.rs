@@ -21,7 +21,7 @@ use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::inst::location::{Location, Overlap};
 use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
 use crate::memopt::memory::clobber::{Clobbers, Source};
-use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, TargetFacts};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, TargetFacts, Transfer};
 use crate::memopt::memory::ssa::Class;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -140,6 +140,7 @@ impl<'m> Body<'m, '_> {
                     self.summary.join(&callee);
                 }
             }
+            EventKind::Transfer(transfer) => self.transfer(transfer),
             EventKind::Barrier => self.summary.join(&Summary::opaque()),
             EventKind::Trap => self.may(Summary::trapping),
             EventKind::Compare | EventKind::Escape => {}
@@ -191,6 +192,20 @@ impl<'m> Body<'m, '_> {
         if let Some(region) = access.region {
             let id = self.memory.func.dfg.alias_regions[region].user_id;
             self.touched.push(id);
+        }
+    }
+
+    /// One of Cranelift's own functions, on memory that no region names.
+    fn transfer(&mut self, transfer: &Transfer) {
+        let is_outside = |location: &Location| location.slot().is_none();
+        if transfer.reads.iter().any(is_outside) {
+            self.read(None);
+        }
+        if transfer.writes.iter().any(is_outside) {
+            self.may(|summary| summary.writing(&RegionSet::all()));
+        }
+        if transfer.may_trap {
+            self.may(Summary::trapping);
         }
     }
 

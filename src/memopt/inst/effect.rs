@@ -13,6 +13,7 @@ use crate::ir::{
     AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Type, Value, types,
 };
 use crate::memopt::inst::coercion::Load;
+use crate::memopt::inst::transfer::{Range, Transfer};
 
 /// What an instruction does to memory.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub enum Effect {
     Access(Access),
     /// A call that comes back here, if it comes back.
     Call,
+    /// A call of one of Cranelift's own functions on memory.
+    Transfer(Transfer),
     /// Sees all memory but private slots, and may change it: atomics, fences,
     /// debug and sequence points, stack switches, and whatever is unknown.
     Barrier(Barrier),
@@ -39,6 +42,14 @@ impl Effect {
         match self {
             Self::Access(access) if access.stored.is_none() => Touch::Place(access.place()),
             Self::Barrier(barrier) => barrier.reads,
+            Self::Transfer(transfer) => {
+                let mut read = transfer.read();
+                match (read.next(), read.next()) {
+                    (None, _) => Touch::Nothing,
+                    (Some(range), None) => Touch::Place(Place::of_range(range)),
+                    (Some(_), Some(_)) => Touch::Anything,
+                }
+            }
             Self::None | Self::Access(_) | Self::Call | Self::Trap | Self::End => Touch::Nothing,
         }
     }
@@ -49,6 +60,10 @@ impl Effect {
         match self {
             Self::Access(access) if access.stored.is_some() => Touch::Place(access.place()),
             Self::Barrier(barrier) => barrier.writes,
+            Self::Transfer(transfer) => match transfer.written() {
+                Some(range) => Touch::Place(Place::of_range(range)),
+                None => Touch::Nothing,
+            },
             Self::None | Self::Access(_) | Self::Call | Self::Trap | Self::End => Touch::Nothing,
         }
     }
@@ -82,10 +97,22 @@ pub struct Place {
     pub address: Value,
     /// The offset that the instruction adds.
     pub offset: i32,
-    /// How many bytes; `None` if the target decides.
+    /// How many bytes; `None` if the target decides, or the function when it runs.
     pub bytes: Option<u32>,
     /// The region that the access is tagged with.
     pub region: Option<AliasRegion>,
+}
+
+impl Place {
+    /// What Cranelift's own functions touch, which name no region.
+    pub fn of_range(range: Range) -> Self {
+        Self {
+            address: range.address,
+            offset: 0,
+            bytes: range.bytes,
+            region: None,
+        }
+    }
 }
 
 /// What a [`Effect::Barrier`] does by itself, besides letting the world see and
@@ -213,9 +240,11 @@ pub fn effect(func: &Function, inst: Inst) -> Effect {
             Some(access) => Effect::Access(access),
             None => Effect::Barrier(Barrier::UNKNOWN),
         },
-        Opcode::Call | Opcode::CallIndirect | Opcode::TryCall | Opcode::TryCallIndirect => {
-            Effect::Call
-        }
+        Opcode::Call => match Transfer::of(func, inst) {
+            Some(transfer) => Effect::Transfer(transfer),
+            None => Effect::Call,
+        },
+        Opcode::CallIndirect | Opcode::TryCall | Opcode::TryCallIndirect => Effect::Call,
         Opcode::Return | Opcode::ReturnCall | Opcode::ReturnCallIndirect => Effect::End,
         opcode => match by_flags(opcode) {
             Effect::Barrier(_) => Effect::Barrier(barrier(func, inst)),
@@ -313,7 +342,8 @@ fn context(address: Value) -> Touch {
 
 /// Calls `visit` with each value that `inst` takes to where nobody follows it: what it
 /// stores, hands to a callee or an unwinder, returns, or computes with. The address
-/// of a plain access stays here, and a comparison tells nobody what it compares.
+/// of a plain access stays here, as do those that are passed to Cranelift's own functions on
+/// memory, and a comparison tells nobody what it compares.
 /// Arguments of blocks are the business of whoever follows values into blocks,
 /// unless a call passes them. `effect` is what `inst` does.
 pub fn for_each_published(func: &Function, inst: Inst, effect: &Effect, visit: impl FnMut(Value)) {
@@ -323,6 +353,7 @@ pub fn for_each_published(func: &Function, inst: Inst, effect: &Effect, visit: i
     }
     match effect {
         Effect::Access(access) => access.published().into_iter().for_each(visit),
+        Effect::Transfer(transfer) => transfer.others().iter().copied().for_each(visit),
         Effect::None | Effect::Call | Effect::Barrier(_) | Effect::Trap | Effect::End => {
             let opcode = dfg.insts[inst].opcode();
             if opcode.is_call() {

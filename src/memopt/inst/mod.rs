@@ -6,3 +6,4 @@ pub mod coercion;
 pub mod effect;
 pub mod isle;
 pub mod location;
+pub mod transfer;

@@ -80,6 +80,7 @@ pub struct Clobbers<'a> {
     dominance: &'a Dominance,
     versions: Versions,
     ops: Vec<EventOps>,
+    written_ops: FxHashMap<EventIndex, EventOps>,
     event_of_op: Vec<EventIndex>,
     end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
     /// See [`Pairs`].
@@ -173,6 +174,7 @@ impl<'a> Clobbers<'a> {
             limits_hit: versions.untracked(),
             versions,
             ops: builder.ops,
+            written_ops: builder.written_ops,
             event_of_op: builder.event_of_op,
             end_ops: builder.end_ops,
             pairs,
@@ -183,7 +185,11 @@ impl<'a> Clobbers<'a> {
 
     /// Is the slot that `event` concerns unknown to everyone else, just before?
     pub fn slot_is_private(&self, event: EventIndex) -> bool {
-        let (op, class) = self.ops[event as usize].escape;
+        self.is_private(&self.ops[event as usize])
+    }
+
+    fn is_private(&self, ops: &EventOps) -> bool {
+        let (op, class) = ops.escape;
         op != NONE
             && self.versions.is_tracked(class)
             && self.versions.definition(self.versions.before(op).own) == Definition::Entry
@@ -229,6 +235,42 @@ impl<'a> Clobbers<'a> {
             return Source::Unknown(Unknown::NotAsked);
         }
         self.search(part, memory.class_of(access, private), op, private)
+    }
+
+    /// Where the bytes come from that are at `part` just before the transfer `event`: of what it
+    /// reads, if it copies, or of what it [is to write](Self::source_to_be_written).
+    ///
+    /// Only if the world does not access them at any time.
+    pub fn source_to_be_read(&mut self, event: EventIndex, part: Location) -> Source {
+        self.source_of(self.ops[event as usize], part)
+    }
+
+    /// See [`Self::source_to_be_read`].
+    pub fn source_to_be_written(&mut self, event: EventIndex, part: Location) -> Source {
+        match self.written_ops.get(&event) {
+            Some(ops) => self.source_of(*ops, part),
+            None => Source::Unknown(Unknown::NotAsked),
+        }
+    }
+
+    /// Where the bytes at `part` come from, without a region, where `ops` ask.
+    fn source_of(&mut self, ops: EventOps, part: Location) -> Source {
+        if part.bytes.is_none() || part.address.offset.is_none() {
+            return Source::Unknown(Unknown::NoPlace);
+        }
+        let private = self.is_private(&ops);
+        let op = if private { ops.slot } else { ops.region };
+        if op == NONE {
+            return Source::Unknown(Unknown::NotAsked);
+        }
+        let class = self.memory.class_at(&part, None, private);
+        self.search(part, class, op, private)
+    }
+
+    /// Is the slot that the transfer `event` is to write to unknown to everyone else, just before?
+    pub fn written_slot_is_private(&self, event: EventIndex) -> bool {
+        let ops = self.written_ops.get(&event);
+        ops.is_some_and(|ops| self.is_private(ops))
     }
 
     /// Does another access share some of the bytes of `event`, without being of the same ones?

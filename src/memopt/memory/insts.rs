@@ -12,11 +12,12 @@ use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::coercion::Load;
-use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::inst::location::{Address, Location, Overlap, Root};
 use crate::memopt::memory::numbering::{Meaning, Numbering};
 use crate::memopt::memory::regions::{Classes, Regions};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Deref;
 use smallvec::SmallVec;
@@ -46,6 +47,9 @@ pub enum EventKind {
     Access(Access),
     /// A call, as far as it is known.
     Call(Call),
+    /// A call of one of Cranelift's own functions on memory. Few functions have any, and so it
+    /// takes no room in those that have none.
+    Transfer(Box<Transfer>),
     /// Sees and may change all memory but private slots.
     Barrier,
     /// May end the function in view of the memory.
@@ -87,10 +91,7 @@ pub struct Access {
 impl Access {
     /// The slot that is accessed, if it is one.
     pub fn slot(&self) -> Option<StackSlot> {
-        match self.location.address.root {
-            Root::Slot(slot) => Some(slot),
-            Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
-        }
+        self.location.slot()
     }
 
     /// Does this store, of what `load` loaded from the same bytes, leave them
@@ -112,8 +113,7 @@ impl Access {
 
     /// Does `slots` know the slot of this access, and nobody else ever?
     pub fn is_always_private(&self, slots: &Slots) -> bool {
-        self.slot()
-            .is_some_and(|slot| slots.privacy(slot) == Privacy::Always)
+        self.location.is_always_private(slots)
     }
 }
 
@@ -128,6 +128,89 @@ pub struct Call {
     pub may_end: bool,
     /// Stack slots in which a collector reads and rewrites references.
     pub mapped_slots: SmallVec<[StackSlot; 2]>,
+}
+
+/// What one of Cranelift's own functions on memory does. It names no region.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transfer {
+    /// The bytes that it reads: of two ranges if it compares them, of one if it copies.
+    pub reads: SmallVec<[Location; 2]>,
+    /// The bytes that it writes.
+    pub writes: Option<Location>,
+    /// The value of which each byte that it writes is the low byte, if it does not copy.
+    pub filling: Option<Value>,
+    /// May it trap, because a range is in no slot?
+    pub may_trap: bool,
+    /// May the world access one of the ranges at any time?
+    pub asynchronous: bool,
+}
+
+impl Transfer {
+    /// Where it copies from, and where to; `None` if it does anything else.
+    pub fn copied(&self) -> Option<(&Location, &Location)> {
+        match (&self.reads[..], &self.writes) {
+            ([from], Some(to)) => Some((from, to)),
+            _ => None,
+        }
+    }
+
+    /// The bytes of `part` where they are copied from, if all of them are copied by it.
+    pub fn origin(&self, part: &Location, bits: u32) -> Option<Location> {
+        let (from, to) = self.copied()?;
+        let at = i64::from(self.position(to, part, bits)?);
+        let address = Address {
+            offset: Some(from.address.plus(at, bits).offset?),
+            ..from.address
+        };
+        Some(Location {
+            address,
+            bytes: part.bytes,
+        })
+    }
+
+    /// Does it fill all of `part`?
+    pub fn fills(&self, part: &Location, bits: u32) -> bool {
+        let to = self.writes.filter(|_| self.filling.is_some());
+        to.is_some_and(|to| self.position(&to, part, bits).is_some())
+    }
+
+    /// How far into `outer` the bytes of `part` begin, if all of them are there.
+    fn position(&self, outer: &Location, part: &Location, bits: u32) -> Option<u32> {
+        if outer.address.root != part.address.root {
+            return None;
+        }
+        match outer.overlap_in_root(part, bits) {
+            Overlap::Same => Some(0),
+            Overlap::Covers { at } => Some(at),
+            Overlap::None | Overlap::Inside | Overlap::Partial | Overlap::Unknown => None,
+        }
+    }
+
+    /// All bytes that it touches.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        self.writes.iter().chain(&self.reads)
+    }
+
+    /// The same, to be given other roots.
+    pub(super) fn locations_mut(&mut self) -> impl Iterator<Item = &mut Location> {
+        self.writes.iter_mut().chain(&mut self.reads)
+    }
+}
+
+impl Location {
+    /// The slot in which the bytes are, if it is one.
+    pub fn slot(&self) -> Option<StackSlot> {
+        match self.address.root {
+            Root::Slot(slot) => Some(slot),
+            Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
+        }
+    }
+
+    /// Does `slots` know the slot of the bytes, and nobody else ever?
+    pub fn is_always_private(&self, slots: &Slots) -> bool {
+        self.slot()
+            .is_some_and(|slot| slots.privacy(slot) == Privacy::Always)
+    }
 }
 
 /// The memory traffic of a function, with the function.
@@ -153,6 +236,8 @@ pub struct Traffic {
     pub pointer_bits: u32,
     /// Does an instruction write memory without a region, but for private slots?
     pub(super) untagged_stores: bool,
+    /// Are there [transfers](EventKind::Transfer)?
+    pub has_transfers: bool,
     pub(super) regions: Regions,
     pub(super) slot_classes: FxHashMap<StackSlot, Class>,
     pub(super) foreign: SecondaryMap<Value, Foreign>,
@@ -231,6 +316,21 @@ impl<'a> Memory<'a> {
         match &self.events[event as usize].kind {
             EventKind::Access(access) => Some(access),
             EventKind::Call(_)
+            | EventKind::Transfer(_)
+            | EventKind::Barrier
+            | EventKind::Trap
+            | EventKind::End
+            | EventKind::Compare
+            | EventKind::Escape => None,
+        }
+    }
+
+    /// What the call of one of Cranelift's own functions does that an event is, if it is one.
+    pub fn transfer(&self, event: EventIndex) -> Option<&Transfer> {
+        match &self.events[event as usize].kind {
+            EventKind::Transfer(transfer) => Some(transfer),
+            EventKind::Access(_)
+            | EventKind::Call(_)
             | EventKind::Barrier
             | EventKind::Trap
             | EventKind::End
@@ -246,9 +346,15 @@ impl<'a> Memory<'a> {
 
     /// The class of `access`; that of its slot while that is `private`.
     pub fn class_of(&self, access: &Access, private: bool) -> Class {
-        match access.slot() {
+        self.class_at(&access.location, access.class, private)
+    }
+
+    /// The class of an access of `class` to `location`; that of its slot while that is
+    /// `private`.
+    pub fn class_at(&self, location: &Location, class: Option<Class>, private: bool) -> Class {
+        match location.slot() {
             Some(slot) if private => self.slot_class(slot),
-            Some(_) | None => access.class.unwrap_or(ANY),
+            Some(_) | None => class.unwrap_or(ANY),
         }
     }
 

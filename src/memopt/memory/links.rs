@@ -23,7 +23,7 @@
 use crate::ir::condcodes::IntCC;
 use crate::ir::{BlockArg, Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
-use crate::memopt::inst::location::{Address, Overlap};
+use crate::memopt::inst::location::{Address, Location, Overlap};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::{FxHashMap, FxHashSet};
@@ -296,6 +296,18 @@ impl Following<'_, '_> {
                         self.copy(memory.events[event as usize].inst, room)?;
                     }
                     if access.trap.is_some() {
+                        self.mark(event, held);
+                    }
+                }
+                EventKind::Transfer(transfer) => {
+                    let finds = |location: &Location| {
+                        memory.overlap(location, &held.location, false) != Overlap::None
+                    };
+                    // What is copied is not followed.
+                    if transfer.reads.iter().any(finds) {
+                        return None;
+                    }
+                    if transfer.may_trap {
                         self.mark(event, held);
                     }
                 }

@@ -7,7 +7,7 @@
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
 use crate::memopt::inst::location::{Location, Overlap, Root};
-use crate::memopt::memory::insts::{Access, Call, EventIndex, EventKind, Memory};
+use crate::memopt::memory::insts::{Access, Call, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::regions::Classes;
 use crate::memopt::memory::ssa::Class;
 
@@ -95,6 +95,7 @@ pub fn mod_ref(memory: &Memory<'_>, event: EventIndex, bytes: &Bytes) -> ModRef 
                 true => accessed(memory, other, bytes, nothing),
             }
         }
+        EventKind::Transfer(transfer) => transferred(memory, transfer, bytes),
         kind => otherwise(kind, bytes),
     }
 }
@@ -112,15 +113,16 @@ fn otherwise(kind: &EventKind, bytes: &Bytes) -> ModRef {
             leaves: true,
             ..ModRef::NOTHING
         },
-        EventKind::Access(_) | EventKind::Compare | EventKind::Escape => ModRef::NOTHING,
+        EventKind::Access(_) | EventKind::Transfer(_) | EventKind::Compare | EventKind::Escape => {
+            ModRef::NOTHING
+        }
     }
 }
 
 /// What an access may do that [may be of the same memory](may_be_one_memory); `nothing` if it
 /// is of other bytes.
 fn accessed(memory: &Memory<'_>, other: &Access, bytes: &Bytes, nothing: ModRef) -> ModRef {
-    let private = bytes.private || other.is_always_private(&memory.slots);
-    let overlap = memory.overlap(&other.location, &bytes.location, private);
+    let overlap = overlap(memory, &other.location, bytes);
     match other.stored {
         _ if !overlap.may_share() => nothing,
         None => ModRef {
@@ -128,13 +130,39 @@ fn accessed(memory: &Memory<'_>, other: &Access, bytes: &Bytes, nothing: ModRef)
             ..nothing
         },
         Some(_) => ModRef {
-            writes: match overlap {
-                _ if overlap.covers() => Writes::All,
-                Overlap::Inside | Overlap::Partial => Writes::Part,
-                _ => Writes::Some,
-            },
+            writes: written(overlap),
             ..nothing
         },
+    }
+}
+
+/// How `location` lies to the bytes.
+fn overlap(memory: &Memory<'_>, location: &Location, bytes: &Bytes) -> Overlap {
+    let private = bytes.private || location.is_always_private(&memory.slots);
+    memory.overlap(location, &bytes.location, private)
+}
+
+/// What a write of a location leaves of bytes to which it lies like this.
+fn written(overlap: Overlap) -> Writes {
+    match overlap {
+        Overlap::None => Writes::None,
+        Overlap::Same | Overlap::Covers { .. } => Writes::All,
+        Overlap::Inside | Overlap::Partial => Writes::Part,
+        Overlap::Unknown => Writes::Some,
+    }
+}
+
+/// What one of Cranelift's own functions may do. It names no region.
+fn transferred(memory: &Memory<'_>, transfer: &Transfer, bytes: &Bytes) -> ModRef {
+    let overlap = |location: &Location| overlap(memory, location, bytes);
+    ModRef {
+        reads: transfer.reads.iter().any(|it| overlap(it).may_share()),
+        writes: match &transfer.writes {
+            Some(location) => written(overlap(location)),
+            None => Writes::None,
+        },
+        ends: transfer.may_trap,
+        leaves: false,
     }
 }
 
@@ -206,6 +234,9 @@ pub fn slots_that_are_read(memory: &Memory<'_>) -> EntitySet<StackSlot> {
                 read.extend(access.slot());
             }
             EventKind::Call(call) => read.extend(call.mapped_slots.iter().copied()),
+            EventKind::Transfer(transfer) => {
+                read.extend(transfer.reads.iter().filter_map(Location::slot));
+            }
             EventKind::Access(_)
             | EventKind::Barrier
             | EventKind::Trap

@@ -16,7 +16,7 @@ use crate::ir::StackSlot;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::{Location, Overlap};
-use crate::memopt::memory::insts::{Access, EventIndex, Memory};
+use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::links::Links;
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::ops_ahead::Builder;
@@ -182,7 +182,18 @@ impl<'a> NextAccess<'a> {
             self.region_ops[event as usize]
         };
         let node = memory.events[event as usize].node;
-        self.fate_after(op, node, access, private, part)
+        self.fate_after(op, node, access.class, private, part)
+    }
+
+    /// What becomes of what the transfer `event` writes at `part`, which has the root of what it
+    /// writes. `private` as for [`Self::fate`].
+    pub fn fate_of_transfer(&mut self, event: EventIndex, private: bool, part: Location) -> Fate {
+        let op = match private && part.slot().is_some() {
+            true => self.slot_ops[event as usize],
+            false => self.region_ops[event as usize],
+        };
+        let node = self.memory.events[event as usize].node;
+        self.fate_after(op, node, None, private, part)
     }
 
     /// What would become of what the store `event` writes if it were written on an edge
@@ -200,8 +211,8 @@ impl<'a> NextAccess<'a> {
         {
             Some(op) => {
                 let home = memory.events[event as usize].node;
-                match node > home || self.is_steady(access) == Some(true) {
-                    true => self.fate_after(*op, node, access, private, access.location),
+                match node > home || self.is_steady(&access.location) == Some(true) {
+                    true => self.fate_after(*op, node, access.class, private, access.location),
                     false => Fate::AddressChanges,
                 }
             }
@@ -210,39 +221,39 @@ impl<'a> NextAccess<'a> {
     }
 
     /// See [`Memory::is_steady`].
-    fn is_steady(&self, access: &Access) -> Option<bool> {
-        let root = access.location.address.root;
+    fn is_steady(&self, location: &Location) -> Option<bool> {
+        let root = location.address.root;
         self.memory.is_steady(root, self.order, self.repeating)
     }
 
-    /// What becomes of what the store `access` writes at `location`, behind `op` in `node`.
+    /// What becomes of what is written at `location` as memory of `class`, behind `op` in `node`.
     fn fate_after(
         &mut self,
         op: OpIndex,
         node: Node,
-        access: &Access,
+        class: Option<Class>,
         private: bool,
         location: Location,
     ) -> Fate {
         let memory = self.memory;
-        let class = memory.class_of(access, private);
+        let class = memory.class_at(&location, class, private);
         if op == NONE {
             return Fate::NotAsked;
         }
         if !self.versions.is_tracked(class) {
             return Fate::NotTracked;
         }
-        let Some(steady) = self.is_steady(access) else {
+        let Some(steady) = self.is_steady(&location) else {
             return Fate::Unreachable;
         };
-        let slot = access.slot().filter(|_| !private);
+        let slot = location.slot().filter(|_| !private);
         let query = Query {
             next_access: self,
             linked: slot.filter(|slot| self.links.follows(*slot)),
             location,
             private,
             traps_observe: !private && memory.survives_trap(class),
-            returns_observe: !private && access.slot().is_none(),
+            returns_observe: !private && location.slot().is_none(),
             steady,
             seen: FxHashSet::default(),
             steps: MAX_STEPS,
@@ -416,11 +427,12 @@ impl Query<'_, '_> {
     /// May `event`, which sees all memory or no region, see the location?
     fn finds(&self, slot: StackSlot, event: EventIndex) -> bool {
         let memory = self.next_access.memory;
-        match memory.access(event) {
-            Some(access) => {
-                memory.overlap(&access.location, &self.location, false) != Overlap::None
-            }
-            None => self.next_access.links.is_linked(slot, event),
+        let finds =
+            |location: &Location| memory.overlap(location, &self.location, false) != Overlap::None;
+        match (memory.access(event), memory.transfer(event)) {
+            (Some(access), _) => finds(&access.location),
+            (None, Some(transfer)) => transfer.reads.iter().any(finds),
+            (None, None) => self.next_access.links.is_linked(slot, event),
         }
     }
 

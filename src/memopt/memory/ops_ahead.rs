@@ -4,7 +4,8 @@
 use crate::FxHashMap;
 use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::Node;
-use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory};
+use crate::memopt::inst::location::Location;
+use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::regions::Classes;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{
@@ -89,6 +90,7 @@ impl<'a> Builder<'a> {
         match &memory.events[event as usize].kind {
             EventKind::Access(access) => self.access(event, access),
             EventKind::Call(call) => self.call(event, call),
+            EventKind::Transfer(transfer) => self.transfer(event, transfer),
             EventKind::Barrier => {
                 self.push(event, EPOCH, false);
             }
@@ -132,6 +134,34 @@ impl<'a> Builder<'a> {
             }
         }
         if access.trap.is_some() {
+            self.push(event, TRAP_EPOCH, false);
+        }
+    }
+
+    /// One operation for each class of what it touches, whether it reads or writes there.
+    fn transfer(&mut self, event: EventIndex, transfer: &Transfer) {
+        let memory = self.memory;
+        for (at, location) in transfer.locations().enumerate() {
+            let mut before = transfer.locations().take(at);
+            if let Some(slot) = location.slot()
+                && memory.slots.privacy(slot) != Privacy::Never
+                && !before.any(|other| other.slot() == Some(slot))
+            {
+                let op = self.push(event, memory.slot_class(slot), true);
+                if transfer.writes.as_ref().and_then(Location::slot) == Some(slot) {
+                    self.slot_ops[event as usize] = op;
+                }
+            }
+        }
+        let is_public = |location: &Location| !location.is_always_private(&memory.slots);
+        if transfer.locations().any(is_public) {
+            self.region_ops[event as usize] = self.push(event, ANY, true);
+        }
+        // Without a region they may be in any class.
+        if transfer.reads.iter().any(is_public) {
+            self.push(event, EPOCH, false);
+        }
+        if transfer.may_trap {
             self.push(event, TRAP_EPOCH, false);
         }
     }

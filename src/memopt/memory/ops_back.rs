@@ -5,7 +5,8 @@ use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::{Graph, Node};
-use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory};
+use crate::memopt::inst::location::Location;
+use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::regions::Classes;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{Class, EPOCH, NONE, Op, OpIndex};
@@ -41,6 +42,15 @@ fn wanted_classes(memory: &Memory<'_>, paired: &[bool], classes_at_ends: &[Class
             wanted[memory.class_of(access, false) as usize] = true;
         }
     }
+    let events = memory.events.iter().filter(|_| memory.has_transfers);
+    for event in events {
+        if let EventKind::Transfer(transfer) = &event.kind {
+            for location in transfer.locations() {
+                wanted[memory.class_at(location, None, true) as usize] = true;
+                wanted[ANY as usize] = true;
+            }
+        }
+    }
     for class in classes_at_ends {
         wanted[*class as usize] = true;
     }
@@ -54,6 +64,9 @@ pub(super) struct Builder<'a> {
     pub(super) starts: Vec<u32>,
     pub(super) event_of_op: Vec<EventIndex>,
     pub(super) ops: Vec<EventOps>,
+    /// Those by which a transfer asks about what it is to write; its other ones ask about what it
+    /// reads.
+    pub(super) written_ops: FxHashMap<EventIndex, EventOps>,
     escape_classes: SecondaryMap<StackSlot, Class>,
     classes_at_ends: &'a [Class],
     pub(super) end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
@@ -83,6 +96,7 @@ impl<'a> Builder<'a> {
             starts: Vec::with_capacity(memory.starts.len()),
             event_of_op: Vec::with_capacity(ops),
             ops: Vec::with_capacity(memory.events.len()),
+            written_ops: FxHashMap::default(),
             escape_classes,
             classes_at_ends,
             end_ops: FxHashMap::default(),
@@ -127,6 +141,7 @@ impl<'a> Builder<'a> {
         match &memory.events[event as usize].kind {
             EventKind::Access(access) => self.access(event, access, &mut ops),
             EventKind::Call(call) => self.call(event, call),
+            EventKind::Transfer(transfer) => self.transfer(event, transfer, &mut ops),
             EventKind::Barrier => {
                 self.push(event, EPOCH, true);
             }
@@ -170,6 +185,42 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+    }
+
+    /// A function that reads some bytes and then writes others, without a region.
+    fn transfer(&mut self, event: EventIndex, transfer: &Transfer, ops: &mut EventOps) {
+        if let Some((from, _)) = transfer.copied() {
+            *ops = self.asking(event, from);
+        }
+        let Some(to) = &transfer.writes else {
+            return;
+        };
+        let written = self.asking(event, to);
+        self.written_ops.insert(event, written);
+        if let Some(slot) = to.slot()
+            && self.memory.slots.privacy(slot) != Privacy::Never
+        {
+            self.push(event, self.memory.slot_class(slot), true);
+        }
+        if !to.is_always_private(&self.memory.slots) {
+            self.push(event, ANY, true);
+            self.push(event, EPOCH, true);
+        }
+    }
+
+    /// Asks about the bytes of a location without a region.
+    fn asking(&mut self, event: EventIndex, location: &Location) -> EventOps {
+        let mut ops = EventOps::NONE;
+        if let Some(slot) = location.slot()
+            && self.memory.slots.privacy(slot) != Privacy::Never
+        {
+            ops.escape = self.ask_escape(event, slot);
+            ops.slot = self.push(event, self.memory.slot_class(slot), false);
+        }
+        if !location.is_always_private(&self.memory.slots) {
+            ops.region = self.push(event, ANY, false);
+        }
+        ops
     }
 
     fn call(&mut self, event: EventIndex, call: &Call) {

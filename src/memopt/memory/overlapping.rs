@@ -2,11 +2,11 @@
 //!
 //! A load is answered, and a store found to be needless, by another access to
 //! some of the same bytes, known by one root and constant offsets; or, in a loop,
-//! a store by itself. An access whose bytes no other touches like this has
+//! a store by itself; or by what Cranelift's own functions copy. An access whose bytes no other touches like this has
 //! nothing to gain from versions.
 
 use crate::FxHashMap;
-use crate::memopt::inst::location::Root;
+use crate::memopt::inst::location::{Location, Root};
 use crate::memopt::memory::insts::{EventIndex, Memory};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -42,25 +42,35 @@ impl Pairs {
         let mut all: Vec<(u32, Bytes)> = Vec::with_capacity(memory.events.len());
         let mut roots: FxHashMap<Root, u32> = FxHashMap::default();
         for event in 0..memory.events.len() as EventIndex {
-            let Some(access) = memory.access(event) else {
-                continue;
+            let mut add = |location: &Location| {
+                let (address, bytes) = (location.address, location.bytes);
+                let (start, bytes) = (address.offset?, bytes?);
+                let next = roots.len() as u32;
+                let root = *roots.entry(address.root).or_insert(next);
+                let end = start.saturating_add(bytes.into());
+                all.push((root, Bytes { start, end, event }));
+                Some(start)
             };
-            let (address, bytes) = (access.location.address, access.location.bytes);
-            let (Some(start), Some(bytes)) = (address.offset, bytes) else {
-                continue;
-            };
-            let node = memory.events[event as usize].node;
-            paired[event as usize] = is_near_wrapping(start, memory.pointer_bits)
-                || (access.stored.is_some() && repeating[node as usize]);
-            let next = roots.len() as u32;
-            let root = *roots.entry(address.root).or_insert(next);
-            let end = start.saturating_add(bytes.into());
-            all.push((root, Bytes { start, end, event }));
+            if let Some(access) = memory.access(event)
+                && let Some(start) = add(&access.location)
+            {
+                let node = memory.events[event as usize].node;
+                paired[event as usize] = is_near_wrapping(start, memory.pointer_bits)
+                    || (access.stored.is_some() && repeating[node as usize]);
+            } else if let Some(transfer) = memory.transfer(event) {
+                for location in transfer.locations() {
+                    add(location);
+                }
+            }
         }
         for_each_group(roots.len(), &all, |group| {
             group.sort_unstable();
             mark_overlaps(group, &mut paired, &mut parted);
         });
+        if memory.has_transfers {
+            // What is copied is looked at in pieces.
+            parted.copy_from_slice(&paired);
+        }
         Self { paired, parted }
     }
 }

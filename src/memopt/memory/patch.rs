@@ -9,7 +9,7 @@ use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::{Change, Edit};
 use crate::memopt::inst::effect;
 use crate::memopt::inst::isle::{self, Step};
-use crate::memopt::inst::location::Root;
+use crate::memopt::inst::location::{Location, Root};
 use crate::memopt::memory::insts::{EventKind, Memory};
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
@@ -106,6 +106,10 @@ impl Memory<'_> {
         if replaced.iter().any(is_concerned) {
             return true;
         }
+        // They are passed addresses, and numbers of bytes.
+        if self.has_transfers {
+            return true;
+        }
         let results: FxHashSet<Value> = replaced.iter().map(|it| it.result).collect();
         self.events.iter().any(|event| match &event.kind {
             EventKind::Access(access) => match access.location.address.root {
@@ -164,7 +168,10 @@ impl Memory<'_> {
         }
         for at in 0..self.events.len() {
             let event = &self.events[at];
-            if matches!(event.kind, EventKind::Access(_) | EventKind::Barrier) {
+            if matches!(
+                event.kind,
+                EventKind::Access(_) | EventKind::Transfer(_) | EventKind::Barrier
+            ) {
                 let effect = effect::effect(self.func, event.inst);
                 self.note_store(effect.writes());
             }
@@ -199,13 +206,23 @@ impl Memory<'_> {
         self.events.len() == other.events.len()
             && pairs.all(|(own, other_event)| {
                 let mut own = own.clone();
-                if let (EventKind::Access(own), EventKind::Access(others)) =
-                    (&mut own.kind, &other_event.kind)
-                    && let (Root::Value(root), Root::Value(of_other)) =
-                        (&mut own.location.address.root, others.location.address.root)
-                    && self.numbering.agrees(*root, &other.numbering, of_other)
-                {
-                    *root = *renamed.entry(*root).or_insert(of_other);
+                let mut rename = |own: &mut Location, others: &Location| {
+                    if let (Root::Value(root), Root::Value(of_other)) =
+                        (&mut own.address.root, others.address.root)
+                        && self.numbering.agrees(*root, &other.numbering, of_other)
+                    {
+                        *root = *renamed.entry(*root).or_insert(of_other);
+                    }
+                };
+                match (&mut own.kind, &other_event.kind) {
+                    (EventKind::Access(own), EventKind::Access(others)) => {
+                        rename(&mut own.location, &others.location);
+                    }
+                    (EventKind::Transfer(own), EventKind::Transfer(others)) => {
+                        let pairs = own.locations_mut().zip(others.locations());
+                        pairs.for_each(|(own, others)| rename(own, others));
+                    }
+                    _ => {}
                 }
                 own == *other_event
             })

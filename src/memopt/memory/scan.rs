@@ -6,16 +6,18 @@ use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot};
 use crate::memopt::call::effects::{Policy, Summary};
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::address::Addresses;
-use crate::memopt::inst::effect::{self, Effect, Touch};
+use crate::memopt::inst::effect::{self, Effect, Place, Touch};
 use crate::memopt::inst::location::{Address, Location, Root};
+use crate::memopt::inst::transfer::{self, Range};
 use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
 use crate::memopt::memory::insts::{
-    ANY, Access, Call, Event, EventKind, Foreign, Memory, TargetFacts, Traffic,
+    ANY, Access, Call, Event, EventKind, Foreign, Memory, TargetFacts, Traffic, Transfer,
 };
 use crate::memopt::memory::numbering::{Numberer, Numbering};
 use crate::memopt::memory::regions::Regions;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::Class;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -52,6 +54,7 @@ impl<'a> Memory<'a> {
             slots,
             pointer_bits: target.pointer_bits,
             untagged_stores: false,
+            has_transfers: false,
             regions,
             slot_classes: FxHashMap::default(),
             foreign: SecondaryMap::new(),
@@ -140,6 +143,12 @@ impl<'a> Memory<'a> {
                         EventKind::Access(self.place(&mut addresses, &access, endianness))
                     }
                     Effect::Call => EventKind::Call(self.call(inst)),
+                    Effect::Transfer(transfer) => {
+                        self.traffic.has_transfers = true;
+                        EventKind::Transfer(Box::new(
+                            self.placed_transfer(&mut addresses, &transfer),
+                        ))
+                    }
                     Effect::Barrier(_) => EventKind::Barrier,
                     Effect::Trap => EventKind::Trap,
                     Effect::End => EventKind::End,
@@ -160,10 +169,20 @@ impl<'a> Memory<'a> {
         let is_constant = |load: &InstructionData| self.finds_one_value(load);
         let mut numberer = Numberer::new(self.func, order, &is_constant);
         for event in &mut events {
-            if let EventKind::Access(access) = &mut event.kind
-                && let Root::Value(root) = &mut access.location.address.root
-            {
-                *root = numberer.root(*root);
+            let mut name = |location: &mut Location| {
+                if let Root::Value(root) = &mut location.address.root {
+                    *root = numberer.root(*root);
+                }
+            };
+            match &mut event.kind {
+                EventKind::Access(access) => name(&mut access.location),
+                EventKind::Transfer(transfer) => transfer.locations_mut().for_each(name),
+                EventKind::Call(_)
+                | EventKind::Barrier
+                | EventKind::Trap
+                | EventKind::End
+                | EventKind::Compare
+                | EventKind::Escape => {}
             }
         }
         self.traffic.numbering = numberer.finish();
@@ -209,7 +228,7 @@ impl<'a> Memory<'a> {
         access: &effect::Access,
         endianness: Endianness,
     ) -> Access {
-        let base = self.base(addresses, access);
+        let base = self.base(addresses, access.place());
         let bits = self.func.dfg.value_type(access.address).bits();
         let class = access.region().map(|region| self.regions.class(region));
         let facts = class.and_then(|class| self.regions.of(class));
@@ -236,20 +255,59 @@ impl<'a> Memory<'a> {
         placed
     }
 
-    /// What the address of `access` is based on: not on a slot if the access has left it.
-    fn base(&self, addresses: &mut Addresses<'a>, access: &effect::Access) -> Address {
-        let slot = self.slots.address(access.address);
-        let base = slot.unwrap_or_else(|| addresses.of(access.address));
+    /// What the address of `place` is based on: not on a slot if the access has left it.
+    fn base(&self, addresses: &mut Addresses<'a>, place: Place) -> Address {
+        let slot = self.slots.address(place.address);
+        let base = slot.unwrap_or_else(|| addresses.of(place.address));
         let stays = match base.root {
-            Root::Slot(_) => slot.is_some() && self.slots.is_inside(self.func, access.place()),
+            Root::Slot(_) => slot.is_some() && self.slots.is_inside(self.func, place),
             Root::Value(_) | Root::Shared(..) | Root::Absolute => true,
         };
         match stays {
             true => base,
             false => Address {
-                root: Root::Value(access.address),
+                root: Root::Value(place.address),
                 offset: Some(0),
             },
+        }
+    }
+
+    /// What a call of one of Cranelift's own functions touches.
+    fn placed_transfer(
+        &self,
+        addresses: &mut Addresses<'a>,
+        transfer: &transfer::Transfer,
+    ) -> Transfer {
+        let mut located = |range: Range| self.range(addresses, range);
+        let writes = transfer.written().map(&mut located);
+        let reads: SmallVec<[Location; 2]> = transfer.read().map(located).collect();
+        let mut all = writes.iter().chain(&reads);
+        let asynchronous = self.policy.has_asynchronous_memory()
+            && !all.all(|location| location.is_always_private(&self.slots));
+        let mut all = writes.iter().chain(&reads);
+        let may_trap = self.slots.are_left || !all.all(|location| location.slot().is_some());
+        Transfer {
+            reads,
+            writes,
+            filling: transfer.filling(),
+            may_trap,
+            asynchronous,
+        }
+    }
+
+    /// The bytes of a range. One of as many bytes as nobody knows is somewhere in its slot.
+    fn range(&self, addresses: &mut Addresses<'a>, range: Range) -> Location {
+        let slot = self.slots.address(range.address);
+        let address = match (slot, range.bytes) {
+            (Some(slot), None) => Address {
+                offset: None,
+                ..slot
+            },
+            _ => self.base(addresses, Place::of_range(range)),
+        };
+        Location {
+            address,
+            bytes: range.bytes,
         }
     }
 

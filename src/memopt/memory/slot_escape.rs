@@ -2,8 +2,9 @@
 //!
 //! A slot's address is fresh, so only values computed from its `stack_addr`
 //! point into it. They are followed through additions, selects and block
-//! parameters; any other use that could carry the address elsewhere is an
-//! *escape* at that instruction. Accesses and comparisons are none.
+//! parameters, and through Cranelift's own functions on memory, which return their destination;
+//! any other use that could carry the address elsewhere is an
+//! *escape* at that instruction. Accesses, those of such functions too, and comparisons are none.
 //!
 //! What is known about a value forms a lattice, met over the arguments of a
 //! block parameter until nothing changes:
@@ -31,6 +32,7 @@ use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::effect::{self, Access, Effect, Place, Touch, effect};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
+use crate::memopt::inst::transfer::Transfer;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -334,12 +336,18 @@ impl Slots {
     /// Is the one result of `inst` an address in a slot?
     fn is_followed(&self, func: &Function, inst: Inst) -> bool {
         match func.dfg.inst_results(inst) {
-            [result] => self.facts.is_address(*result),
+            // One of Cranelift's own functions does something besides.
+            [result] => self.facts.is_address(*result) && !func.dfg.insts[inst].opcode().is_call(),
             _ => false,
         }
     }
 
     fn access_stays_inside(&self, func: &Function, effect: &Effect) -> bool {
+        if let Effect::Transfer(transfer) = effect {
+            // As many bytes as nobody knows are bytes of the slot.
+            let mut known = transfer.touched().filter(|range| range.bytes.is_some());
+            return known.all(|range| self.is_inside(func, Place::of_range(range)));
+        }
         let touched = [effect.reads(), effect.writes()];
         let mut places = touched.into_iter().filter_map(Touch::place);
         places.all(|place| self.is_inside(func, place))
@@ -494,6 +502,10 @@ impl Scan<'_> {
                 opcode: Opcode::Select | Opcode::SelectSpectreGuard,
                 args: [_, x, y],
             } => self.fact(x).meet(self.fact(y)),
+            InstructionData::Call { .. } if !self.func.dfg.inst_results(inst).is_empty() => {
+                let transfer = Transfer::of(self.func, inst)?;
+                self.fact(transfer.returned()?)
+            }
             _ => return None,
         })
     }

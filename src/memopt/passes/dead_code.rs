@@ -102,8 +102,11 @@ pub fn removable(func: &Function, policy: &dyn Policy, inst: Inst) -> Removable 
                 Removable::Load
             }
         }
-        Effect::Access(_) | Effect::Call | Effect::Barrier(_) | Effect::Trap | Effect::End => {
-            Removable::No
-        }
+        Effect::Access(_)
+        | Effect::Call
+        | Effect::Transfer(_)
+        | Effect::Barrier(_)
+        | Effect::Trap
+        | Effect::End => Removable::No,
     }
 }

@@ -31,6 +31,9 @@
 //!
 //! If somebody sees some of the parts, the store may be [trimmed](super::trimmed_stores) to them.
 //!
+//! What Cranelift's own functions copy or fill is stored like that, and they overwrite what
+//! was stored before.
+//!
 //! Cost: one query for each store, see [`NextAccess::fate`], and at most [`MAX_PARTS`] for a
 //! store into which others reach.
 
@@ -38,7 +41,7 @@ use crate::FxHashMap;
 use crate::memopt::cfg::graph::Graph;
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::location::{Address, Location, Root};
-use crate::memopt::memory::insts::{Access, EventIndex, Memory};
+use crate::memopt::memory::insts::{Access, EventIndex, Memory, Transfer};
 use crate::memopt::memory::mod_ref::slots_that_are_read;
 use crate::memopt::memory::next_access::{Fate, NextAccess};
 use crate::memopt::memory::seen_soon::seen_soon;
@@ -58,6 +61,9 @@ pub fn candidates(
 ) -> Vec<EventIndex> {
     let events = 0..memory.events.len() as EventIndex;
     let candidates = events.filter(|event| {
+        if let Some(transfer) = memory.transfer(*event) {
+            return is_candidate_transfer(memory, *event, transfer);
+        }
         memory.access(*event).is_some_and(|access| {
             let obstacle = match is_candidate(memory, access) {
                 true => {
@@ -93,13 +99,11 @@ pub fn edits(
     let inst = |event: EventIndex| memory.events[event as usize].inst;
     let mut edits = Vec::new();
     for index in candidates.iter().copied() {
-        let slot = memory.access(index).and_then(Access::slot);
+        let slot = written(memory, index).and_then(|location| location.slot());
         let unread = slot
             .filter(|slot| memory.slots.privacy(*slot) == Privacy::Always && !read.contains(*slot));
         let obstacle = match unread {
-            Some(slot) => {
-                Err(Change::RemoveDeadStore(inst(index)).because(Reason::NeverRead(slot)))
-            }
+            Some(slot) => Err(removal(memory, index).because(Reason::NeverRead(slot))),
             None => match fate(memory, &stores, next_access, index, is_private(index)) {
                 Outcome::Trimmed(change) => {
                     Err(change.because(Reason::OverwrittenBy(SmallVec::new())))
@@ -107,8 +111,7 @@ pub fn edits(
                 Outcome::Whole(fate) => match fate {
                     Fate::Unobserved(kills) => {
                         let kills = kills.into_iter().map(inst).collect();
-                        let change = Change::RemoveDeadStore(inst(index));
-                        Err(change.because(Reason::OverwrittenBy(kills)))
+                        Err(removal(memory, index).because(Reason::OverwrittenBy(kills)))
                     }
                     Fate::SeenBy(event) => Ok(Obstacle::SeenBy(inst(event))),
                     Fate::SeenOnSomePath => Ok(Obstacle::SeenOnSomePath),
@@ -128,6 +131,26 @@ pub fn edits(
     edits
 }
 
+/// What a store or a copy writes.
+fn written<'m>(memory: &'m Memory<'_>, event: EventIndex) -> Option<&'m Location> {
+    match memory.transfer(event) {
+        Some(transfer) => transfer.writes.as_ref(),
+        None => {
+            let access = memory.access(event).filter(|it| it.stored.is_some())?;
+            Some(&access.location)
+        }
+    }
+}
+
+/// How the store or the copy goes.
+fn removal(memory: &Memory<'_>, event: EventIndex) -> Change {
+    let inst = memory.events[event as usize].inst;
+    match memory.transfer(event) {
+        Some(_) => Change::RemoveDeadCopy(inst),
+        None => Change::RemoveDeadStore(inst),
+    }
+}
+
 /// What becomes of a store.
 enum Outcome {
     /// What becomes of all that it writes.
@@ -145,22 +168,24 @@ fn fate(
     index: EventIndex,
     private: bool,
 ) -> Outcome {
-    let whole = next_access.fate(index, private);
+    let is_copy = memory.transfer(index).is_some();
+    let mut fate_of = |part: Location| match is_copy {
+        true => next_access.fate_of_transfer(index, private, part),
+        false => next_access.fate_of_part(index, private, part),
+    };
+    let Some(location) = written(memory, index) else {
+        return Outcome::Whole(Fate::NotAsked);
+    };
+    let whole = fate_of(*location);
     if !whole.is_observed() {
         return Outcome::Whole(whole);
     }
-    let access = memory.access(index);
-    let Some(parts) = access.and_then(|access| stores.parts(access)) else {
+    let Some(parts) = stores.parts(location) else {
         return Outcome::Whole(whole);
     };
     let parts: SmallVec<[(Location, bool); 4]> = parts
         .into_iter()
-        .map(|part| {
-            (
-                part,
-                next_access.fate_of_part(index, private, part).is_observed(),
-            )
-        })
+        .map(|part| (part, fate_of(part).is_observed()))
         .collect();
     if !parts.iter().any(|(_, seen)| *seen) {
         return Outcome::Whole(Fate::Unobserved(SmallVec::new()));
@@ -186,19 +211,19 @@ impl Stores {
     fn new(memory: &Memory<'_>, candidates: &[EventIndex]) -> Self {
         let mut ends: FxHashMap<Root, Vec<i64>> = FxHashMap::default();
         for index in candidates {
-            if let Some(access) = memory.access(*index)
-                && access.location.bytes.is_some_and(|bytes| bytes > 1)
+            if let Some(location) = written(memory, *index)
+                && location.bytes.is_some_and(|bytes| bytes > 1)
             {
-                ends.entry(access.location.address.root).or_default();
+                ends.entry(location.address.root).or_default();
             }
         }
         if !ends.is_empty() {
             for event in 0..memory.events.len() as EventIndex {
-                let Some(access) = memory.access(event).filter(|it| it.stored.is_some()) else {
+                let Some(location) = written(memory, event) else {
                     continue;
                 };
-                if let Some(ends) = ends.get_mut(&access.location.address.root)
-                    && let Some((start, bytes)) = range(&access.location)
+                if let Some(ends) = ends.get_mut(&location.address.root)
+                    && let Some((start, bytes)) = range(location)
                 {
                     ends.extend([start, start.wrapping_add(bytes.into())]);
                 }
@@ -211,11 +236,11 @@ impl Stores {
         Self { ends }
     }
 
-    /// The parts of what `store` writes, at least two.
-    fn parts(&self, store: &Access) -> Option<SmallVec<[Location; 4]>> {
-        let (start, bytes) = range(&store.location)?;
+    /// The parts of what is `stored`, at least two.
+    fn parts(&self, stored: &Location) -> Option<SmallVec<[Location; 4]>> {
+        let (start, bytes) = range(stored)?;
         let end = start.checked_add(bytes.into())?;
-        let ends = self.ends.get(&store.location.address.root)?;
+        let ends = self.ends.get(&stored.address.root)?;
         let first = ends.partition_point(|at| *at <= start);
         let inside = ends[first..].iter().take_while(|at| **at < end);
         let mut parts = SmallVec::new();
@@ -226,7 +251,7 @@ impl Stores {
             }
             let address = Address {
                 offset: Some(from),
-                ..store.location.address
+                ..stored.address
             };
             let bytes = u32::try_from(at - from).ok();
             parts.push(Location { address, bytes });
@@ -248,6 +273,15 @@ fn why_not(memory: &Memory<'_>, access: &Access) -> Option<Obstacle> {
         Some(slot) if memory.slots.privacy(slot) == Privacy::Never => Obstacle::PublicSlot(slot),
         _ => Obstacle::Asynchronous,
     })
+}
+
+/// May the copy go if nobody observes it? It must not trap, and nobody may know it by its place.
+fn is_candidate_transfer(memory: &Memory<'_>, event: EventIndex, transfer: &Transfer) -> bool {
+    let inst = memory.events[event as usize].inst;
+    let is_known = memory.func.debug_tags.get(inst).is_empty();
+    let slot = transfer.writes.and_then(|location| location.slot());
+    let is_ours = slot.is_some_and(|slot| memory.slots.privacy(slot) != Privacy::Never);
+    is_known && is_ours && !transfer.may_trap && !transfer.asynchronous
 }
 
 /// May the store go if nobody observes it?

@@ -40,6 +40,7 @@
 //!
 //! Cost: one query for each access, see [`Clobbers::source`].
 
+mod copies;
 mod pieces;
 
 use crate::FxHashMap;
@@ -107,10 +108,13 @@ struct Pass<'v, 'p, 'a, 'r> {
 impl Pass<'_, '_, '_, '_> {
     fn visit(&mut self, node: Node, event: EventIndex) {
         let memory = self.facts.memory;
+        let inst = memory.events[event as usize].inst;
         let Some(access) = memory.access(event) else {
+            if self.options.noop_stores {
+                self.transfer(event, inst);
+            }
             return;
         };
-        let inst = memory.events[event as usize].inst;
         if access.asynchronous {
             self.refuse(inst, |_| Obstacle::Asynchronous);
             return;

@@ -94,7 +94,7 @@ fn leading<'m>(memory: &'m Memory<'_>, node: Node) -> impl Iterator<Item = Event
             let before = &memory.events[*event as usize - 1].kind;
             !matches!(
                 before,
-                EventKind::Call(_) | EventKind::Barrier | EventKind::End
+                EventKind::Call(_) | EventKind::Transfer(_) | EventKind::Barrier | EventKind::End
             )
         }
     });

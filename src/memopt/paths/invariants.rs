@@ -290,7 +290,7 @@ pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool
         EventKind::Access(other) => moves || other.trap.is_none(),
         EventKind::Trap => moves,
         EventKind::Compare | EventKind::Escape => true,
-        EventKind::Call(_) | EventKind::Barrier | EventKind::End => false,
+        EventKind::Call(_) | EventKind::Transfer(_) | EventKind::Barrier | EventKind::End => false,
     }
 }
 

@@ -161,6 +161,7 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                 EventKind::Access(_)
                 | EventKind::Trap
                 | EventKind::Call(_)
+                | EventKind::Transfer(_)
                 | EventKind::Barrier
                 | EventKind::End
                 | EventKind::Escape => return None,
@@ -202,6 +203,7 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                 EventKind::Compare => {}
                 EventKind::Trap
                 | EventKind::Call(_)
+                | EventKind::Transfer(_)
                 | EventKind::Barrier
                 | EventKind::End
                 | EventKind::Escape => break,

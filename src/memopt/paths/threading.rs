@@ -467,7 +467,7 @@ fn is_jump(func: &Function, block: Block) -> bool {
 pub fn may_copy(func: &Function, inst: Inst) -> bool {
     let plain = match effect(func, inst) {
         Effect::None | Effect::Access(_) | Effect::Trap => true,
-        Effect::Call | Effect::Barrier(_) | Effect::End => false,
+        Effect::Call | Effect::Transfer(_) | Effect::Barrier(_) | Effect::End => false,
     };
     plain
         && !func.dfg.insts[inst].opcode().is_branch()

@@ -10,6 +10,7 @@ use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::effect::{self, Place};
 use crate::memopt::inst::location::{Address, Root};
+use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use alloc::vec::Vec;
 
@@ -20,7 +21,7 @@ pub enum Use {
     Load(Load),
     /// A plain store of a value of this type, or of its low bits.
     Store(Value, Type),
-    /// A load that makes something else of the bytes than a value of them.
+    /// A load that makes something else of the bytes than a value of them, or a copy.
     Kept,
 }
 
@@ -103,7 +104,7 @@ impl Traffic {
             // Whatever else touches memory by itself lets its address escape.
             match slots.access(concerned) {
                 Some(access) => scan.access(concerned.inst, concerned.node, access),
-                None => scan.names(concerned.inst),
+                None => scan.names(concerned.inst, concerned.node),
             }
         }
         scan.traffic
@@ -165,7 +166,7 @@ impl Scan<'_> {
     ///
     /// Of a private slot comparisons, conditions and block parameters may have the address
     /// besides, and what is computed from it is an address of the slot as well.
-    fn names(&mut self, inst: Inst) {
+    fn names(&mut self, inst: Inst, node: Node) {
         let func = self.func;
         let data = &func.dfg.insts[inst];
         let opcode = data.opcode();
@@ -188,6 +189,12 @@ impl Scan<'_> {
                         }
                     }
                 }
+            }
+        }
+        if let Some(transfer) = Transfer::of(func, inst) {
+            for range in transfer.touched() {
+                let (place, order) = (Place::of_range(range), self.endianness);
+                self.touch(inst, node, place, Use::Kept, order);
             }
         }
         if opcode.is_call() {

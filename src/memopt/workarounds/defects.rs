@@ -121,7 +121,12 @@ fn is_plain(func: &Function, inst: Inst) -> bool {
 fn is_atomic_store(func: &Function, inst: Inst) -> bool {
     match effect(func, inst) {
         Effect::Barrier(barrier) => barrier.writes != Touch::Nothing,
-        Effect::None | Effect::Access(_) | Effect::Call | Effect::Trap | Effect::End => false,
+        Effect::None
+        | Effect::Access(_)
+        | Effect::Call
+        | Effect::Transfer(_)
+        | Effect::Trap
+        | Effect::End => false,
     }
 }
 
@@ -129,7 +134,12 @@ fn is_atomic_store(func: &Function, inst: Inst) -> bool {
 fn is_atomic_load(func: &Function, inst: Inst) -> bool {
     match effect(func, inst) {
         Effect::Barrier(barrier) => barrier.reads != Touch::Nothing,
-        Effect::None | Effect::Access(_) | Effect::Call | Effect::Trap | Effect::End => false,
+        Effect::None
+        | Effect::Access(_)
+        | Effect::Call
+        | Effect::Transfer(_)
+        | Effect::Trap
+        | Effect::End => false,
     }
 }
 
@@ -154,7 +164,11 @@ fn computes_without_constants(func: &Function, inst: Inst) -> bool {
         Effect::None => !opcode.is_branch() && !is_constant_or_copy(opcode),
         // Divisions.
         Effect::Trap => true,
-        Effect::Access(_) | Effect::Call | Effect::Barrier(_) | Effect::End => false,
+        Effect::Access(_)
+        | Effect::Call
+        | Effect::Transfer(_)
+        | Effect::Barrier(_)
+        | Effect::End => false,
     }
 }
 

@@ -161,7 +161,7 @@ fn needs_one_region(func: &Function, policy: &dyn Policy) -> bool {
 /// May upstream take `inst` for a fence?
 fn is_fence(func: &Function, inst: Inst) -> bool {
     match effect(func, inst) {
-        Effect::Call | Effect::Barrier(_) => true,
+        Effect::Call | Effect::Transfer(_) | Effect::Barrier(_) => true,
         Effect::None | Effect::Access(_) | Effect::Trap | Effect::End => false,
     }
 }

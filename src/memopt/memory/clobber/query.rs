@@ -137,7 +137,7 @@ impl Query<'_, '_> {
     fn operation(&self, op: OpIndex) -> Option<Found> {
         let event = self.clobbers.event_of_op[op as usize];
         match &self.clobbers.memory.events[event as usize].kind {
-            EventKind::Access(_) => self.store(event),
+            EventKind::Access(_) | EventKind::Transfer(_) => self.store(event),
             // What else has an operation in a class or the epoch may write it.
             EventKind::Call(_)
             | EventKind::Barrier
@@ -158,11 +158,14 @@ impl Query<'_, '_> {
             class: None,
             private: self.private,
         };
-        match mod_ref(self.clobbers.memory, event, &bytes).writes {
+        let clobbers = self.clobbers;
+        match mod_ref(clobbers.memory, event, &bytes).writes {
             Writes::None => None,
-            Writes::All => Some(Found::Source(Source::Store(event))),
+            Writes::All if clobbers.memory.access(event).is_some() => {
+                Some(Found::Source(Source::Store(event)))
+            }
             Writes::Some if self.passes_copy(event) => None,
-            Writes::Some | Writes::Part => Some(Found::Source(Source::Event(event))),
+            Writes::Some | Writes::Part | Writes::All => Some(Found::Source(Source::Event(event))),
         }
     }
 

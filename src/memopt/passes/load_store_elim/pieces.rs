@@ -180,12 +180,15 @@ impl<'p> Pass<'_, 'p, '_, '_> {
         }
         let part = part_of(&asking.access.location, at, len)?;
         let source = self.clobbers.source_of_part(asking.event, part);
+        let (source, part) = self.before_copies(source, part);
         let answer = match source {
             Source::Unknown(_) => return None,
             Source::Store(store) => self.seen(asking, store, &part),
-            Source::Entry | Source::Event(_) | Source::Join(_) => {
-                self.loaded(asking, source, &part)
-            }
+            Source::Event(event) => match self.filled(event, &part) {
+                Some(bits) => Some((Bits::Constant(bits), event)),
+                None => self.loaded(asking, source, &part),
+            },
+            Source::Entry | Source::Join(_) => self.loaded(asking, source, &part),
         };
         if let Some((bits, by)) = answer {
             pieces.push(Piece { at, len, bits, by });
@@ -207,12 +210,18 @@ impl<'p> Pass<'_, 'p, '_, '_> {
     /// not all.
     fn cut(&self, event: EventIndex, part: &Location, len: u32) -> Option<(u32, u32)> {
         let memory = self.facts.memory;
-        let store = memory.access(event).filter(|it| it.stored.is_some())?;
-        let bytes = i64::from(store.location.bytes?);
-        if store.location.address.root != part.address.root {
+        let location = match memory.transfer(event) {
+            Some(transfer) => transfer.writes.as_ref()?,
+            None => {
+                let store = memory.access(event).filter(|it| it.stored.is_some())?;
+                &store.location
+            }
+        };
+        let bytes = i64::from(location.bytes?);
+        if location.address.root != part.address.root {
             return None;
         }
-        let start = part.distance(&store.location, memory.pointer_bits)?;
+        let start = part.distance(location, memory.pointer_bits)?;
         let clamp = |at: i64| at.clamp(0, len.into()) as u32;
         let (start, end) = (clamp(start), clamp(start.saturating_add(bytes)));
         (start < end && end - start < len).then_some((start, end))

@@ -1,0 +1,189 @@
+//! Calls of Cranelift's own functions on memory: what both runs do, and what the original does by
+//! itself.
+
+use super::product::{Path, Step, Stopped};
+use super::walker::Walk;
+use crate::copying::Written;
+use crate::place::Place;
+use crate::side::Side;
+use crate::slot_set::SlotSet;
+use crate::terms::{Term, sign_extend};
+use crate::transfers::Transfer;
+use crate::verdict::Reason;
+use cranelift_codegen::ir::{Inst, LibCall, Value, types};
+
+/// What one call touches.
+struct Ranges {
+    to: Option<Place>,
+    from: Vec<Place>,
+}
+
+impl Walk<'_> {
+    /// Does the original alone call the function at `inst`, where nobody sees it? The ranges are in
+    /// slots, so that it does not trap.
+    pub(super) fn is_removed_transfer(&mut self, side: Side, inst: Inst) -> Step<bool> {
+        let is_gone = self.bodies[Side::Result as usize].block_of(inst).is_none();
+        if side != Side::Original || !is_gone || !self.same_tags_as_none(inst) {
+            return Ok(false);
+        }
+        let Some(transfer) = Transfer::of(self.func(side), inst) else {
+            return Ok(false);
+        };
+        let Ranges { to, from } = self.ranges(side, &transfer)?;
+        let mut all = to.iter().chain(&from);
+        Ok(transfer.writes() && all.all(|place| self.is_in_slot(place)))
+    }
+
+    /// Both call the same, with the same arguments.
+    pub(super) fn match_transfers(
+        &mut self,
+        path: &mut Path,
+        x: Inst,
+        y: Inst,
+        transfer: &Transfer,
+    ) -> Step<()> {
+        let (original, result) = (self.func(Side::Original), self.func(Side::Result));
+        self.same_callee(&original.dfg.insts[x], &result.dfg.insts[y])?;
+        self.same_arguments(x, y)?;
+        if Transfer::of(result, y).is_none() {
+            return Err(Reason::StackMap.into());
+        }
+        self.let_numbers_go(path, transfer);
+        let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
+        if !to.iter().chain(&from).all(|place| self.is_in_slot(place)) {
+            self.trap_point(path)?;
+        }
+        if transfer.function == LibCall::Memcmp {
+            let mut from = from.iter();
+            if from.any(|place| path.memory.differs_at(&self.terms, place)) {
+                return Err(Reason::MemoryAtCall.into());
+            }
+            return self.new_results(path, x, y);
+        }
+        if let Some(to) = to {
+            let written = self.written(transfer, &from);
+            let order = self.target.endianness;
+            let terms = &mut self.terms;
+            path.memory.transfer_both(terms, order, to, written);
+        }
+        self.returns_destination(Side::Original, x, transfer);
+        let destination = self.term(Side::Original, transfer.args[0]);
+        for value in result.dfg.inst_results(y) {
+            self.set(Side::Result, *value, destination);
+        }
+        Ok(())
+    }
+
+    /// The original calls the function, and the result does not.
+    pub(super) fn transfer_by_original(
+        &mut self,
+        path: &mut Path,
+        inst: Inst,
+        transfer: &Transfer,
+    ) -> Step<()> {
+        self.let_numbers_go(path, transfer);
+        let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
+        if let Some(to) = to {
+            let written = self.written(transfer, &from);
+            let order = self.target.endianness;
+            let terms = &mut self.terms;
+            path.memory.transfer_by_original(terms, order, to, written);
+        }
+        self.returns_destination(Side::Original, inst, transfer);
+        Ok(())
+    }
+
+    /// The slots whose addresses are passed as something else than a pointer.
+    fn let_numbers_go(&mut self, path: &mut Path, transfer: &Transfer) {
+        let mut taint = SlotSet::default();
+        for value in transfer.numbers() {
+            let term = self.term(Side::Original, *value);
+            taint = taint.and(self.terms.taint(term));
+        }
+        path.memory.escape(taint);
+    }
+
+    fn returns_destination(&mut self, side: Side, inst: Inst, transfer: &Transfer) {
+        let destination = self.term(side, transfer.args[0]);
+        for value in self.func(side).dfg.inst_results(inst) {
+            self.set(side, *value, destination);
+        }
+    }
+
+    fn written(&mut self, transfer: &Transfer, from: &[Place]) -> Written {
+        match from {
+            [from] => Written::Copy(*from),
+            _ => {
+                let value = self.term(Side::Original, transfer.args[1]);
+                Written::Fill(self.terms.bits(value, 0, types::I8))
+            }
+        }
+    }
+
+    fn ranges(&mut self, side: Side, transfer: &Transfer) -> Step<Ranges> {
+        let count = self.term(side, transfer.args[2]);
+        let count = self.terms.constant(count);
+        if count == Some(0) {
+            return Ok(Ranges {
+                to: None,
+                from: Vec::new(),
+            });
+        }
+        let count = count.and_then(|count| u32::try_from(count).ok());
+        let mut range = |address: Value| {
+            let address = self.term(side, address);
+            self.range(address, count)
+        };
+        let to = match transfer.writes() {
+            true => Some(range(transfer.args[0])?),
+            false => None,
+        };
+        let from: Step<Vec<Place>> = transfer.read().into_iter().map(range).collect();
+        Ok(Ranges { to, from: from? })
+    }
+
+    /// As many bytes behind an address.
+    fn range(&mut self, address: Term, count: Option<u32>) -> Step<Place> {
+        let (base, by) = self.terms.base(address);
+        let ty = self.terms.ty(base);
+        let slot = self.terms.within(base);
+        let (root, by) = match self.terms.constant(address) {
+            Some(bits) => (self.terms.number(ty, 0), bits as i64),
+            None => (base, by),
+        };
+        let place = Place {
+            root: Some(root),
+            range: count.map(|count| (sign_extend(by as u64, ty), count)),
+            class: None,
+        };
+        match (slot, count) {
+            (Some(slot), None) => Ok(Place {
+                root: Some(self.terms.slot(slot, ty)),
+                ..place
+            }),
+            (None, None) => Ok(Place {
+                root: None,
+                ..place
+            }),
+            _ if self.terms.is_closed(root) && slot.is_some() && !place.is_in_slot(&self.terms) => {
+                // It is anywhere, and so may every slot be.
+                if self.slots_are_left {
+                    return Ok(place);
+                }
+                self.slots_are_left = true;
+                Err(Stopped::Restart)
+            }
+            _ => Ok(place),
+        }
+    }
+
+    /// Is all of it certainly in a slot?
+    fn is_in_slot(&self, place: &Place) -> bool {
+        let slot = place.root.and_then(|root| self.terms.within(root));
+        slot.is_some() && !self.slots_are_left
+    }
+
+    fn same_tags_as_none(&self, inst: Inst) -> bool {
+        self.func(Side::Original).debug_tags.get(inst).is_empty()
+    }
+}
