@@ -141,7 +141,7 @@ pub use memopt::call::from_body::Summaries;
 /// let writes = RegionSet::of([1]);
 /// let contradiction = Summary { writes, may_unwind: true, ..Summary::pure() };
 /// ```
-pub use memopt::call::summary::Summary;
+pub use memopt::call::summary::{PointerUse, Summary};
 pub use memopt::{Effort, Options, Stats};
 #[cfg(feature = "module")]
 pub use pipeline::{Cause, DefineError, Defined, Handover, define_batch, define_functions};

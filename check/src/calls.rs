@@ -4,7 +4,7 @@ use cranelift_codegen::ir::{
     ArgumentPurpose, ExceptionTableItem, ExternalName, Function, Inst, InstructionData, LibCall,
     Opcode, Value,
 };
-use cranelift_memopt::{CalleeName, Origin, Policy, RegionSet, Summary};
+use cranelift_memopt::{CalleeName, Origin, PointerUse, Policy, RegionSet, Summary};
 
 /// The memory of a region, up to those that the policy joins: the user id that
 /// stands for it.
@@ -48,6 +48,8 @@ pub struct Effect {
     pub touches: Classes,
     /// May it end the run of its caller?
     pub may_end: bool,
+    /// What it does with the pointers that it is passed, by their position; anything with others.
+    pub pointers: Vec<PointerUse>,
 }
 
 impl Effect {
@@ -58,6 +60,7 @@ impl Effect {
             writes: Classes::All,
             touches: Classes::All,
             may_end: true,
+            pointers: Vec::new(),
         }
     }
 
@@ -76,6 +79,7 @@ impl Effect {
             writes: Classes::of(summary.writes(), policy),
             touches: Classes::of(summary.touches(), policy),
             may_end: summary.may_trap() || (summary.may_unwind() && !catches_all(func, inst)),
+            pointers: pointers(func, inst, &summary),
         }
     }
 
@@ -104,6 +108,32 @@ fn summary(func: &Function, inst: Inst, policy: &dyn Policy) -> Option<Summary> 
             direct.or_else(|| policy.indirect_callee(&origin))
         }
         _ => None,
+    }
+}
+
+/// What the summary says of each argument, if the arguments are the parameters: of a direct call
+/// by which nothing else is passed.
+fn pointers(func: &Function, inst: Inst, summary: &Summary) -> Vec<PointerUse> {
+    let is_direct = func.dfg.insts[inst].opcode() == Opcode::Call;
+    let signature = func.dfg.call_signature(inst);
+    let is_plain = signature.is_some_and(|signature| {
+        let mut params = func.dfg.signatures[signature].params.iter();
+        params.all(|param| param.purpose == ArgumentPurpose::Normal)
+    });
+    let args = func.dfg.inst_args(inst).iter().enumerate();
+    let uses = args.map(|(at, _)| {
+        let mut usage = summary.param(at);
+        // Whoever puts back what it finds has written nothing when it comes back.
+        usage.reads &= !summary.reads().is_empty();
+        usage.writes &= !summary.writes().is_empty();
+        // What it accesses by regions is looked at as theirs.
+        usage.escapes |= (usage.reads && !summary.reads().is_all())
+            || (usage.writes && !summary.writes().is_all());
+        usage
+    });
+    match is_direct && is_plain {
+        true => uses.collect(),
+        false => Vec::new(),
     }
 }
 

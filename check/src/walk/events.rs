@@ -238,23 +238,23 @@ impl Walk<'_> {
         if entries != result.dfg.user_stack_map_entries(y) {
             return Err(Reason::StackMap.into());
         }
-        let taint = self.taint_of_arguments(x);
-        path.memory.escape(taint);
         let mut effect = Effect::of(original, x, self.policy);
-        if effect.is_opaque() {
+        if effect.is_opaque() && effect.pointers.is_empty() {
             // Both call the same: what is known of one is true of the other.
             effect = Effect::of(result, y, self.policy);
         }
+        let lent = self.lend(path, x, &effect);
         let mapped = entries
             .unwrap_or_default()
             .iter()
             .fold(SlotSet::default(), |all, entry| {
                 all.and(SlotSet::of(entry.slot))
             });
+        let (read, mapped) = (mapped.and(lent[0]), mapped.and(lent[1]));
         let seen = path.memory.visible(
             &self.terms,
             |class| effect.reads.has(class),
-            mapped,
+            read,
             self.named,
         );
         if seen.is_some() {
@@ -265,6 +265,30 @@ impl Walk<'_> {
             self.trap_point(path)?;
         }
         Ok((effect, mapped))
+    }
+
+    /// The slots that the callee may read, and those that it may write, through pointers that it is
+    /// passed and does not keep. What else it is passed, the outside knows.
+    fn lend(&mut self, path: &mut Path, inst: Inst, effect: &Effect) -> [SlotSet; 2] {
+        let mut lent = [SlotSet::default(); 2];
+        if effect.pointers.is_empty() {
+            let taint = self.taint_of_arguments(inst);
+            path.memory.escape(taint);
+            return lent;
+        }
+        for (arg, usage) in self.args(Side::Original, inst).iter().zip(&effect.pointers) {
+            let taint = self.terms.taint(*arg);
+            if usage.escapes {
+                path.memory.escape(taint);
+                continue;
+            }
+            for (slots, is_used) in lent.iter_mut().zip([usage.reads, usage.writes]) {
+                if is_used {
+                    *slots = slots.and(taint);
+                }
+            }
+        }
+        lent
     }
 
     /// Whoever handles a trap here sees the same memory.

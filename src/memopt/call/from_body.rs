@@ -16,6 +16,7 @@ use crate::ir::{AliasRegion, Function, GlobalValue, GlobalValueData, Inst, Value
 use crate::memopt::call::effects::{
     CalleeName, Origin, Policy, RegionSet, Summary, regions_as_policy,
 };
+use crate::memopt::call::params::uses_of_params;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::inst::location::{Location, Overlap};
@@ -85,6 +86,7 @@ pub fn summarize(
         ),
     };
     summary
+        .passing(uses_of_params(func, &order, policy))
         .reading(&RegionSet::of(read))
         .touching(&RegionSet::of(touched))
         .writing(&changed)

@@ -2,5 +2,6 @@
 
 pub mod effects;
 pub mod from_body;
+pub mod params;
 pub mod region_set;
 pub mod summary;

@@ -2,6 +2,7 @@
 
 use super::region_set::RegionSet;
 use crate::ir::LibCall;
+use smallvec::SmallVec;
 
 /// What a call may do, seen from its caller.
 ///
@@ -18,6 +19,54 @@ pub struct Summary {
     touches: RegionSet,
     may_trap: bool,
     may_unwind: bool,
+    /// What it does with each parameter; anything with those that are left out.
+    params: SmallVec<[PointerUse; 4]>,
+}
+
+/// What a callee does with a pointer that it is passed, and with what is behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PointerUse {
+    /// It may read through it.
+    pub reads: bool,
+    /// It may write through it.
+    pub writes: bool,
+    /// Somebody may know it when the callee has come back: its caller's caller, memory.
+    pub escapes: bool,
+}
+
+impl PointerUse {
+    /// It reads.
+    pub(crate) const READS: Self = Self {
+        reads: true,
+        writes: false,
+        escapes: false,
+    };
+
+    /// It writes.
+    pub(crate) const WRITES: Self = Self {
+        reads: false,
+        writes: true,
+        escapes: false,
+    };
+
+    /// It may do anything.
+    pub(crate) const ESCAPES: Self = Self {
+        reads: true,
+        writes: true,
+        escapes: true,
+    };
+
+    /// Widens `self` to cover what `other` does as well.
+    pub(crate) fn join(&mut self, other: Self) {
+        let Self {
+            reads,
+            writes,
+            escapes,
+        } = other;
+        self.reads |= reads;
+        self.writes |= writes;
+        self.escapes |= escapes;
+    }
 }
 
 impl Summary {
@@ -43,7 +92,26 @@ impl Summary {
             touches: RegionSet::none(),
             may_trap: false,
             may_unwind: false,
+            params: SmallVec::new(),
         }
+    }
+
+    /// The same, and this is all that it does with what it is passed by these parameters, the
+    /// first ones. Of others, and if nothing is said, they may go anywhere.
+    ///
+    /// Cost: O(parameters).
+    #[must_use]
+    pub(crate) fn passing(mut self, params: SmallVec<[PointerUse; 4]>) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// What it does with the pointer that it is passed by the parameter at this position.
+    ///
+    /// Cost: constant.
+    pub fn param(&self, at: usize) -> PointerUse {
+        let known = self.params.get(at).copied();
+        known.unwrap_or(PointerUse::ESCAPES)
     }
 
     /// The same, and it may read `regions`.
@@ -142,7 +210,12 @@ impl Summary {
             touches,
             may_trap,
             may_unwind,
+            params,
         } = other;
+        self.params.truncate(params.len());
+        for (own, other) in self.params.iter_mut().zip(params) {
+            own.join(*other);
+        }
         self.reads.union_with(reads);
         self.writes.union_with(writes);
         self.touches.union_with(touches);

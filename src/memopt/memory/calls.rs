@@ -1,9 +1,10 @@
 //! What one call may do.
 
 use crate::ir::{
-    ArgumentPurpose, ExceptionTableItem, ExternalName, Function, Inst, InstructionData,
+    ArgumentPurpose, ExceptionTableItem, ExternalName, Function, Inst, InstructionData, Opcode,
 };
 use crate::memopt::call::effects::{CalleeName, Policy, RegionSet, Summary};
+use crate::memopt::call::summary::PointerUse;
 use crate::memopt::inst::address::origin;
 
 /// What the call `inst` may do, by the policy or because it is Cranelift's own.
@@ -40,6 +41,39 @@ pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summ
         Some(summary) if copies => summary.reading(&RegionSet::all()),
         Some(summary) => summary,
         None => Summary::opaque(),
+    }
+}
+
+/// What the direct call `inst`, which has this `summary`, does with what it is passed at this
+/// position. A struct argument is another pointer to the callee, and so may be those behind it. A
+/// slot that is accessed by regions counts as published, so that the regions decide.
+pub fn use_of_arg(func: &Function, inst: Inst, summary: &Summary, at: usize) -> PointerUse {
+    let dfg = &func.dfg;
+    let InstructionData::Call {
+        opcode: Opcode::Call,
+        ..
+    } = dfg.insts[inst]
+    else {
+        return PointerUse::ESCAPES;
+    };
+    let signature = dfg.call_signature(inst).map(|sig| &dfg.signatures[sig]);
+    let is_plain = signature.is_some_and(|signature| {
+        let mut params = signature.params.iter();
+        params.all(|param| param.purpose == ArgumentPurpose::Normal)
+    });
+    if !is_plain {
+        return PointerUse::ESCAPES;
+    }
+    let mut usage = summary.param(at);
+    // What it writes through pointers is in its sets too, unless it puts back what it found.
+    usage.reads &= !summary.reads().is_empty();
+    usage.writes &= !summary.writes().is_empty();
+    // Of a callee that names regions those say more than that it may touch any byte.
+    let is_coarse = (!usage.reads || summary.reads().is_all())
+        && (!usage.writes || summary.writes().is_all());
+    match is_coarse {
+        true => usage,
+        false => PointerUse::ESCAPES,
     }
 }
 

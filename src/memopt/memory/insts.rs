@@ -10,6 +10,7 @@ use crate::ir::AliasRegion;
 use crate::ir::{Endianness, Function, Inst, Opcode, StackSlot, TrapCode, Value, ValueDef};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
+use crate::memopt::call::summary::PointerUse;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::location::{Address, Location, Overlap, Root};
@@ -128,6 +129,29 @@ pub struct Call {
     pub may_end: bool,
     /// Stack slots in which a collector reads and rewrites references.
     pub mapped_slots: SmallVec<[StackSlot; 2]>,
+    /// Stack slots that the callee is lent, and what it does with them.
+    pub lent: SmallVec<[(StackSlot, PointerUse); 1]>,
+}
+
+impl Call {
+    /// What the callee, or a collector meanwhile, does with `slot` while nobody else knows it.
+    pub fn use_of(&self, slot: StackSlot) -> PointerUse {
+        let mut usage = match self.lent.iter().find(|(lent, _)| *lent == slot) {
+            Some((_, usage)) => *usage,
+            None => PointerUse::default(),
+        };
+        let mapped = self.mapped_slots.contains(&slot);
+        usage.reads |= mapped;
+        usage.writes |= mapped;
+        usage
+    }
+
+    /// The slots that it reads or writes while nobody else knows them.
+    pub fn used_slots(&self) -> impl Iterator<Item = StackSlot> {
+        let lent = self.lent.iter().map(|(slot, _)| *slot);
+        let lent = lent.filter(|slot| !self.mapped_slots.contains(slot));
+        self.mapped_slots.iter().copied().chain(lent)
+    }
 }
 
 /// What one of Cranelift's own functions on memory does. It names no region.

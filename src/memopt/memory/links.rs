@@ -22,6 +22,7 @@
 
 use crate::ir::condcodes::IntCC;
 use crate::ir::{BlockArg, Inst, InstructionData, Opcode, StackSlot, Value};
+use crate::memopt::call::summary::PointerUse;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::{Address, Location, Overlap};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
@@ -146,9 +147,9 @@ impl Following<'_, '_> {
     fn slot(&mut self, room: &mut usize) -> Option<()> {
         for event in 0..self.memory.events.len() as EventIndex {
             let inst = self.memory.events[event as usize].inst;
-            // A collector finds it by the stack map.
+            // A collector finds it by the stack map, and a callee because it is lent it.
             if let EventKind::Call(call) = &self.memory.events[event as usize].kind
-                && call.mapped_slots.contains(&self.slot)
+                && call.use_of(self.slot) != PointerUse::default()
             {
                 self.links.direct.insert((self.slot, event));
             }
@@ -318,6 +319,12 @@ impl Following<'_, '_> {
                     if !memory.func.dfg.inst_results(inst).is_empty() {
                         self.copy(inst, room)?;
                     }
+                }
+                EventKind::Call(call)
+                    if held.slot().is_some_and(|slot| call.use_of(slot).reads) =>
+                {
+                    // The callee finds it in the slot that it is lent.
+                    self.links.direct.insert((self.slot, event));
                 }
                 EventKind::Call(_) | EventKind::Trap | EventKind::End => {
                     self.mark(event, held);

@@ -6,6 +6,7 @@
 
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
+use crate::memopt::call::summary::PointerUse;
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use crate::memopt::memory::insts::{Access, Call, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::regions::Classes;
@@ -182,12 +183,12 @@ fn called(call: &Call, bytes: &Bytes) -> ModRef {
         Root::Slot(slot) => Some(slot),
         Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
     };
-    // A collector reads and rewrites what a stack map names.
-    let mapped = slot.is_some_and(|slot| call.mapped_slots.contains(&slot));
+    // A collector reads and rewrites what a stack map names, and a callee what it is lent.
+    let used = slot.map_or(PointerUse::default(), |slot| call.use_of(slot));
     let concerns = |classes: &Classes| !bytes.private && concerns(classes, bytes.class);
     ModRef {
-        reads: mapped || concerns(&call.reads),
-        writes: match mapped || concerns(&call.writes) {
+        reads: used.reads || concerns(&call.reads),
+        writes: match used.writes || concerns(&call.writes) {
             true => Writes::Some,
             false => Writes::None,
         },
@@ -233,7 +234,9 @@ pub fn slots_that_are_read(memory: &Memory<'_>) -> EntitySet<StackSlot> {
             EventKind::Access(access) if access.stored.is_none() => {
                 read.extend(access.slot());
             }
-            EventKind::Call(call) => read.extend(call.mapped_slots.iter().copied()),
+            EventKind::Call(call) => {
+                read.extend(call.used_slots().filter(|slot| call.use_of(*slot).reads));
+            }
             EventKind::Transfer(transfer) => {
                 read.extend(transfer.reads.iter().filter_map(Location::slot));
             }

@@ -180,8 +180,8 @@ impl<'a> Builder<'a> {
         if call.may_end {
             self.push(event, TRAP_EPOCH, false);
         }
-        for slot in &call.mapped_slots {
-            self.observe_slot(event, *slot);
+        for slot in call.used_slots().filter(|slot| call.use_of(*slot).reads) {
+            self.observe_slot(event, slot);
         }
     }
 }

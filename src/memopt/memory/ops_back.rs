@@ -234,8 +234,8 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        for slot in &call.mapped_slots {
-            self.push(event, self.memory.slot_class(*slot), true);
+        for slot in call.used_slots().filter(|slot| call.use_of(*slot).writes) {
+            self.push(event, self.memory.slot_class(slot), true);
         }
     }
 

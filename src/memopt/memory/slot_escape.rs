@@ -3,6 +3,7 @@
 //! A slot's address is fresh, so only values computed from its `stack_addr`
 //! point into it. They are followed through additions, selects and block
 //! parameters, and through Cranelift's own functions on memory, which return their destination;
+//! to callees that only access what is behind a parameter, or ignore it;
 //! any other use that could carry the address elsewhere is an
 //! *escape* at that instruction. Accesses, those of such functions too, and comparisons are none.
 //!
@@ -28,11 +29,13 @@ use crate::ir::{
     BlockArg, BlockCall, DebugTag, Function, Inst, InstructionData, Opcode, StackSlot, Value,
 };
 use crate::memopt::call::effects::Policy;
+use crate::memopt::call::summary::PointerUse;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::effect::{self, Access, Effect, Place, Touch, effect};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::inst::transfer::Transfer;
+use crate::memopt::memory::calls::{summary_of_call, use_of_arg};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -146,6 +149,8 @@ pub struct Concerned {
 pub struct Slots {
     facts: Facts,
     escapes: FxHashMap<Inst, SmallVec<[StackSlot; 2]>>,
+    /// The slots whose addresses callees are passed that let them not go, and what those do.
+    lent: FxHashMap<Inst, SmallVec<[(StackSlot, PointerUse); 2]>>,
     privacy: SecondaryMap<StackSlot, Privacy>,
     /// Slots whose address is taken, in order.
     used: Vec<StackSlot>,
@@ -170,6 +175,7 @@ impl Slots {
         let mut this = Self {
             facts: Facts::default(),
             escapes: FxHashMap::default(),
+            lent: FxHashMap::default(),
             privacy: SecondaryMap::new(),
             used: Vec::new(),
             is_used: SecondaryMap::new(),
@@ -187,7 +193,7 @@ impl Slots {
             return this;
         }
         // Where addresses are not followed, one may leave its slot.
-        this.are_left = !this.collect_escapes(func) || this.limit_hit;
+        this.are_left = !this.collect_escapes(func, policy) || this.limit_hit;
         for (slot, data) in func.sized_stack_slots.iter() {
             if data.key.is_some() || this.are_left {
                 this.privacy[slot] = Privacy::Never;
@@ -272,7 +278,7 @@ impl Slots {
 
     /// Records escapes and debug tags; `false` if an access leaves its slot,
     /// or if its address is lost track of.
-    fn collect_escapes(&mut self, func: &Function) -> bool {
+    fn collect_escapes(&mut self, func: &Function, policy: &dyn Policy) -> bool {
         let mut inside = true;
         self.accesses.reserve(self.concerned.len() / 2);
         if !func.debug_tags.is_empty() {
@@ -301,13 +307,57 @@ impl Slots {
                     self.privacy[entry.slot] = Privacy::Never;
                 }
             }
-            let escaping = self.escaping(func, inst, &effect);
+            let mut escaping = self.escaping(func, inst, &effect);
+            if !escaping.is_empty() && matches!(effect, Effect::Call) {
+                self.lend(func, policy, inst, &mut escaping);
+            }
             if !escaping.is_empty() {
                 self.let_go(inst, escaping);
             }
             inside &= self.access_stays_inside(func, &effect);
         }
         inside
+    }
+
+    /// Takes the slots off `escaping` whose addresses the callee of the call `inst` does not let
+    /// go, by its summary.
+    fn lend(
+        &mut self,
+        func: &Function,
+        policy: &dyn Policy,
+        inst: Inst,
+        escaping: &mut SmallVec<[StackSlot; 2]>,
+    ) {
+        if func.dfg.insts[inst].opcode() != Opcode::Call {
+            return;
+        }
+        let summary = summary_of_call(func, policy, inst);
+        let mut lent: SmallVec<[(StackSlot, PointerUse); 2]> = SmallVec::new();
+        for (at, arg) in func.dfg.inst_args(inst).iter().enumerate() {
+            let Some(slot) = self.facts.of(*arg).slot() else {
+                continue;
+            };
+            let usage = use_of_arg(func, inst, &summary, at);
+            match lent.iter_mut().find(|(other, _)| *other == slot) {
+                Some((_, joined)) => joined.join(usage),
+                None => lent.push((slot, usage)),
+            }
+        }
+        let is_lent = |slot: &StackSlot| lent.iter().any(|(it, usage)| it == slot && !usage.escapes);
+        escaping.retain(|slot| !is_lent(slot));
+        lent.retain(|(_, usage)| !usage.escapes);
+        if !lent.is_empty() {
+            self.lent.insert(inst, lent);
+        }
+    }
+
+    /// The slots that the call `inst` lends its callee, which does not let their addresses go, and
+    /// what that does with them.
+    pub fn lent_at(&self, inst: Inst) -> &[(StackSlot, PointerUse)] {
+        match self.lent.get(&inst) {
+            Some(slots) => slots,
+            None => &[],
+        }
     }
 
     /// The addresses of `slots` escape at `inst`.

@@ -197,6 +197,11 @@ impl Scan<'_> {
                 self.touch(inst, node, place, Use::Kept, order);
             }
         }
+        for (slot, usage) in self.slots.lent_at(inst) {
+            if usage.reads || usage.writes {
+                self.traffic.used[*slot] = Used::Whole;
+            }
+        }
         if opcode.is_call() {
             for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
                 self.traffic.used[entry.slot] = Used::Whole;
