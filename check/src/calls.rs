@@ -111,15 +111,10 @@ fn summary(func: &Function, inst: Inst, policy: &dyn Policy) -> Option<Summary> 
     }
 }
 
-/// What the summary says of each argument, if the arguments are the parameters: of a direct call
-/// by which nothing else is passed.
+/// What the summary says of each argument, if the arguments are the parameters: of a direct call,
+/// for which nothing is copied.
 fn pointers(func: &Function, inst: Inst, summary: &Summary) -> Vec<PointerUse> {
     let is_direct = func.dfg.insts[inst].opcode() == Opcode::Call;
-    let signature = func.dfg.call_signature(inst);
-    let is_plain = signature.is_some_and(|signature| {
-        let mut params = func.dfg.signatures[signature].params.iter();
-        params.all(|param| param.purpose == ArgumentPurpose::Normal)
-    });
     let args = func.dfg.inst_args(inst).iter().enumerate();
     let uses = args.map(|(at, _)| {
         let mut usage = summary.param(at);
@@ -131,7 +126,7 @@ fn pointers(func: &Function, inst: Inst, summary: &Summary) -> Vec<PointerUse> {
             || (usage.writes && !summary.writes().is_all());
         usage
     });
-    match is_direct && is_plain {
+    match is_direct && !copies_arguments(func, inst) {
         true => uses.collect(),
         false => Vec::new(),
     }

@@ -31,17 +31,21 @@ pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summ
         }
         _ => None,
     };
-    // A struct argument is copied by the caller, from wherever it lies.
-    let signature = dfg.call_signature(inst).map(|sig| &dfg.signatures[sig]);
-    let copies = signature.is_none_or(|signature| {
-        let mut params = signature.params.iter();
-        params.any(|param| matches!(param.purpose, ArgumentPurpose::StructArgument(_)))
-    });
     match summary {
-        Some(summary) if copies => summary.reading(&RegionSet::all()),
+        Some(summary) if copies_arguments(func, inst) => summary.reading(&RegionSet::all()),
         Some(summary) => summary,
         None => Summary::opaque(),
     }
+}
+
+/// Does the caller copy a struct argument, from wherever it lies?
+fn copies_arguments(func: &Function, inst: Inst) -> bool {
+    let dfg = &func.dfg;
+    let signature = dfg.call_signature(inst).map(|sig| &dfg.signatures[sig]);
+    signature.is_none_or(|signature| {
+        let mut params = signature.params.iter();
+        params.any(|param| matches!(param.purpose, ArgumentPurpose::StructArgument(_)))
+    })
 }
 
 /// What the direct call `inst`, which has this `summary`, does with what it is passed at this
@@ -56,12 +60,7 @@ pub fn use_of_arg(func: &Function, inst: Inst, summary: &Summary, at: usize) -> 
     else {
         return PointerUse::ESCAPES;
     };
-    let signature = dfg.call_signature(inst).map(|sig| &dfg.signatures[sig]);
-    let is_plain = signature.is_some_and(|signature| {
-        let mut params = signature.params.iter();
-        params.all(|param| param.purpose == ArgumentPurpose::Normal)
-    });
-    if !is_plain {
+    if copies_arguments(func, inst) {
         return PointerUse::ESCAPES;
     }
     let mut usage = summary.param(at);
@@ -69,8 +68,8 @@ pub fn use_of_arg(func: &Function, inst: Inst, summary: &Summary, at: usize) -> 
     usage.reads &= !summary.reads().is_empty();
     usage.writes &= !summary.writes().is_empty();
     // Of a callee that names regions those say more than that it may touch any byte.
-    let is_coarse = (!usage.reads || summary.reads().is_all())
-        && (!usage.writes || summary.writes().is_all());
+    let is_coarse =
+        (!usage.reads || summary.reads().is_all()) && (!usage.writes || summary.writes().is_all());
     match is_coarse {
         true => usage,
         false => PointerUse::ESCAPES,

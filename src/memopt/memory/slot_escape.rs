@@ -343,7 +343,8 @@ impl Slots {
                 None => lent.push((slot, usage)),
             }
         }
-        let is_lent = |slot: &StackSlot| lent.iter().any(|(it, usage)| it == slot && !usage.escapes);
+        let is_lent =
+            |slot: &StackSlot| lent.iter().any(|(it, usage)| it == slot && !usage.escapes);
         escaping.retain(|slot| !is_lent(slot));
         lent.retain(|(_, usage)| !usage.escapes);
         if !lent.is_empty() {

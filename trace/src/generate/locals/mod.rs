@@ -7,6 +7,7 @@
 //! a parameter, so that the same functions serve campaigns and measurements.
 
 mod aggregates;
+mod borrowers;
 mod control;
 mod declarations;
 mod pointers;
@@ -118,7 +119,14 @@ pub(crate) fn of_seed(seed: u64) -> Module {
     let shape = Shape::ALL[rng.usize(..Shape::ALL.len())];
     let functions = rng.usize(1..4);
     let size = [15, 30, 30, 80][rng.usize(..4)];
-    module(rng.u64(..), shape, functions, size)
+    let mut module = module(rng.u64(..), shape, functions, size);
+    // Those that are lent something are few, so that most callees are like their callers.
+    if rng.u8(..3) == 0 {
+        for index in 1..functions {
+            module.functions[index] = borrowers::function(&mut rng, index, functions);
+        }
+    }
+    module
 }
 
 /// Inputs of such a module: two pointers into homes, equal or not, and a small number.
