@@ -325,6 +325,8 @@ pub struct Sunk {
     pub stores: Vec<Inst>,
     /// Where they go, in this order at each place.
     pub places: Vec<(Place, Vec<Inst>)>,
+    /// Blocks that count as cold, and become so.
+    pub cold: Vec<Block>,
 }
 
 /// Where an instruction goes.

@@ -97,6 +97,9 @@ impl Editor<'_> {
         for store in &sunk.stores {
             self.ctx.func.layout.remove_inst(*store);
         }
+        for block in &sunk.cold {
+            self.ctx.func.layout.set_cold(*block);
+        }
     }
 
     /// The instruction in front of which a place is, which is made if it is none yet.

@@ -57,7 +57,8 @@
 //! branches on the way: one adapter around another has a path to its host behind each. The
 //! others are outside of its loop or on cold paths, which are those that can only end in a trap, and
 //! blocks that say so. Where many paths need what moves, the function would grow by a multiple of
-//! it: see [`Outcome::affordable`]. The path of a conditional trap is cold, and a branch costs what
+//! it: see [`Outcome::affordable`]. Where stores move, blocks that can only end in a trap become
+//! cold, so that the back end puts them out of the way, with the copies. The path of a conditional trap is cold, and a branch costs what
 //! the trap did; a trap that no store goes past stays as it is.
 //!
 //! Cost: O(stores · [`MAX_BLOCKS`]) steps, one query for each block a store
@@ -264,8 +265,16 @@ impl<'a> Sinking<'a> {
                 .iter()
                 .map(|(place, stores)| (*place, stores.iter().map(inst).collect()))
                 .collect(),
+            cold: self.cold_blocks().collect(),
         };
         (!sunk.stores.is_empty()).then_some(sunk)
+    }
+
+    /// The blocks that count as cold, but for the entry.
+    fn cold_blocks(&self) -> impl Iterator<Item = Block> + '_ {
+        let nodes = (0..self.graph.len() as Node).filter(|node| self.cold[*node as usize]);
+        let nodes = nodes.filter(|node| *node != self.graph.entry);
+        nodes.map(|node| self.order.block(node))
     }
 
     /// Moves every store that is not pinned as far as it goes. Without
