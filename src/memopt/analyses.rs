@@ -169,6 +169,7 @@ fn kept(change: &Change) -> Kept {
         | Change::FoldCompare(..)
         | Change::RemoveNoopCopy(_)
         | Change::RemoveDeadCopy(_)
+        | Change::ExpandCopy(_)
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)

@@ -30,6 +30,7 @@ use crate::memopt::workarounds::egraph;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
 
+mod expand;
 #[cfg(memopt_paths)]
 mod on_paths;
 mod params;
@@ -278,6 +279,7 @@ impl<'a> Editor<'a> {
             | Change::RemoveUnusedLoad(inst)
             | Change::RemoveUnusedCode(inst) => func.layout.remove_inst(*inst),
             Change::RemoveNoopCopy(inst) | Change::RemoveDeadCopy(inst) => self.remove_copy(*inst),
+            Change::ExpandCopy(expanded) => return Ok(self.expand_copy(expanded)),
             Change::RemoveParams(list) => params::remove(func, &self.ctx.cfg, list),
             Change::RemoveCycles { params, insts } => {
                 for inst in insts {

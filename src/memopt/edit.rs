@@ -106,6 +106,8 @@ pub enum Change {
     RemoveNoopCopy(Inst),
     /// Nobody sees what such a call writes.
     RemoveDeadCopy(Inst),
+    /// Loads and stores take the place of such a call.
+    ExpandCopy(Expanded),
     /// Two stores side by side, or one within the other, are one.
     MergeStores(MergedStores),
     /// Nobody sees some of the bytes at an end of what the store writes: it writes the others.
@@ -402,6 +404,17 @@ pub struct MergedStores {
     pub store: NewStore,
 }
 
+/// A short copy that becomes loads and stores.
+#[derive(Clone, Debug)]
+pub struct Expanded {
+    /// The call.
+    pub call: Inst,
+    /// Where each word begins, and its type.
+    pub words: SmallVec<[(i32, Type); 8]>,
+    /// The byte that is stored everywhere, if nothing is loaded.
+    pub fill: Option<u8>,
+}
+
 /// A store that takes the place of another one.
 #[derive(Clone, Debug)]
 pub struct NewStore {
@@ -476,6 +489,7 @@ impl Change {
             | Self::ReplaceLoadByParam { .. }
             | Self::RemoveNoopCopy(_)
             | Self::RemoveDeadCopy(_)
+            | Self::ExpandCopy(_)
             | Self::Promote(_)
             | Self::MergeLoads(_) => (false, true),
             Self::MoveUp(_) => (true, true),

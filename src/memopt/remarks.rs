@@ -151,6 +151,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         }
         Change::MergeStores(merged) => alloc::vec![merged.removed, merged.store.replaced],
         Change::TrimStore(store) => alloc::vec![store.replaced],
+        Change::ExpandCopy(expanded) => alloc::vec![expanded.call],
         Change::ReplaceLoad { .. }
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }
@@ -218,6 +219,7 @@ impl Change {
             | Self::RemoveUnusedLoad(inst)
             | Self::RemoveUnusedCode(inst) => alloc::vec![*inst],
             Self::MergeStores(merged) => alloc::vec![merged.removed],
+            Self::ExpandCopy(expanded) => alloc::vec![expanded.call],
             Self::Sink(sunk) => sunk.stores.clone(),
             Self::Promote(promotion) => {
                 let accesses = promotion.accesses.iter();

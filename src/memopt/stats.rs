@@ -59,6 +59,8 @@ pub struct Stats {
     pub merged_loads: u32,
     /// Loops that test behind their body and no longer before it.
     pub turned_loops: u32,
+    /// Calls that copied or filled a few bytes of stack slots, and are loads and stores now.
+    pub expanded_copies: u32,
     /// Fields of stack slots that have become values.
     pub promoted_fields: u32,
     /// Stack slots that no longer take space in the frame.
@@ -110,6 +112,7 @@ impl Stats {
             hoisted_loads,
             merged_loads,
             turned_loops,
+            expanded_copies,
             promoted_fields,
             freed_slots,
             unused_code,
@@ -139,6 +142,7 @@ impl Stats {
             ("hoisted_loads", hoisted_loads),
             ("merged_loads", merged_loads),
             ("turned_loops", turned_loops),
+            ("expanded_copies", expanded_copies),
             ("promoted_fields", promoted_fields),
             ("freed_slots", freed_slots),
             ("unused_code", unused_code),
@@ -173,6 +177,7 @@ impl Stats {
             + self.hoisted_loads
             + self.merged_loads
             + self.turned_loops
+            + self.expanded_copies
             + self.promoted_fields
             + self.freed_slots
     }
@@ -198,6 +203,7 @@ impl Stats {
             Change::TrimStore(_) => self.trimmed_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,
+            Change::ExpandCopy(_) => self.expanded_copies += 1,
             Change::Promote(_) => self.promoted_fields += 1,
             Change::FreeSlot(_) | Change::FreeAddressed(..) => self.freed_slots += 1,
             Change::Bypass(_) => self.bypassed_blocks += 1,
@@ -260,6 +266,7 @@ impl AddAssign<&Stats> for Stats {
             hoisted_loads,
             merged_loads,
             turned_loops,
+            expanded_copies,
             promoted_fields,
             freed_slots,
             unused_code,
@@ -291,6 +298,7 @@ impl AddAssign<&Stats> for Stats {
         *hoisted_loads += other.hoisted_loads;
         *merged_loads += other.merged_loads;
         *turned_loops += other.turned_loops;
+        *expanded_copies += other.expanded_copies;
         *promoted_fields += other.promoted_fields;
         *freed_slots += other.freed_slots;
         *unused_code += other.unused_code;

@@ -24,6 +24,8 @@
 //!
 //! # Phases
 //!
+//! 0. [`copies`]: what Cranelift's own functions copy from slot to slot, if it is short, becomes
+//!    loads and stores.
 //! 1. [`accesses`]: which bytes of which slots are read and written, by whom.
 //! 2. [`fields`]: ranges of bytes that are always accessed together, as in SROA, and the type
 //!    of each as a value. A field that accesses cut into pieces which no cheap conversion
@@ -66,6 +68,7 @@
 
 mod accesses;
 mod constants;
+mod copies;
 mod fields;
 pub mod published;
 mod reaching;
@@ -107,7 +110,8 @@ pub struct Found {
     /// The edits.
     pub edits: Vec<Edit>,
     /// Does one of the fields hold the address of a slot? That may be all that keeps the other
-    /// slot in memory, so that there is more to find once the edits are made.
+    /// slot in memory, so that there is more to find once the edits are made; and so there is behind
+    /// copies that have become loads and stores.
     pub reveals_more: bool,
     /// How often a limit has kept a field, or all of them, in memory.
     pub limits_hit: u32,
@@ -127,6 +131,16 @@ impl Promoting<'_> {
     pub fn find(&self) -> Found {
         let slots = Slots::new(self.func, &self.flow.order, self.policy);
         let mut limits_hit = 0;
+        let expanded = self.expanded_copies(&slots);
+        if !expanded.is_empty() {
+            // What they were of can become values.
+            return Found {
+                slots: None,
+                edits: expanded,
+                reveals_more: true,
+                limits_hit,
+            };
+        }
         let edits = self.edits(&slots, &mut limits_hit);
         let mut promotions = edits.iter();
         let reveals_more = promotions.any(|edit| match &edit.change {
@@ -138,6 +152,17 @@ impl Promoting<'_> {
             edits,
             reveals_more,
             limits_hit,
+        }
+    }
+
+    fn expanded_copies(&self, slots: &Slots) -> Vec<Edit> {
+        match copies::are_declared(self.func) {
+            true => copies::edits(
+                self.func,
+                slots,
+                &Traffic::new(self.func, slots, self.target),
+            ),
+            false => Vec::new(),
         }
     }
 
