@@ -15,6 +15,9 @@
 //! of the passes at full effort alone, and what each of their functions costs with
 //! all that it calls is listed, as a share of the stock compile.
 //!
+//! With `--counts` nothing is measured, which takes no valgrind: it prints what becomes of the
+//! functions at full effort, in bytes of code and of frames, and in loads and stores.
+//!
 //! With `--remarks` it prints, in place of all that, how many of the instructions of a compile
 //! with the passes, at both efforts, are in lines that serve [`remarks`], which nobody asks for
 //! there; above [`remarks::LIMIT`] it fails.
@@ -27,6 +30,7 @@ mod remarks;
 mod table;
 
 use counted::Counted;
+use cranelift_codegen::isa::TargetIsa;
 use input::Input;
 use parts::Mode;
 use profile::Profile;
@@ -71,6 +75,7 @@ impl Choices {
                 "--bench" => {}
                 "--stages" => choices.mode = Mode::Stages,
                 "--remarks" => choices.mode = Mode::Remarks,
+                "--counts" => choices.mode = Mode::Counts,
                 "--every" => {
                     let number = arguments.next().ok_or("--every takes a number")?;
                     choices.every = number.parse::<usize>()?.max(1);
@@ -92,12 +97,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     {
         return child(input, every.parse()?, out, Mode::by_name(mode));
     }
-    if Command::new("valgrind").arg("--version").output().is_err() {
+    let choices = Choices::parse(&arguments)?;
+    let has_valgrind = || Command::new("valgrind").arg("--version").output().is_ok();
+    if choices.mode != Mode::Counts && !has_valgrind() {
         println!("share: valgrind is not installed, nothing measured");
         return Ok(ExitCode::SUCCESS);
     }
-    let choices = Choices::parse(&arguments)?;
     match choices.mode {
+        Mode::Counts => counts(&choices),
         Mode::Remarks => share_of_remarks(&choices),
         Mode::All | Mode::Stages => shares(&choices),
     }
@@ -120,6 +127,17 @@ fn shares(choices: &Choices) -> Result<ExitCode, Box<dyn Error>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/share.json");
     fs::write(path, serde_json::to_string_pretty(&all)?)?;
     println!("all figures: {path}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What becomes of each input's functions.
+fn counts(choices: &Choices) -> Result<ExitCode, Box<dyn Error>> {
+    println!("{}", table::COUNTS_HEADER);
+    let isa = parts::isa()?;
+    for input in &choices.inputs {
+        let counts = compiled(&*isa, input, choices.every, choices.mode)?;
+        println!("{}", table::counts(input, &counts));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -185,9 +203,19 @@ fn figures(input: &str, profile: &Profile, mut counts: Value) -> Value {
 
 /// Compiles everything, and writes what it counts itself to `out`.
 fn child(input: &str, every: usize, out: &str, mode: Mode) -> Result<ExitCode, Box<dyn Error>> {
-    let isa = parts::isa()?;
-    let mut sides = parts::Sides::new(&*isa, mode);
-    Input::parse(input)?.for_each(every, |function| sides.compile(function))?;
-    fs::write(out, sides.counts().to_string())?;
+    let counts = compiled(&*parts::isa()?, input, every, mode)?;
+    fs::write(out, counts.to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Compiles each `every`th function, and says what is counted.
+fn compiled(
+    isa: &dyn TargetIsa,
+    input: &str,
+    every: usize,
+    mode: Mode,
+) -> Result<Value, Box<dyn Error>> {
+    let mut sides = parts::Sides::new(isa, mode);
+    Input::parse(input)?.for_each(every, |function| sides.compile(function))?;
+    Ok(sides.counts())
 }

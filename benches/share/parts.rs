@@ -30,6 +30,8 @@ struct Side {
     /// The most that it takes over what the function has itself.
     peak_ratio: f64,
     code_bytes: usize,
+    /// Those that the frames take below the frame pointer.
+    frame_bytes: u64,
     loads: usize,
     stores: usize,
 }
@@ -56,6 +58,7 @@ impl Side {
             "peak_bytes": self.peak,
             "peak_over_function": self.peak_ratio,
             "code_bytes": self.code_bytes,
+            "frame_bytes": self.frame_bytes,
             "loads": self.loads,
             "stores": self.stores,
         })
@@ -71,6 +74,8 @@ pub enum Mode {
     Stages,
     /// With the passes alone, at both efforts, and each function once.
     Remarks,
+    /// All sides, and only what becomes of the functions.
+    Counts,
 }
 
 impl Mode {
@@ -80,19 +85,20 @@ impl Mode {
             Self::All => "all",
             Self::Stages => "stages",
             Self::Remarks => "remarks",
+            Self::Counts => "counts",
         }
     }
 
     /// The mode of this name; all sides if there is none.
     pub fn by_name(name: &str) -> Self {
-        let mut modes = [Self::Stages, Self::Remarks].into_iter();
+        let mut modes = [Self::Stages, Self::Remarks, Self::Counts].into_iter();
         modes.find(|mode| mode.name() == name).unwrap_or(Self::All)
     }
 
     /// The sides with the passes.
     fn with_passes(self) -> &'static [Part] {
         match self {
-            Self::All | Self::Remarks => &[Part::GATED, Part::FULL],
+            Self::All | Self::Remarks | Self::Counts => &[Part::GATED, Part::FULL],
             Self::Stages => &[Part::FULL],
         }
     }
@@ -169,7 +175,9 @@ impl<'a> Sides<'a> {
         side.optimized(&ctx, own, counted);
         let code = (part.back_end)(&mut ctx, self.isa, &mut self.compiler)?;
         side.code_bytes += code.code_buffer().len();
-        if part.name == "full" && self.mode != Mode::Remarks {
+        let frame = code.buffer.frame_layout();
+        side.frame_bytes += frame.map_or(0, |frame| frame.frame_to_fp_offset.into());
+        if part.name == "full" && matches!(self.mode, Mode::All | Mode::Stages) {
             self.look += part_look(&mut ctx, self.isa)?;
         }
         Ok(())

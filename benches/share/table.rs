@@ -9,6 +9,10 @@ pub const HEADER: &str = "\
 functions  stock: mid-end + back end      gated: net  allocations     full: net  code bytes  stores      look  \
 (instructions retired)";
 
+/// Above the lines of [`counts`].
+pub const COUNTS_HEADER: &str = "\
+functions  stock: code       full   frames       full   loads       full  stores       full";
+
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
@@ -39,6 +43,26 @@ pub fn line(figures: &Value) -> String {
         side(full, "stores"),
         100.0 * number(&figures["look"]) / whole(stock).max(1.0),
         figures["input"].as_str().unwrap_or_default(),
+    )
+}
+
+/// What becomes of one input: what stock makes, and by how much that is more with the passes.
+pub fn counts(input: &str, counts: &Value) -> String {
+    let pair = |what: &str| {
+        let (stock, full) = (
+            number(&counts["stock"][what]),
+            number(&counts["full"][what]),
+        );
+        format!("{stock:>9} {:>+8.2} %", more(full, stock))
+    };
+    format!(
+        "{:>9} {:>4}{}{}{}{}  {input}",
+        counts["functions"],
+        "",
+        pair("code_bytes"),
+        pair("frame_bytes"),
+        pair("loads"),
+        pair("stores"),
     )
 }
 
