@@ -8,19 +8,12 @@
 //! egraph pass included. So a run that is limited to `n` edits makes the first `n` of
 //! an unlimited one, and the function is whole after each of them.
 
-use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{
-    Block, BlockArg, BlockCall, Function, Inst, InstBuilder, Opcode, StackSlot, Value,
-};
+use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, StackSlot, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit as cfg_edit;
-use crate::memopt::edit::{
-    Bypass, Change, Copied, Edge, Edit, MergedStores, NewStore, StoredWhole, Touched,
-};
-use crate::memopt::inst::bits::Bits;
-use crate::memopt::inst::coercion::{self, Recipe};
+use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, Touched};
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::observer::Observer;
 use crate::memopt::passes::constant_params;
@@ -30,6 +23,7 @@ use crate::memopt::workarounds::egraph;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
 
+mod accesses;
 mod expand;
 #[cfg(memopt_paths)]
 mod on_paths;
@@ -312,109 +306,6 @@ impl<'a> Editor<'a> {
             Change::RunEgraph => return egraph::run_again(self.ctx, self.isa, self.policy),
         }
         Ok(true)
-    }
-
-    fn replace_load(&mut self, load: Inst, value: Value, recipe: &Recipe) -> bool {
-        // A `bitcast` carries flags, of which there can be too many.
-        if !recipe.is_empty() && !coercion::has_flags(&mut self.ctx.func) {
-            self.stats.limits_hit += 1;
-            return false;
-        }
-        let mut cursor = FuncCursor::new(&mut self.ctx.func).at_inst(load);
-        cursor.set_srcloc(cursor.func.srcloc(load));
-        let value = coercion::build(&mut cursor, recipe, value);
-        self.alias_and_remove(load, value);
-        true
-    }
-
-    fn replace_load_by_constant(&mut self, load: Inst, bits: u64) -> bool {
-        let func = &mut self.ctx.func;
-        if !coercion::has_flags(func) {
-            self.stats.limits_hit += 1;
-            return false;
-        }
-        let ty = func.dfg.value_type(func.dfg.first_result(load));
-        let mut cursor = FuncCursor::new(func).at_inst(load);
-        cursor.set_srcloc(cursor.func.srcloc(load));
-        match coercion::made(&mut cursor, Bits::Constant(bits), ty) {
-            Some(value) => {
-                self.alias_and_remove(load, value);
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn merge_stores(&mut self, merged: &MergedStores) -> bool {
-        let made = self.replace_store(&merged.store);
-        if made {
-            self.ctx.func.layout.remove_inst(merged.removed);
-        }
-        made
-    }
-
-    fn replace_store(&mut self, new: &NewStore) -> bool {
-        let func = &mut self.ctx.func;
-        // There can be too many flags.
-        if func.dfg.mem_flags.insert(new.flags).is_err() {
-            self.stats.limits_hit += 1;
-            return false;
-        }
-        let (value, opcode) = match new.whole {
-            StoredWhole::Value {
-                value,
-                shift,
-                opcode,
-            } => {
-                let mut cursor = FuncCursor::new(func).at_inst(new.replaced);
-                (coercion::shifted(&mut cursor, value, shift), opcode)
-            }
-            StoredWhole::Constant(bits) => {
-                let mut cursor = FuncCursor::new(func).at_inst(new.replaced);
-                (cursor.ins().iconst(new.ty, bits as i64), Opcode::Store)
-            }
-        };
-        let func = &mut self.ctx.func;
-        let address = func.dfg.resolve_aliases(new.address);
-        let (flags, offset) = (new.flags, new.offset);
-        let store = func.replace(new.replaced);
-        match opcode {
-            Opcode::Istore8 => store.istore8(flags, value, address, offset),
-            Opcode::Istore16 => store.istore16(flags, value, address, offset),
-            Opcode::Istore32 => store.istore32(flags, value, address, offset),
-            _ => store.store(flags, value, address, offset),
-        };
-        true
-    }
-
-    fn replace_load_by_param(&mut self, load: Inst, block: Block, args: &[(Block, Option<Value>)]) {
-        let dfg = &mut self.ctx.func.dfg;
-        let ty = dfg.value_type(dfg.first_result(load));
-        let param = dfg.append_block_param(block, ty);
-        for (pred, value) in args {
-            let value = self.ctx.func.dfg.resolve_aliases(value.unwrap_or(param));
-            cfg_edit::pass(&mut self.ctx.func, *pred, block, value);
-        }
-        self.alias_and_remove(load, param);
-    }
-
-    fn alias_and_remove(&mut self, load: Inst, value: Value) {
-        let dfg = &mut self.ctx.func.dfg;
-        let result = dfg.first_result(load);
-        let value = dfg.resolve_aliases(value);
-        dfg.clear_results(load);
-        dfg.change_to_alias(result, value);
-        self.ctx.func.layout.remove_inst(load);
-    }
-
-    /// Removes the call of a function that returns its first argument, if it returns any.
-    fn remove_copy(&mut self, call: Inst) {
-        let func = &mut self.ctx.func;
-        let to = func.dfg.inst_args(call)[0];
-        match func.dfg.inst_results(call) {
-            [] => func.layout.remove_inst(call),
-            _ => self.alias_and_remove(call, to),
-        }
     }
 
     fn fold_branch(&mut self, branch: Inst, taken: usize) {

@@ -10,6 +10,10 @@ use crate::memopt::inst::coercion::Recipe;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
+mod promotion;
+
+pub use promotion::{Constant, Content, FieldStep, Promoted, Promotion};
+
 /// One change of a function, and why it may be made.
 #[derive(Clone, Debug)]
 pub struct Edit {
@@ -176,104 +180,6 @@ pub struct Bypass {
     pub block: Block,
     /// The edges. Those that lead elsewhere by now are left alone.
     pub edges: SmallVec<[Edge; 4]>,
-}
-
-/// How a field of a slot becomes a value: its pruned SSA form.
-#[derive(Clone, Debug)]
-pub struct Promotion {
-    /// The slot.
-    pub slot: StackSlot,
-    /// The type of the value.
-    pub ty: Type,
-    /// The blocks that take it as a parameter.
-    pub params: Vec<Block>,
-    /// For each of their predecessors what it passes: predecessor, block, content; sorted.
-    pub args: Vec<(Block, Block, Content)>,
-    /// The accesses, each behind those that its content comes from.
-    pub accesses: Vec<Promoted>,
-}
-
-impl Promotion {
-    /// What is read by accesses, and what is passed to blocks.
-    pub fn asked(&self) -> impl Iterator<Item = Content> + '_ {
-        let passed = self.args.iter().map(|(_, _, content)| *content);
-        let reading = self.accesses.iter().filter(|access| access.step.reads());
-        passed.chain(reading.map(|access| access.before))
-    }
-
-    /// Does an access need another type than that of the value?
-    pub fn converts(&self) -> bool {
-        let mut steps = self.accesses.iter().map(|access| &access.step);
-        steps.any(|step| match step {
-            FieldStep::Load(recipe) | FieldStep::Store(_, recipe) => !recipe.is_empty(),
-            FieldStep::StorePart { .. } => true,
-        })
-    }
-}
-
-/// What a field holds at some point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Nobody has written it: zero.
-    Unwritten,
-    /// A value of these bits, on all paths.
-    Constant(Constant),
-    /// The parameter of the block at this position in [`Promotion::params`].
-    Param(u32),
-    /// What the access at this position in [`Promotion::accesses`] has stored.
-    Store(u32),
-}
-
-/// The bits of a constant of at most 64 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Constant(pub u64);
-
-impl Constant {
-    /// No bit is set.
-    pub const ZERO: Self = Self(0);
-}
-
-/// One access of a field that becomes a value.
-#[derive(Clone, Debug)]
-pub struct Promoted {
-    /// The access.
-    pub inst: Inst,
-    /// What the field holds in front of it.
-    pub before: Content,
-    /// What takes its place.
-    pub step: FieldStep,
-}
-
-/// What an access of a field does to its value.
-#[derive(Clone, Debug)]
-pub enum FieldStep {
-    /// It gives the value, converted.
-    Load(Recipe),
-    /// The value is this one from now on, converted.
-    Store(Value, Recipe),
-    /// Some bits of the value are these from now on.
-    StorePart {
-        /// What is stored.
-        value: Value,
-        /// How it becomes a `part`.
-        recipe: Recipe,
-        /// An integer as wide as what is stored.
-        part: Type,
-        /// The bits of the value below it.
-        shift: u32,
-    },
-}
-
-impl FieldStep {
-    /// Does it need what the field held before?
-    pub fn reads(&self) -> bool {
-        matches!(self, Self::Load(_) | Self::StorePart { .. })
-    }
-
-    /// Does the field hold something else afterwards?
-    pub fn writes(&self) -> bool {
-        matches!(self, Self::Store(..) | Self::StorePart { .. })
-    }
 }
 
 /// A value, and a copy of it in a block.

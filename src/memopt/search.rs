@@ -181,7 +181,7 @@ impl<'s, 'f> Search<'s, 'f> {
         let clobbers = self.clobbers.as_ref();
         self.job.stats.limits_hit += clobbers.map_or(0, |clobbers| clobbers.limits_hit);
         let memory = self.memory.get();
-        self.job.stats.limits_hit += u32::from(memory.is_some_and(|it| it.slots.limit_hit));
+        self.job.stats.limits_hit += u32::from(memory.is_some_and(|it| it.slots.limit_hit()));
     }
 
     /// What memory holds where: forwarded loads, no-op stores, comparisons.

@@ -12,6 +12,7 @@ mod ops_ahead;
 mod ops_back;
 pub mod overlapping;
 pub mod patch;
+pub mod provenance;
 pub mod regions;
 mod scan;
 pub mod seen_soon;
