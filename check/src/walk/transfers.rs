@@ -22,7 +22,8 @@ impl Walk<'_> {
     /// Does the original alone call the function at `inst`, where nobody sees it? The ranges are in
     /// slots, so that it does not trap.
     pub(super) fn is_removed_transfer(&mut self, side: Side, inst: Inst) -> Step<bool> {
-        let is_gone = self.bodies[Side::Result as usize].block_of(inst).is_none();
+        let is_there = self.bodies[Side::Result as usize].block_of(inst).is_some();
+        let is_gone = !is_there || Transfer::of(self.func(Side::Result), inst).is_none();
         if side != Side::Original || !is_gone || !self.same_tags_as_none(inst) {
             return Ok(false);
         }
