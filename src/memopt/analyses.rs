@@ -163,6 +163,7 @@ fn kept(change: &Change) -> Kept {
         | Change::TurnLoop(_)
         | Change::RunEgraph => Kept::Nothing,
         Change::Promote(_)
+        | Change::LoadWhereChosen(_)
         | Change::FreeAddressed(..)
         | Change::RemoveParams(_)
         | Change::RemoveCycles { .. }

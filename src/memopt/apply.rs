@@ -24,6 +24,7 @@ use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
 
 mod accesses;
+mod choices;
 mod expand;
 #[cfg(memopt_paths)]
 mod on_paths;
@@ -295,6 +296,7 @@ impl<'a> Editor<'a> {
             | Change::HoistLoads(_)
             | Change::MergeLoads(_)
             | Change::TurnLoop(_) => self.change_on_paths(change),
+            Change::LoadWhereChosen(choices) => self.load_where_chosen(choices),
             Change::Promote(promotion) => return Ok(self.promote(promotion)),
             Change::FreeSlot(slot) => free(func, *slot),
             Change::FreeAddressed(slot, addresses) => {

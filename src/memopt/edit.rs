@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 mod promotion;
 
-pub use promotion::{Constant, Content, FieldStep, Promoted, Promotion};
+pub use promotion::{Choice, Constant, Content, FieldStep, Promoted, Promotion};
 
 /// One change of a function, and why it may be made.
 #[derive(Clone, Debug)]
@@ -153,6 +153,8 @@ pub enum Change {
     MergeLoads(Merged),
     /// A loop that tests before its body tests behind it.
     TurnLoop(Turned),
+    /// Pointers to one slot or another are loaded from where it is known to which.
+    LoadWhereChosen(Vec<Choice>),
     /// A field of a stack slot becomes a value.
     Promote(Promotion),
     /// Nothing names the slot.
@@ -397,6 +399,7 @@ impl Change {
             | Self::RemoveDeadCopy(_)
             | Self::ExpandCopy(_)
             | Self::Promote(_)
+            | Self::LoadWhereChosen(_)
             | Self::MergeLoads(_) => (false, true),
             Self::MoveUp(_) => (true, true),
             Self::SinkLoad(..)

@@ -161,6 +161,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::RemoveDeadCopy(_)
         | Change::RemoveUnusedLoad(_)
         | Change::RemoveUnusedCode(_)
+        | Change::LoadWhereChosen(_)
         | Change::Promote(_)
         | Change::RemoveCycles { .. }
         | Change::Sink(_) => change.removed(),
@@ -224,6 +225,10 @@ impl Change {
             Self::Promote(promotion) => {
                 let accesses = promotion.accesses.iter();
                 accesses.map(|access| access.inst).collect()
+            }
+            Self::LoadWhereChosen(choices) => {
+                let loads = choices.iter().flat_map(|choice| &choice.loads);
+                loads.map(|(load, _)| *load).collect()
             }
             Self::FreeAddressed(_, addresses) => addresses.clone(),
             Self::RemoveCycles { insts, .. } => insts.clone(),

@@ -204,6 +204,10 @@ impl Stats {
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,
             Change::ExpandCopy(_) => self.expanded_copies += 1,
+            Change::LoadWhereChosen(choices) => {
+                let loads = choices.iter().map(|choice| choice.loads.len() as u32);
+                self.raised_loads += loads.sum::<u32>();
+            }
             Change::Promote(_) => self.promoted_fields += 1,
             Change::FreeSlot(_) | Change::FreeAddressed(..) => self.freed_slots += 1,
             Change::Bypass(_) => self.bypassed_blocks += 1,

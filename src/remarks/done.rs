@@ -74,6 +74,13 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             });
             moved.map(|subject| (subject, what.clone())).collect()
         }
+        Change::LoadWhereChosen(choices) => {
+            let what = "moved to where it is known which slot it reads";
+            let loads = choices.iter().flat_map(|choice| &choice.loads);
+            loads
+                .map(|(load, _)| (Subject::Inst(*load), what.into()))
+                .collect()
+        }
         Change::HoistLoads(hoisted) => {
             let what = format!("moved in front of the loop of {}", hoisted.header);
             let loads = hoisted.loads.iter();
@@ -274,6 +281,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::MergeLoads(_) => "merged_loads",
         Change::TurnLoop(_) => "turned_loops",
         Change::ExpandCopy(_) => "expanded_copies",
+        Change::LoadWhereChosen(_) => "raised_loads",
         Change::Promote(_) => "promoted_fields",
         Change::FreeSlot(_) | Change::FreeAddressed(..) => "freed_slots",
         Change::RunEgraph => "egraph_runs",

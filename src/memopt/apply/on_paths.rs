@@ -41,6 +41,7 @@ impl Editor<'_> {
             | Change::FoldCompare(..)
             | Change::FoldBranch(..)
             | Change::Bypass(_)
+            | Change::LoadWhereChosen(_)
             | Change::Promote(_)
             | Change::FreeSlot(_)
             | Change::FreeAddressed(..)

@@ -4,6 +4,19 @@ use crate::ir::{Block, Inst, StackSlot, Type, Value};
 use crate::memopt::inst::coercion::Recipe;
 use alloc::vec::Vec;
 
+/// A block parameter that is the address of one slot or of another, and is only loaded from, or
+/// passed to other such parameters.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The parameter, which goes.
+    pub param: Value,
+    /// The loads of it, which go, and which of `places` each reads.
+    pub loads: Vec<(Inst, u32)>,
+    /// A load for each place that is loaded from it, or from what it is passed to. These loads are
+    /// what the loads of the predecessors look like, but for the address.
+    pub places: Vec<Inst>,
+}
+
 /// How a field of a slot becomes a value: its pruned SSA form.
 #[derive(Clone, Debug)]
 pub struct Promotion {

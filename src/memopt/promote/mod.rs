@@ -33,7 +33,9 @@
 //! 3. [`reaching`]: the pruned SSA form of a field, by iterated dominance frontiers.
 //!    Only what a load asks for gets a parameter.
 //! 4. [`constants`]: a parameter that is the same constant on all paths is that.
-//! 5. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
+//! 5. [`choices`]: pointers to one slot or another are loaded from where it is known to which, and
+//!    then promotion looks again.
+//! 6. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
 //!
 //! # Soundness
 //!
@@ -67,9 +69,11 @@
 //! demand, and not by liveness, does not depend on how long a local lives.
 
 mod accesses;
+mod choices;
 mod constants;
 mod copies;
 mod fields;
+mod groups;
 pub mod published;
 mod reaching;
 
@@ -109,9 +113,9 @@ pub struct Promoting<'a> {
 pub struct Found {
     /// The edits.
     pub edits: Vec<Edit>,
-    /// Does one of the fields hold the address of a slot? That may be all that keeps the other
-    /// slot in memory, so that there is more to find once the edits are made; and so there is behind
-    /// copies that have become loads and stores.
+    /// Does one of the fields hold the address of a slot, or is one only known to loads that move?
+    /// That may be all that keeps the other slot in memory, so that there is more to find once the
+    /// edits are made; and so there is behind copies that have become loads and stores.
     pub reveals_more: bool,
     /// How often a limit has kept a field, or all of them, in memory.
     pub limits_hit: u32,
@@ -119,7 +123,8 @@ pub struct Found {
     pub slots: Option<Slots>,
 }
 
-/// How often promotion looks once more because a field held the address of a slot.
+/// How often promotion looks once more because a field held the address of a slot, or loads have
+/// moved to where it is known of which slot they are.
 ///
 /// Each look follows pointers to pointers one level further, and front ends rarely have more than
 /// two. What is given up is the rest of a longer chain, and the run counts one hit.
@@ -141,12 +146,16 @@ impl Promoting<'_> {
                 limits_hit,
             };
         }
-        let edits = self.edits(&slots, &mut limits_hit);
+        let mut edits = self.edits(&slots, &mut limits_hit);
         let mut promotions = edits.iter();
-        let reveals_more = promotions.any(|edit| match &edit.change {
+        let mut reveals_more = promotions.any(|edit| match &edit.change {
             Change::Promote(promotion) => holds_address(self.func, &slots, promotion),
             _ => false,
         });
+        // It moves loads of slots that none of the others is about.
+        let chosen = choices::find(self.func, &self.flow.order, &slots, &mut limits_hit);
+        reveals_more |= chosen.is_some();
+        edits.extend(chosen);
         Found {
             slots: edits.is_empty().then_some(slots),
             edits,

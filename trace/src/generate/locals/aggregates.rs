@@ -15,7 +15,7 @@ const WIDTHS: [Type; 6] = [
 ];
 
 impl Body<'_> {
-    fn some_block(&mut self) -> Option<Block8> {
+    pub(super) fn some_block(&mut self) -> Option<Block8> {
         let len = self.blocks.len();
         (len > 0).then(|| self.blocks[self.rng.usize(..len)])
     }

@@ -13,6 +13,7 @@ enum Kind {
     Switch,
     Leave,
     Record,
+    Choose,
     Array,
     Union,
     Copy,
@@ -41,6 +42,7 @@ impl Shape {
             Self::Unions => &[Union, Union, Record, If, Assign],
             Self::Copies => &[Copy, Record, Array, Assign, If],
             Self::References => &[Reference, Reference, Call, Assign, Loop, If],
+            Self::Choices => &[Choose, Choose, Record, Assign, If, Loop],
             Self::Mixed => &[
                 Assign, Assign, If, Loop, Switch, Leave, Record, Array, Union, Copy, Escape, Deref,
                 Call, Reference, Outside,
@@ -62,6 +64,7 @@ impl Body<'_> {
             Kind::Leave if self.around.is_empty() => self.assign(),
             Kind::Leave => self.leave_loop(),
             Kind::Record => self.record(),
+            Kind::Choose => self.choose(),
             Kind::Array => self.array(),
             Kind::Union => self.union(),
             Kind::Copy => self.copy(),

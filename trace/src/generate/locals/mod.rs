@@ -8,6 +8,7 @@
 
 mod aggregates;
 mod borrowers;
+mod choices;
 mod control;
 mod declarations;
 mod pointers;
@@ -52,12 +53,14 @@ pub enum Shape {
     Copies,
     /// References that a collector finds and rewrites at calls.
     References,
+    /// Records that conditions choose. Campaigns have them; they are in no measurement.
+    Choices,
     /// All of them.
     Mixed,
 }
 
 impl Shape {
-    /// All shapes.
+    /// All shapes that are measured.
     pub const ALL: [Self; 14] = [
         Self::Straight,
         Self::Ifs,
@@ -91,13 +94,15 @@ impl Shape {
             Self::Unions => "unions",
             Self::Copies => "copies",
             Self::References => "references",
+            Self::Choices => "choices",
             Self::Mixed => "mixed",
         }
     }
 
     /// The shape of this name.
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|shape| shape.name() == name)
+        let mut shapes = Self::ALL.into_iter().chain([Self::Choices]);
+        shapes.find(|shape| shape.name() == name)
     }
 }
 
@@ -116,7 +121,8 @@ pub fn module(seed: u64, shape: Shape, functions: usize, size: usize) -> Module 
 /// The module of a seed in a campaign: small, of any shape.
 pub(crate) fn of_seed(seed: u64) -> Module {
     let mut rng = Rng::with_seed(seed ^ 0x010c_a150);
-    let shape = Shape::ALL[rng.usize(..Shape::ALL.len())];
+    let shape = rng.usize(..=Shape::ALL.len());
+    let shape = Shape::ALL.get(shape).copied().unwrap_or(Shape::Choices);
     let functions = rng.usize(1..4);
     let size = [15, 30, 30, 80][rng.usize(..4)];
     let mut module = module(rng.u64(..), shape, functions, size);
