@@ -19,8 +19,8 @@ struct Ranges {
 }
 
 impl Walk<'_> {
-    /// Does the original alone call the function at `inst`, where nobody sees it? The ranges are in
-    /// slots, so that it does not trap.
+    /// Does the original alone call the function at `inst`? It cannot trap, so that it may go if
+    /// nobody sees what it writes.
     pub(super) fn is_removed_transfer(&mut self, side: Side, inst: Inst) -> Step<bool> {
         let is_there = self.bodies[Side::Result as usize].block_of(inst).is_some();
         let is_gone = !is_there || Transfer::of(self.func(Side::Result), inst).is_none();
@@ -30,9 +30,7 @@ impl Walk<'_> {
         let Some(transfer) = Transfer::of(self.func(side), inst) else {
             return Ok(false);
         };
-        let Ranges { to, from } = self.ranges(side, &transfer)?;
-        let mut all = to.iter().chain(&from);
-        Ok(transfer.writes() && all.all(|place| self.is_in_slot(place)))
+        Ok(transfer.writes())
     }
 
     /// Both call the same, with the same arguments.
@@ -51,9 +49,6 @@ impl Walk<'_> {
         }
         self.let_numbers_go(path, transfer);
         let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
-        if !to.iter().chain(&from).all(|place| self.is_in_slot(place)) {
-            self.trap_point(path)?;
-        }
         if transfer.function == LibCall::Memcmp {
             let mut from = from.iter();
             if from.any(|place| path.memory.differs_at(&self.terms, place)) {
@@ -176,12 +171,6 @@ impl Walk<'_> {
             }
             _ => Ok(place),
         }
-    }
-
-    /// Is all of it certainly in a slot?
-    fn is_in_slot(&self, place: &Place) -> bool {
-        let slot = place.root.and_then(|root| self.terms.within(root));
-        slot.is_some() && !self.slots_are_left
     }
 
     fn same_tags_as_none(&self, inst: Inst) -> bool {

@@ -206,9 +206,6 @@ impl<'m> Body<'m, '_> {
         if transfer.writes.iter().any(is_outside) {
             self.may(|summary| summary.writing(&RegionSet::all()));
         }
-        if transfer.may_trap {
-            self.may(Summary::trapping);
-        }
     }
 
     fn read(&mut self, region: Option<AliasRegion>) {

@@ -3,9 +3,9 @@
 //! A call of one of them by its libcall is no call of somebody else, but a load, a store, or
 //! both, of as many bytes as it says: they keep no pointer, and show nobody what they read. What
 //! they return of their own is the destination, as it was passed, or how two ranges compare.
-//! Where a range is no memory they may trap, for all that is known. That the ranges of a `memcpy`
-//! overlap is undefined, as in C: it counts as a `memmove`, whose result is one of those that
-//! such a copy may have.
+//! That a range is no memory is undefined, as in C: the function has no trap of its own that
+//! anybody could handle. That the ranges of a `memcpy` overlap is undefined too: it counts as a
+//! `memmove`, whose result is one of those that such a copy may have.
 
 use crate::ir::{
     ArgumentPurpose, ExternalName, Function, Inst, InstructionData, LibCall, Opcode, Value,

@@ -163,8 +163,6 @@ pub struct Transfer {
     pub writes: Option<Location>,
     /// The value of which each byte that it writes is the low byte, if it does not copy.
     pub filling: Option<Value>,
-    /// May it trap, because a range is in no slot?
-    pub may_trap: bool,
     /// May the world access one of the ranges at any time?
     pub asynchronous: bool,
 }

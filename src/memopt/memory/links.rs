@@ -308,9 +308,6 @@ impl Following<'_, '_> {
                     if transfer.reads.iter().any(finds) {
                         return None;
                     }
-                    if transfer.may_trap {
-                        self.mark(event, held);
-                    }
                 }
                 EventKind::Barrier => {
                     self.mark(event, held);

@@ -162,7 +162,7 @@ fn transferred(memory: &Memory<'_>, transfer: &Transfer, bytes: &Bytes) -> ModRe
             Some(location) => written(overlap(location)),
             None => Writes::None,
         },
-        ends: transfer.may_trap,
+        ends: false,
         leaves: false,
     }
 }

@@ -161,9 +161,6 @@ impl<'a> Builder<'a> {
         if transfer.reads.iter().any(is_public) {
             self.push(event, EPOCH, false);
         }
-        if transfer.may_trap {
-            self.push(event, TRAP_EPOCH, false);
-        }
     }
 
     fn call(&mut self, event: EventIndex, call: &Call) {

@@ -284,13 +284,10 @@ impl<'a> Memory<'a> {
         let mut all = writes.iter().chain(&reads);
         let asynchronous = self.policy.has_asynchronous_memory()
             && !all.all(|location| location.is_always_private(&self.slots));
-        let mut all = writes.iter().chain(&reads);
-        let may_trap = self.slots.are_left || !all.all(|location| location.slot().is_some());
         Transfer {
             reads,
             writes,
             filling: transfer.filling(),
-            may_trap,
             asynchronous,
         }
     }

@@ -275,13 +275,13 @@ fn why_not(memory: &Memory<'_>, access: &Access) -> Option<Obstacle> {
     })
 }
 
-/// May the copy go if nobody observes it? It must not trap, and nobody may know it by its place.
+/// May the copy go if nobody observes it? Nobody may know it by its place.
 fn is_candidate_transfer(memory: &Memory<'_>, event: EventIndex, transfer: &Transfer) -> bool {
     let inst = memory.events[event as usize].inst;
     let is_known = memory.func.debug_tags.get(inst).is_empty();
     let slot = transfer.writes.and_then(|location| location.slot());
     let is_ours = slot.is_some_and(|slot| memory.slots.privacy(slot) != Privacy::Never);
-    is_known && is_ours && !transfer.may_trap && !transfer.asynchronous
+    is_known && is_ours && !transfer.asynchronous
 }
 
 /// May the store go if nobody observes it?

@@ -93,10 +93,7 @@ impl Pass<'_, '_, '_, '_> {
         let Some(transfer) = memory.transfer(event) else {
             return;
         };
-        if transfer.may_trap
-            || transfer.asynchronous
-            || !memory.func.debug_tags.get(inst).is_empty()
-        {
+        if transfer.asynchronous || !memory.func.debug_tags.get(inst).is_empty() {
             return;
         }
         if let Some(by) = self.is_needless(event, transfer) {
