@@ -22,7 +22,7 @@
 //! A *choice* is a block parameter to which every edge passes the address of a slot, at a
 //! constant offset, or another choice. Choices and slots that have to do with each other form
 //! a *group*. All of a group is left alone unless
-//! - each choice is only loaded from, in its block, or passed to choices by its block's end;
+//! - each choice is only loaded from, in its block, or passed to choices by the end of its block;
 //! - each slot of it escapes at those jumps alone, and no stack map names it: so it is written by
 //!   stores through its own address alone, and by callees that are given it;
 //! - in front of such a load, or of the end of a block that passes a choice on, no store of the
@@ -43,7 +43,7 @@
 //! LLVM's SROA speculates loads of a phi into its predecessors, one phi at a time.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{BlockArg, Function, Inst, InstructionData, StackSlot, Value, ValueDef};
+use crate::ir::{Block, BlockArg, Function, Inst, InstructionData, StackSlot, Value, ValueDef};
 use crate::memopt::cfg::edit::destinations;
 use crate::memopt::cfg::graph::Order;
 use crate::memopt::edit::{Change, Choice, Edit, Reason};
@@ -268,11 +268,15 @@ impl<'a> Choices<'a> {
                         offset: Some(_),
                     }) => Some(self.slot(slot)),
                     Some(_) => None,
-                    None => self.choice(arg),
+                    None => self.choice(arg).filter(|from| self.is_of(*from, *block)),
                 });
                 match from.filter(|_| is_plain) {
                     Some(from) => self.groups.join(from, to),
-                    None => self.groups.spoil(to),
+                    None => {
+                        let from = arg.and_then(|arg| self.choice(arg));
+                        from.into_iter().for_each(|from| self.groups.spoil(from));
+                        self.groups.spoil(to);
+                    }
                 }
                 if let Some(from) = from.filter(|from| (*from as usize) < self.params.len()) {
                     self.known[from as usize].is_passed_on = true;
@@ -282,6 +286,12 @@ impl<'a> Choices<'a> {
         }
         self.pass_places();
         self.check_bounds(order);
+    }
+
+    /// Is `block` the block of the choice? What others pass on may have been written since.
+    fn is_of(&self, choice: u32, block: Block) -> bool {
+        let param = self.params[choice as usize];
+        matches!(self.func.dfg.value_def(param), ValueDef::Param(home, _) if home == block)
     }
 
     /// What a choice is loaded from is loaded from the choices that are passed to it.

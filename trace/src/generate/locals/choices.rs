@@ -68,8 +68,14 @@ impl Body<'_> {
                 words: record.words,
             },
         };
+        if is_nested && self.rng.u8(..3) == 0 {
+            // What is passed on is of another block.
+            let between = self.new_block();
+            self.ins().ins().jump(between, &[]);
+            self.go_to(between);
+        }
         let is_changed = match is_nested {
-            true => self.rng.u8(..6) == 0,
+            true => self.rng.u8(..4) == 0,
             false => self.rng.bool(),
         };
         if is_changed {
