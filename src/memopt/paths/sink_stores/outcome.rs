@@ -46,11 +46,11 @@ impl Outcome {
     }
 
     /// The most copies that a store may have if the function is to get no more stores than
-    /// [`MORE`] and half as many as move.
+    /// [`MORE`] and as many as move.
     ///
-    /// Of two adapters, one around the other, each of which calls the host on a cold path, the
-    /// outer one's record is needed on both paths, and the inner one's on one. Of a callee with
-    /// eight such paths the record would be copied to each.
+    /// Of three adapters, one around the other, each of which calls the host on a cold path, the
+    /// outermost one's record is needed on three paths, the next one's on two, and the innermost
+    /// one's on one. Of a callee with eight such paths the record would be copied to each.
     ///
     /// Cost: O(stores · log stores).
     pub fn affordable(&self) -> u32 {
@@ -60,7 +60,7 @@ impl Outcome {
         copies.sort_unstable();
         while let Some(most) = copies.last().copied() {
             let (stores, all) = (copies.len() as u32, copies.iter().sum::<u32>());
-            if all <= stores + stores / 2 + MORE {
+            if all <= 2 * stores + MORE {
                 return most;
             }
             copies.retain(|count| *count < most);
