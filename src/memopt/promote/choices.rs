@@ -43,12 +43,12 @@
 //! LLVM's SROA speculates loads of a phi into its predecessors, one phi at a time.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{Block, BlockArg, Function, Inst, InstructionData, StackSlot, Value, ValueDef};
-use crate::memopt::cfg::edit::destinations;
+use crate::ir::{Block, Function, Inst, InstructionData, StackSlot, Value, ValueDef};
 use crate::memopt::cfg::graph::Order;
 use crate::memopt::edit::{Change, Choice, Edit, Reason};
 use crate::memopt::inst::effect::{Access, Effect, effect};
 use crate::memopt::inst::location::{Address, Root};
+use crate::memopt::memory::provenance::for_each_block_arg;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::promote::groups::Groups;
 use alloc::vec::Vec;
@@ -132,7 +132,7 @@ impl<'a> Choices<'a> {
         for concerned in slots.concerned() {
             let opcode = func.dfg.insts[concerned.inst].opcode();
             if opcode.is_branch() && !slots.escapes_at(concerned.inst).is_empty() {
-                for_each_passed(func, concerned.inst, |param, arg| {
+                for_each_block_arg(func, concerned.inst, |param, arg| {
                     let is_slot = arg.is_some_and(|arg| slots.address(arg).is_some());
                     if is_slot && slots.address(param).is_none() {
                         this.add(param);
@@ -165,7 +165,7 @@ impl<'a> Choices<'a> {
                 let Some(branch) = func.layout.last_inst(*block) else {
                     continue;
                 };
-                for_each_passed(func, branch, |param, arg| {
+                for_each_block_arg(func, branch, |param, arg| {
                     if arg.is_some_and(|arg| self.choice(arg).is_some()) {
                         changed |= self.add(param);
                     }
@@ -258,7 +258,7 @@ impl<'a> Choices<'a> {
                 continue;
             };
             let is_plain = !func.dfg.insts[branch].opcode().is_call();
-            for_each_passed(func, branch, |param, arg| {
+            for_each_block_arg(func, branch, |param, arg| {
                 let Some(to) = self.choice(param) else {
                     return;
                 };
@@ -330,7 +330,7 @@ impl<'a> Choices<'a> {
             let Some(branch) = func.layout.last_inst(*block) else {
                 continue;
             };
-            for_each_passed(func, branch, |param, arg| {
+            for_each_block_arg(func, branch, |param, arg| {
                 let (Some(to), Some(arg)) = (self.choice(param), arg) else {
                     return;
                 };
@@ -485,19 +485,5 @@ fn are_alike(func: &Function, a: Inst, b: Inst) -> bool {
             },
         ) => (opcode, flags, offset) == (other_opcode, other_flags, other_offset) && ty(a) == ty(b),
         _ => a == b,
-    }
-}
-
-/// Calls `visit` with each block parameter that `branch` passes something to, and the value that it
-/// passes, unless that is a result of a call.
-fn for_each_passed(func: &Function, branch: Inst, mut visit: impl FnMut(Value, Option<Value>)) {
-    for call in destinations(func, branch) {
-        let params = func.dfg.block_params(call.block(&func.dfg.value_lists));
-        for (param, arg) in params.iter().zip(call.args(&func.dfg.value_lists)) {
-            match arg {
-                BlockArg::Value(value) => visit(*param, Some(value)),
-                BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => visit(*param, None),
-            }
-        }
     }
 }

@@ -27,7 +27,7 @@
 //! One scan, and only where the pass would run.
 
 use crate::ir::{Function, Inst, InstructionData, Opcode, Type, Value, types};
-use crate::memopt::inst::effect::{Effect, Touch, any_inst, effect, is_common_value};
+use crate::memopt::inst::effect::{Barrier, Effect, Touch, any_inst, effect, is_common_value};
 use smallvec::SmallVec;
 
 /// One defect of upstream's egraph pass.
@@ -119,27 +119,23 @@ fn is_plain(func: &Function, inst: Inst) -> bool {
 
 /// An atomic access that stores.
 fn is_atomic_store(func: &Function, inst: Inst) -> bool {
-    match effect(func, inst) {
-        Effect::Barrier(barrier) => barrier.writes != Touch::Nothing,
-        Effect::None
-        | Effect::Access(_)
-        | Effect::Call
-        | Effect::Transfer(_)
-        | Effect::Trap
-        | Effect::End => false,
-    }
+    barrier(func, inst).is_some_and(|barrier| barrier.writes != Touch::Nothing)
 }
 
 /// An atomic access that loads.
 fn is_atomic_load(func: &Function, inst: Inst) -> bool {
+    barrier(func, inst).is_some_and(|barrier| barrier.reads != Touch::Nothing)
+}
+
+fn barrier(func: &Function, inst: Inst) -> Option<Barrier> {
     match effect(func, inst) {
-        Effect::Barrier(barrier) => barrier.reads != Touch::Nothing,
+        Effect::Barrier(barrier) => Some(barrier),
         Effect::None
         | Effect::Access(_)
         | Effect::Call
         | Effect::Transfer(_)
         | Effect::Trap
-        | Effect::End => false,
+        | Effect::End => None,
     }
 }
 
