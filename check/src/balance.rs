@@ -7,6 +7,7 @@
 
 use super::place::Place;
 use super::terms::Term;
+use cranelift_codegen::ir::TrapCode;
 
 /// Accesses of the original that the result may make later: the latest ones.
 const MAX_CREDIT: usize = 64;
@@ -19,8 +20,9 @@ const MAX_REPEATED: usize = 4;
 /// counts as one that the original does not make.
 pub const MAX_AHEAD: usize = 64;
 
-/// An access: of a store, the value.
-pub type Entry = (Place, Option<Term>);
+/// An access: of a store, the value; of a load that may trap where the other run has not come
+/// through it yet, how.
+pub type Entry = (Place, Option<Term>, Option<TrapCode>);
 
 /// Accesses that only one run has made so far.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +51,18 @@ impl AccessBalance {
             }
             self.credit.push(entry);
         }
+    }
+
+    /// Is this load the first of those that the result has made ahead, which has trapped if the
+    /// original does here?
+    pub fn is_promised(&self, place: Place, trap: TrapCode) -> bool {
+        let mut loads = self.ahead.iter().filter(|(_, stored, _)| stored.is_none());
+        loads.next() == Some(&(place, None, Some(trap)))
+    }
+
+    /// Has the result come through a load that may trap, and the original has yet to?
+    pub fn has_promise(&self) -> bool {
+        self.ahead.iter().any(|(.., trap)| trap.is_some())
     }
 
     pub fn result(&mut self, entry: Entry) {
@@ -84,7 +98,7 @@ impl AccessBalance {
                     && part.0.root == whole.0.root
                     && part.0.class == whole.0.class
             };
-            let concerns = whole.0 == *newest || is_part(&(*newest, whole.1));
+            let concerns = whole.0 == *newest || is_part(&(*newest, whole.1, None));
             if !concerns {
                 return true;
             }
@@ -108,11 +122,11 @@ impl AccessBalance {
 
     /// Has the result made a load that the original has not?
     pub fn has_load_ahead(&self) -> bool {
-        self.lost[0] || self.ahead.iter().any(|(_, stored)| stored.is_none())
+        self.lost[0] || self.ahead.iter().any(|(_, stored, _)| stored.is_none())
     }
 
     /// Has the result made a store that the original has not?
     pub fn has_store_ahead(&self) -> bool {
-        self.lost[1] || self.ahead.iter().any(|(_, stored)| stored.is_some())
+        self.lost[1] || self.ahead.iter().any(|(_, stored, _)| stored.is_some())
     }
 }

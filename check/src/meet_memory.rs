@@ -1,7 +1,7 @@
 //! The meet of two memories, but for the facts.
 
 use super::balance::{Entry, MAX_AHEAD};
-use super::fact::Fact;
+use super::fact::{Fact, Passed};
 use super::meet::{Meet, first_pair};
 use super::memory::Memory;
 use super::place::Place;
@@ -94,7 +94,7 @@ impl Meet<'_> {
 
     /// Keeps what the result may do on both paths, and what it has done on one.
     fn balance(&mut self, mine: &mut Memory, theirs: &Memory) {
-        let facts = &mine.facts;
+        let (facts, known) = (&mine.facts, &theirs.facts);
         let (mine, theirs) = (&mut mine.balance, &theirs.balance);
         let credit = std::mem::take(&mut mine.credit);
         let mut others = theirs.credit.clone();
@@ -116,7 +116,9 @@ impl Meet<'_> {
                 others.swap_remove(at);
                 self.changed |= *entry != same;
                 *entry = same;
-            } else if let (place, Some(value)) = entry {
+            } else if let (place, _, Some(_)) = entry {
+                mine.lost[0] |= !self.has_passed(place, known);
+            } else if let (place, Some(value), _) = entry {
                 let is_it = |pair: &(Term, Term)| pair.0 == *value;
                 if let Some(name) = self.name_in_memory(facts, place, is_it) {
                     self.changed |= *value != name;
@@ -124,12 +126,14 @@ impl Meet<'_> {
                 }
             }
         }
-        for (place, value) in &others {
+        for (place, value, trap) in &others {
             let is_it = |pair: &(Term, Term)| Some(pair.1) == *value;
             let entry = self.import_entry(place, *value).map(|(place, value)| {
                 let name = self.name_in_memory(facts, &place, is_it);
-                (place, name.filter(|_| value.is_some()).or(value))
+                (place, name.filter(|_| value.is_some()).or(value), *trap)
             });
+            // Of what may trap it would have to be known that it does not on the other path.
+            mine.lost[0] |= trap.is_some();
             match entry {
                 Some(entry) if mine.ahead.len() < MAX_AHEAD => {
                     self.changed = true;
@@ -160,7 +164,21 @@ impl Meet<'_> {
         names.find(|name| is_name(*name))
     }
 
-    fn import_entry(&mut self, place: &Place, value: Option<Term>) -> Option<Entry> {
+    /// Has the original come through a load of the place on the other path, of which `known` is
+    /// known?
+    fn has_passed(&self, place: &Place, known: &[Fact]) -> bool {
+        known.iter().any(|fact| {
+            fact.passed >= Passed::by(Side::Original, false)
+                && !fact.outlived
+                && self.same_place(place, &fact.place).is_some()
+        })
+    }
+
+    fn import_entry(
+        &mut self,
+        place: &Place,
+        value: Option<Term>,
+    ) -> Option<(Place, Option<Term>)> {
         let mut terms = place.root.iter().chain(&value);
         if !terms.all(|term| self.has_name(*term)) {
             return None;
@@ -172,14 +190,18 @@ impl Meet<'_> {
         ))
     }
 
-    fn same_entry(&self, (place, value): &Entry, (other, stored): &Entry) -> Option<Entry> {
+    fn same_entry(&self, mine: &Entry, theirs: &Entry) -> Option<Entry> {
+        let ((place, value, trap), (other, stored, code)) = (mine, theirs);
+        if trap != code {
+            return None;
+        }
         let place = self.same_place(place, other)?;
         let value = match (value, stored) {
             (Some(x), Some(y)) => Some(self.same_term(*x, *y)?),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return None,
         };
-        Some((place, value))
+        Some((place, value, *trap))
     }
 
     /// Are two places one, under the name that the first one has?

@@ -101,7 +101,7 @@ impl State {
             store.value = cut.lower(store.value);
         }
         let balance = &mut memory.balance;
-        for (place, value) in balance.ahead.iter_mut().chain(&mut balance.credit) {
+        for (place, value, _) in balance.ahead.iter_mut().chain(&mut balance.credit) {
             cut.place(place);
             *value = value.map(|value| cut.lower(value));
         }

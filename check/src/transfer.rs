@@ -1,5 +1,6 @@
 //! What accesses, and the outside, do to both memories.
 
+use super::balance::Entry;
 use super::calls::Classes;
 use super::fact::{Fact, Passed, Purpose, seen_through};
 use super::memory::Memory;
@@ -76,7 +77,7 @@ impl Memory {
     pub fn store_one_sided(&mut self, terms: &mut Terms, side: Side, access: &Access, value: Term) {
         let before = self.holds(terms, side, access, value);
         let other = self.holds(terms, side.other(), access, value);
-        self.account(terms, side, access.place, Some(value));
+        self.account(terms, side, (access.place, Some(value), None));
         self.settle(terms, access.order, &access.place);
         if before {
             // Memory stays as it is.
@@ -103,13 +104,13 @@ impl Memory {
     }
 
     /// Keeps count of an access that one run makes by itself.
-    pub fn account(&mut self, terms: &Terms, side: Side, place: Place, stored: Option<Term>) {
-        if self.is_private(terms, &place) {
+    pub fn account(&mut self, terms: &Terms, side: Side, entry: Entry) {
+        if self.is_private(terms, &entry.0) {
             return;
         }
         match side {
-            Side::Original => self.balance.original((place, stored)),
-            Side::Result => self.balance.result((place, stored)),
+            Side::Original => self.balance.original(entry),
+            Side::Result => self.balance.result(entry),
         }
     }
 
@@ -120,20 +121,21 @@ impl Memory {
             .balance
             .ahead
             .iter()
-            .any(|(_, stored)| stored.is_some())
+            .any(|(_, stored, _)| stored.is_some())
         {
-            self.balance.settle_in_parts(newest, |(place, stored), at| {
-                let (value, (start, _)) = ((*stored)?, place.range?);
-                let byte = Place {
-                    range: Some((at, 1)),
-                    ..*place
-                };
-                let whole = Fact::of(&Access::plain(*place, terms.ty(value), order), value);
-                let byte = Access::plain(byte, types::I8, order);
-                let position = u32::try_from(at - start).ok()?;
-                let fits = position < place.range?.1;
-                fits.then(|| seen_through(terms, &whole, position, &byte))?
-            });
+            self.balance
+                .settle_in_parts(newest, |(place, stored, _), at| {
+                    let (value, (start, _)) = ((*stored)?, place.range?);
+                    let byte = Place {
+                        range: Some((at, 1)),
+                        ..*place
+                    };
+                    let whole = Fact::of(&Access::plain(*place, terms.ty(value), order), value);
+                    let byte = Access::plain(byte, types::I8, order);
+                    let position = u32::try_from(at - start).ok()?;
+                    let fits = position < place.range?.1;
+                    fits.then(|| seen_through(terms, &whole, position, &byte))?
+                });
         }
     }
 
@@ -180,7 +182,7 @@ impl Memory {
     /// The outside may change memory of `changed`: no load of it passes that.
     pub fn forget_loads(&mut self, terms: &Terms, changed: &Classes) {
         let mut credit = std::mem::take(&mut self.balance.credit);
-        credit.retain(|(place, stored)| {
+        credit.retain(|(place, stored, _)| {
             stored.is_some() || self.is_private(terms, place) || !changed.has(place.class)
         });
         self.balance.credit = credit;

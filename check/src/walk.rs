@@ -192,7 +192,7 @@ impl Walk<'_> {
     }
 
     fn one_path(&mut self, path: &mut Path, from: Option<u32>, paths: &mut Vec<Path>) -> Step<()> {
-        self.take_edges(path);
+        self.take_edges(path)?;
         loop {
             let mut stops = [Stop::At(Inst::from_u32(0)); 2];
             for side in Side::BOTH {
@@ -232,6 +232,9 @@ impl Walk<'_> {
                         return Ok(());
                     };
                     let (access, value) = self.access(&path.memory, Side::Original, x)?;
+                    if !path.memory.is_private(&self.terms, &access.place) {
+                        events::no_trap_ahead(path)?;
+                    }
                     if let Some(value) = value {
                         path.memory.store_both(&mut self.terms, &access, value);
                     }

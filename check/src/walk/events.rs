@@ -168,8 +168,9 @@ impl Walk<'_> {
         if value != other {
             return Err(Reason::Arguments.into());
         }
-        if code.is_some() {
-            self.trap_point(path)?;
+        match code {
+            Some(_) => self.trap_point(path)?,
+            None => no_trap_ahead(path)?,
         }
         let asynchronous = self.regions.is_asynchronous(mine.place.class)
             && !path.memory.is_private(&self.terms, &mine.place);
@@ -182,8 +183,8 @@ impl Walk<'_> {
                 self.loaded(Side::Result, y, bytes);
             }
             None => {
-                self.load(path, Side::Original, x, &mine);
-                self.load(path, Side::Result, y, &theirs);
+                self.load(path, Side::Original, x, &mine, None);
+                self.load(path, Side::Result, y, &theirs, None);
             }
         }
         Ok(())
@@ -294,6 +295,12 @@ impl Walk<'_> {
     /// Whoever handles a trap here sees the same memory.
     pub(super) fn trap_point(&mut self, path: &Path) -> Step<()> {
         no_load_ahead(path)?;
+        self.same_memory_at_trap(path)
+    }
+
+    /// Whoever handles a trap of the result here, or one that the original comes to before
+    /// it changes what a trap shows, sees the same memory.
+    pub(super) fn same_memory_at_trap(&mut self, path: &Path) -> Step<()> {
         let regions = self.regions;
         let seen = path.memory.visible(
             &self.terms,
@@ -336,7 +343,7 @@ impl Walk<'_> {
                 .balance
                 .ahead
                 .iter()
-                .all(|(place, _)| in_frame(place))
+                .all(|(place, ..)| in_frame(place))
         {
             return Err(Reason::InventedStore.into());
         }
@@ -471,6 +478,15 @@ impl Walk<'_> {
 fn no_load_ahead(path: &Path) -> Step<()> {
     if path.memory.balance.has_load_ahead() {
         return Err(Reason::InventedLoad.into());
+    }
+    Ok(())
+}
+
+/// The original changes memory here, or lets the world do so: it has come through each load that may
+/// trap and that the result has made before.
+pub(super) fn no_trap_ahead(path: &Path) -> Step<()> {
+    if path.memory.balance.has_promise() {
+        return Err(Reason::MemoryAtTrap.into());
     }
     Ok(())
 }

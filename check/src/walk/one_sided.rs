@@ -1,5 +1,6 @@
 //! The steps of one side by itself, and what an instruction gives to its results.
 
+use super::events::no_trap_ahead;
 use super::product::{Next, Path, Step, Stop, Stopped};
 use super::walker::Walk;
 use crate::memory::Memory;
@@ -11,22 +12,24 @@ use crate::transfers::Transfer;
 use crate::vectors::is_vector;
 use crate::verdict::{Limit, Reason};
 use cranelift_codegen::ir::{
-    BlockArg, Endianness, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value,
+    BlockArg, Endianness, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, TrapCode, Type,
+    Value,
 };
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 impl Walk<'_> {
     /// Follows the edges that the path has yet to take.
-    pub(super) fn take_edges(&mut self, path: &mut Path) {
+    pub(super) fn take_edges(&mut self, path: &mut Path) -> Step<()> {
         let mut special: BTreeMap<BlockArg, Term> = BTreeMap::new();
         for side in Side::BOTH {
             if let Next::Edge(branch, edge) = path.next[side as usize] {
                 path.next[side as usize] =
-                    Next::From(self.take_edge(path, side, branch, edge, &mut special));
+                    Next::From(self.take_edge(path, side, branch, edge, &mut special)?);
                 path.moved[side as usize] = true;
             }
         }
+        Ok(())
     }
 
     pub(super) fn take_edge(
@@ -36,7 +39,7 @@ impl Walk<'_> {
         branch: Inst,
         edge: usize,
         special: &mut BTreeMap<BlockArg, Term>,
-    ) -> Stop {
+    ) -> Step<Stop> {
         let dfg = &self.func(side).dfg;
         let data = &dfg.insts[branch];
         let call = data.branch_destination(&dfg.jump_tables, &dfg.exception_tables)[edge];
@@ -63,17 +66,25 @@ impl Walk<'_> {
         let body = self.bodies[side as usize];
         let here = self.func(side).layout.inst_block(branch);
         path.forward[side as usize] = here.is_some_and(|here| body.rank(here) < body.rank(block));
+        let balance = &path.memory.balance;
+        if side == Side::Original
+            && !path.forward[side as usize]
+            && (balance.has_promise() || balance.lost[0])
+        {
+            // It might go round for ever, where the result traps.
+            return Err(Reason::InventedLoad.into());
+        }
         if body.is_merge(block) {
             path.join_args[side as usize] = passed;
-            return Stop::Join(block);
+            return Ok(Stop::Join(block));
         }
         for (param, term) in passed {
             self.set(side, param, term);
         }
-        match self.func(side).layout.first_inst(block) {
+        Ok(match self.func(side).layout.first_inst(block) {
             Some(first) => Stop::At(first),
             None => Stop::Join(block),
-        }
+        })
     }
 
     /// Goes on over everything that nobody sees and that reads no memory.
@@ -113,7 +124,7 @@ impl Walk<'_> {
             path.moved[side as usize] = true;
             stop = match edge {
                 Some(edge) => {
-                    let stop = self.take_edge(path, side, inst, edge, &mut BTreeMap::new());
+                    let stop = self.take_edge(path, side, inst, edge, &mut BTreeMap::new())?;
                     if self.is_awaited(path, side, stop) {
                         return Ok(stop);
                     }
@@ -379,10 +390,16 @@ impl Walk<'_> {
         let (access, value) = self.access(&path.memory, side, inst)?;
         match value {
             Some(value) => {
+                if side == Side::Original && !path.memory.is_private(&self.terms, &access.place) {
+                    no_trap_ahead(path)?;
+                }
                 path.memory
                     .store_one_sided(&mut self.terms, side, &access, value);
             }
-            None => self.load(path, side, inst, &access),
+            None => {
+                let trap = self.trap_ahead(path, side, inst, &access)?;
+                self.load(path, side, inst, &access, trap);
+            }
         }
         if side == Side::Original {
             path.memory.tell_class(&self.terms, &access.place);
@@ -390,11 +407,53 @@ impl Walk<'_> {
         Ok(())
     }
 
-    pub(super) fn load(&mut self, path: &mut Path, side: Side, inst: Inst, access: &Access) {
+    /// How a load by `side` alone may trap: of the result, if the original has not come through it
+    /// yet; then a trap shows the same memory here. Of the original, if the result has.
+    fn trap_ahead(
+        &mut self,
+        path: &Path,
+        side: Side,
+        inst: Inst,
+        access: &Access,
+    ) -> Step<Option<TrapCode>> {
+        let Some(trap) = self.unsafe_trap(path, side, inst, access) else {
+            return Ok(None);
+        };
+        match side {
+            Side::Result => self.same_memory_at_trap(path).map(|()| Some(trap)),
+            Side::Original => Ok(Some(trap)),
+        }
+    }
+
+    /// The trap of an access that is not known to come through.
+    pub(super) fn unsafe_trap(
+        &self,
+        path: &Path,
+        side: Side,
+        inst: Inst,
+        access: &Access,
+    ) -> Option<TrapCode> {
+        let said = opcodes::access(self.func(side), inst)?;
+        let (memory, terms) = (&path.memory, &self.terms);
+        let safe =
+            access.place.is_in_slot(terms) || memory.is_accessible(terms, access, said.writes);
+        said.trap.filter(|_| !safe)
+    }
+
+    /// A load, which may trap so if only one side has come through it.
+    pub(super) fn load(
+        &mut self,
+        path: &mut Path,
+        side: Side,
+        inst: Inst,
+        access: &Access,
+        trap: Option<TrapCode>,
+    ) {
         let is_free = opcodes::access(self.func(side), inst)
             .is_some_and(|said| said.flags.can_move() && said.trap.is_none());
         if !is_free {
-            path.memory.account(&self.terms, side, access.place, None);
+            let entry = (access.place, None, trap);
+            path.memory.account(&self.terms, side, entry);
         }
         let bytes = match self.shared_pointer(side, inst) {
             Some(shared) => shared,

@@ -3,7 +3,7 @@
 use super::product::{Decision, Path, Step, Stop, Stops, What};
 use super::walker::Walk;
 use crate::body::Body;
-use crate::opcodes::{self, Kind, kind};
+use crate::opcodes::{Kind, kind};
 use crate::side::Side;
 use crate::verdict::Reason;
 use cranelift_codegen::ir::{Block, Inst, Opcode};
@@ -119,7 +119,24 @@ impl Walk<'_> {
             return Ok(false);
         }
         let what = self.look(path, side, inst)?;
-        Ok(matches!(what, What::Access(..) | What::Transfer))
+        let is_early = comes_there && self.is_early(path, side, inst)?;
+        Ok(is_early || matches!(what, What::Access(..) | What::Transfer))
+    }
+
+    /// Does the result make a load here that may trap, and that it has from a block of the
+    /// original that comes later?
+    fn is_early(&mut self, path: &Path, side: Side, inst: Inst) -> Step<bool> {
+        let [original, result] = self.bodies.map(|body| body.block_of(inst));
+        let is_load = matches!(
+            kind(self.func(side).dfg.insts[inst].opcode()),
+            Kind::Load(_)
+        );
+        if side == Side::Original || !is_load || original.is_none() || original == result {
+            return Ok(false);
+        }
+        let (access, _) = self.access(&path.memory, side, inst)?;
+        Ok(!path.memory.is_private(&self.terms, &access.place)
+            && !self.regions.is_asynchronous(access.place.class))
     }
 
     pub(super) fn look(&mut self, path: &Path, side: Side, inst: Inst) -> Step<What> {
@@ -127,11 +144,12 @@ impl Walk<'_> {
         match kind(func.dfg.insts[inst].opcode()) {
             Kind::Load(_) | Kind::Store(_) => {
                 let (access, value) = self.access(&path.memory, side, inst)?;
-                let trap = opcodes::access(func, inst).and_then(|access| access.trap);
                 let memory = &path.memory;
-                let safe = trap.is_none()
-                    || access.place.is_in_slot(&self.terms)
-                    || memory.is_accessible(&self.terms, &access, value.is_some());
+                let trap = self.unsafe_trap(path, side, inst, &access);
+                // The result would have trapped.
+                let is_promised =
+                    |trap| side == Side::Original && memory.balance.is_promised(access.place, trap);
+                let safe = trap.is_none_or(|trap| value.is_none() && is_promised(trap));
                 let private = memory.is_private(&self.terms, &access.place);
                 if safe && (private || !self.regions.is_asynchronous(access.place.class)) {
                     Ok(What::Access(access, value))

@@ -1,6 +1,7 @@
 //! Calls of Cranelift's own functions on memory: what both runs do, and what the original does by
 //! itself.
 
+use super::events::no_trap_ahead;
 use super::product::{Path, Step, Stopped};
 use super::walker::Walk;
 use crate::copying::Written;
@@ -47,6 +48,7 @@ impl Walk<'_> {
         if Transfer::of(result, y).is_none() {
             return Err(Reason::StackMap.into());
         }
+        no_trap_ahead(path)?;
         self.let_numbers_go(path, transfer);
         let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
         if transfer.function == LibCall::Memcmp {
@@ -77,6 +79,7 @@ impl Walk<'_> {
         inst: Inst,
         transfer: &Transfer,
     ) -> Step<()> {
+        no_trap_ahead(path)?;
         self.let_numbers_go(path, transfer);
         let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
         if let Some(to) = to {

@@ -14,10 +14,13 @@
 //!
 //! Soundness: the address is computed outside of the loop, and no instruction of
 //! it may write the bytes ([`mod_ref`](crate::memopt::memory::mod_ref)), so that each iteration
-//! finds what is there before the first. The load may not trap, and every path from the header
+//! finds what is there before the first. Every path from the header
 //! comes to it before it leaves the loop or begins the next iteration, so that no path has a load
 //! that it had not. No call and no barrier is passed, and what may trap only if the load
-//! [may move](crate::memopt::memory::insts::Access::may_move): a guard can be why it does not.
+//! cannot and [may move](crate::memopt::memory::insts::Access::may_move): a guard can be why it
+//! does not trap. A load that may trap passes no store either but to a slot that nobody else ever
+//! knows: the same trap comes, and shows the same memory. Later iterations load what the first one
+//! has loaded.
 //!
 //! Cost: that of [`Invariants`] for each load and each loop around it.
 

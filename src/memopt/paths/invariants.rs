@@ -155,8 +155,8 @@ impl<'m, 'a> Invariants<'m, 'a> {
         members.of(lp)
     }
 
-    /// The loads that may be the same in each iteration of their loops: those that may not
-    /// trap, at addresses from outside of the innermost loop around each. Each with that loop.
+    /// The loads that may be the same in each iteration of their loops: those at addresses from
+    /// outside of the innermost loop around each. Each with that loop.
     pub fn candidates(&self) -> Vec<(EventIndex, Loop)> {
         let mut candidates: Vec<(EventIndex, Loop)> = Vec::new();
         let mut of_loop: FxHashMap<Loop, usize> = FxHashMap::default();
@@ -184,7 +184,7 @@ impl<'m, 'a> Invariants<'m, 'a> {
         memory.access(event).is_some_and(|access| {
             let inst = memory.events[event as usize].inst;
             access.stored.is_none()
-                && may_be_elsewhere(memory, inst, access)
+                && is_plain(memory, inst, access)
                 && self.comes_from_outside(inst, lp)
         })
     }
@@ -276,18 +276,29 @@ impl<'m, 'a> Invariants<'m, 'a> {
 
 /// May the access be made somewhere else, for all that it says itself?
 pub fn may_be_elsewhere(memory: &Memory<'_>, inst: Inst, access: &Access) -> bool {
-    access.trap.is_none()
-        && !access.asynchronous
+    access.trap.is_none() && is_plain(memory, inst, access)
+}
+
+/// May the access be made earlier where nobody sees whether it traps there?
+fn is_plain(memory: &Memory<'_>, inst: Inst, access: &Access) -> bool {
+    !access.asynchronous
         && access.location.bytes.is_some()
         && memory.func.debug_tags.get(inst).is_empty()
 }
 
-/// May `event` be made before `other`, as far as that may end the function or be the reason for
-/// which `event` does not trap? Not whether it writes the bytes.
+/// May `event` be made before `other`, as far as either may end the function, or `other` be the
+/// reason for which `event` does not trap? Not whether it writes the bytes.
+///
+/// What may trap itself shows at a trap what has been stored before: it passes no store that
+/// anybody else may know.
 pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool {
-    let moves = flags(memory, event).is_some_and(|flags| flags.can_move());
+    let access = memory.access(event);
+    let traps = access.is_some_and(|access| access.trap.is_some());
+    let moves = !traps && flags(memory, event).is_some_and(|flags| flags.can_move());
+    let shows =
+        |other: &Access| traps && other.stored.is_some() && !other.is_always_private(&memory.slots);
     match &memory.events[other as usize].kind {
-        EventKind::Access(other) => moves || other.trap.is_none(),
+        EventKind::Access(other) => (moves || other.trap.is_none()) && !shows(other),
         EventKind::Trap => moves,
         EventKind::Compare | EventKind::Escape => true,
         EventKind::Call(_) | EventKind::Transfer(_) | EventKind::Barrier | EventKind::End => false,

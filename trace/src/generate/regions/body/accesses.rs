@@ -229,6 +229,19 @@ impl Body<'_> {
         }
     }
 
+    /// Loads, at the start of a block, through a word that may be a pointer, from in front of it:
+    /// around a loop it stays the same.
+    pub(super) fn guess(&mut self) {
+        if self.style.tagged || self.pool.wild.is_empty() {
+            return self.load();
+        }
+        let at = self.pick(self.pool.wild.len());
+        let (address, code) = (self.pool.wild[at], self.trap_code());
+        let flags = MemFlagsData::new().with_trap_code(Some(code));
+        let value = self.ins().ins().load(types::I64, flags, address, 8);
+        self.pool.data.push(value);
+    }
+
     /// Follows a word that may be a pointer.
     pub(super) fn wild_access(&mut self) {
         if self.style.traps && self.style.tagged {

@@ -74,6 +74,9 @@ impl Body<'_> {
                 }),
             }
         }
+        if self.style.traps && self.rng.u8(..4) == 0 {
+            self.guess();
+        }
     }
 
     /// Accesses, first of all, what was accessed last before the branch that
