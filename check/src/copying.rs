@@ -51,6 +51,45 @@ impl Memory {
         }
     }
 
+    /// The original copies from `from` to `to`, and the result from `other`; are both known to
+    /// find the same?
+    pub fn transfer_from_each(
+        &mut self,
+        terms: &mut Terms,
+        order: Endianness,
+        to: Place,
+        [from, other]: [Place; 2],
+    ) -> bool {
+        let (mine, theirs, words) = (words_of(&from), words_of(&other), words_of(&to));
+        let mut learnt = Vec::new();
+        for ((mine, theirs), word) in mine.iter().zip(&theirs).zip(&words) {
+            let mut known = |side: Side, word: &Word| {
+                let access = Access::plain(word.place, word.ty, order);
+                self.known(terms, side, &access, Purpose::Store)
+            };
+            let (mine, theirs) = (known(Side::Original, mine), known(Side::Result, theirs));
+            let Some(value) = mine.iter().find(|value| theirs.contains(value)) else {
+                return false;
+            };
+            learnt.push(Fact {
+                stored: true,
+                ..Fact::of(&Access::plain(word.place, word.ty, order), *value)
+            });
+        }
+        for fact in &learnt {
+            self.escape(terms.taint(fact.value));
+        }
+        self.keep_no_order_of(terms, to, Written::Copy(from));
+        self.forget_overwritten_in_both(terms, &to, |_| false);
+        self.close(terms, &to);
+        let is_known = !learnt.is_empty();
+        self.add(learnt);
+        if self.are_equal() {
+            self.buffers = StoreBuffers::default();
+        }
+        is_known
+    }
+
     /// The original writes to `to` by itself. Where the result is known to hold the same, the
     /// memories do not differ.
     pub fn transfer_by_original(

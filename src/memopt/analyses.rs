@@ -170,6 +170,7 @@ fn kept(change: &Change) -> Kept {
         | Change::FoldCompare(..)
         | Change::RemoveNoopCopy(_)
         | Change::RemoveDeadCopy(_)
+        | Change::ForwardCopy(_)
         | Change::ExpandCopy(_)
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByParam { .. }

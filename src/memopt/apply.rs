@@ -274,6 +274,7 @@ impl<'a> Editor<'a> {
             | Change::RemoveUnusedLoad(inst)
             | Change::RemoveUnusedCode(inst) => func.layout.remove_inst(*inst),
             Change::RemoveNoopCopy(inst) | Change::RemoveDeadCopy(inst) => self.remove_copy(*inst),
+            Change::ForwardCopy(forwarded) => self.forward_copy(forwarded),
             Change::ExpandCopy(expanded) => return Ok(self.expand_copy(expanded)),
             Change::RemoveParams(list) => params::remove(func, &self.ctx.cfg, list),
             Change::RemoveCycles { params, insts } => {

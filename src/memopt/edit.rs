@@ -110,6 +110,8 @@ pub enum Change {
     RemoveNoopCopy(Inst),
     /// Nobody sees what such a call writes.
     RemoveDeadCopy(Inst),
+    /// Such a call copies from where another one has copied what it copies.
+    ForwardCopy(Forwarded),
     /// Loads and stores take the place of such a call.
     ExpandCopy(Expanded),
     /// Two stores side by side, or one within the other, are one.
@@ -312,6 +314,19 @@ pub struct MergedStores {
     pub store: NewStore,
 }
 
+/// A copy of what another one has copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded {
+    /// The call.
+    pub call: Inst,
+    /// The other one in front of it.
+    pub first: Inst,
+    /// How far behind the address that it copies from.
+    pub offset: i32,
+    /// Does the other one go, because nobody else reads what it copies?
+    pub removes_first: bool,
+}
+
 /// A short copy that becomes loads and stores.
 #[derive(Clone, Debug)]
 pub struct Expanded {
@@ -397,6 +412,7 @@ impl Change {
             | Self::ReplaceLoadByParam { .. }
             | Self::RemoveNoopCopy(_)
             | Self::RemoveDeadCopy(_)
+            | Self::ForwardCopy(_)
             | Self::ExpandCopy(_)
             | Self::Promote(_)
             | Self::LoadWhereChosen(_)

@@ -151,6 +151,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         }
         Change::MergeStores(merged) => alloc::vec![merged.removed, merged.store.replaced],
         Change::TrimStore(store) => alloc::vec![store.replaced],
+        Change::ForwardCopy(forwarded) => alloc::vec![forwarded.call],
         Change::ExpandCopy(expanded) => alloc::vec![expanded.call],
         Change::ReplaceLoad { .. }
         | Change::ReplaceLoadByConstant(..)
@@ -220,6 +221,7 @@ impl Change {
             | Self::RemoveUnusedLoad(inst)
             | Self::RemoveUnusedCode(inst) => alloc::vec![*inst],
             Self::MergeStores(merged) => alloc::vec![merged.removed],
+            Self::ForwardCopy(it) if it.removes_first => alloc::vec![it.first],
             Self::ExpandCopy(expanded) => alloc::vec![expanded.call],
             Self::Sink(sunk) => sunk.stores.clone(),
             Self::Promote(promotion) => {
@@ -233,7 +235,8 @@ impl Change {
             Self::FreeAddressed(_, addresses) => addresses.clone(),
             Self::RemoveCycles { insts, .. } => insts.clone(),
             Self::MergeLoads(merged) => merged.loads[1..].to_vec(),
-            Self::MoveUp(_)
+            Self::ForwardCopy(_)
+            | Self::MoveUp(_)
             | Self::HoistLoads(_)
             | Self::TrimStore(_)
             | Self::TurnLoop(_)

@@ -59,6 +59,8 @@ pub struct Stats {
     pub merged_loads: u32,
     /// Loops that test behind their body and no longer before it.
     pub turned_loops: u32,
+    /// Calls of `memcpy` and its kin that copy from where another one has copied what they copy.
+    pub forwarded_copies: u32,
     /// Calls that copied or filled a few bytes of stack slots, and are loads and stores now.
     pub expanded_copies: u32,
     /// Fields of stack slots that have become values.
@@ -112,6 +114,7 @@ impl Stats {
             hoisted_loads,
             merged_loads,
             turned_loops,
+            forwarded_copies,
             expanded_copies,
             promoted_fields,
             freed_slots,
@@ -142,6 +145,7 @@ impl Stats {
             ("hoisted_loads", hoisted_loads),
             ("merged_loads", merged_loads),
             ("turned_loops", turned_loops),
+            ("forwarded_copies", forwarded_copies),
             ("expanded_copies", expanded_copies),
             ("promoted_fields", promoted_fields),
             ("freed_slots", freed_slots),
@@ -177,6 +181,7 @@ impl Stats {
             + self.hoisted_loads
             + self.merged_loads
             + self.turned_loops
+            + self.forwarded_copies
             + self.expanded_copies
             + self.promoted_fields
             + self.freed_slots
@@ -203,6 +208,7 @@ impl Stats {
             Change::TrimStore(_) => self.trimmed_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,
+            Change::ForwardCopy(_) => self.forwarded_copies += 1,
             Change::ExpandCopy(_) => self.expanded_copies += 1,
             Change::LoadWhereChosen(choices) => {
                 let loads = choices.iter().map(|choice| choice.loads.len() as u32);
@@ -270,6 +276,7 @@ impl AddAssign<&Stats> for Stats {
             hoisted_loads,
             merged_loads,
             turned_loops,
+            forwarded_copies,
             expanded_copies,
             promoted_fields,
             freed_slots,
@@ -302,6 +309,7 @@ impl AddAssign<&Stats> for Stats {
         *hoisted_loads += other.hoisted_loads;
         *merged_loads += other.merged_loads;
         *turned_loops += other.turned_loops;
+        *forwarded_copies += other.forwarded_copies;
         *expanded_copies += other.expanded_copies;
         *promoted_fields += other.promoted_fields;
         *freed_slots += other.freed_slots;

@@ -45,6 +45,10 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
                 "merged with the one before".into(),
             ),
         ],
+        Change::ForwardCopy(forwarded) => {
+            let what = format!("copies what {} copies", forwarded.first);
+            inst(&forwarded.call, &what)
+        }
         Change::ExpandCopy(expanded) => inst(&expanded.call, "replaced by loads and stores"),
         Change::TrimStore(store) => inst(&store.replaced, &format!("trimmed to an {}", store.ty)),
         Change::FoldCompare(compare, value) => inst(compare, &format!("is always {value}")),
@@ -280,6 +284,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::HoistLoads(_) => "hoisted_loads",
         Change::MergeLoads(_) => "merged_loads",
         Change::TurnLoop(_) => "turned_loops",
+        Change::ForwardCopy(_) => "forwarded_copies",
         Change::ExpandCopy(_) => "expanded_copies",
         Change::LoadWhereChosen(_) => "raised_loads",
         Change::Promote(_) => "promoted_fields",

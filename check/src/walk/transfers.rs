@@ -44,13 +44,28 @@ impl Walk<'_> {
     ) -> Step<()> {
         let (original, result) = (self.func(Side::Original), self.func(Side::Result));
         self.same_callee(&original.dfg.insts[x], &result.dfg.insts[y])?;
-        self.same_arguments(x, y)?;
-        if Transfer::of(result, y).is_none() {
+        let Some(other) = Transfer::of(result, y) else {
             return Err(Reason::StackMap.into());
+        };
+        let is_copying = transfer.writes() && transfer.read().len() == 1;
+        let source = |this: &mut Self| {
+            let (mine, theirs) = (transfer.args[1], other.args[1]);
+            this.term(Side::Original, mine) != this.term(Side::Result, theirs)
+        };
+        let elsewhere = is_copying && source(self);
+        if !elsewhere {
+            self.same_arguments(x, y)?;
         }
         no_trap_ahead(path)?;
         self.let_numbers_go(path, transfer);
         let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
+        if elsewhere {
+            let theirs = self.ranges(Side::Result, &other)?;
+            self.copied_from_elsewhere(path, (x, y), to, [from, theirs.from])?;
+            self.returns_destination(Side::Original, x, transfer);
+            self.returns_destination(Side::Result, y, &other);
+            return Ok(());
+        }
         if transfer.function == LibCall::Memcmp {
             let mut from = from.iter();
             if from.any(|place| path.memory.differs_at(&self.terms, place)) {
@@ -72,6 +87,36 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Both copy as many bytes to the same place, each from another one. What the result reads there,
+    /// nobody else may write, or the original has read it too.
+    fn copied_from_elsewhere(
+        &mut self,
+        path: &mut Path,
+        (x, y): (Inst, Inst),
+        to: Option<Place>,
+        from: [Vec<Place>; 2],
+    ) -> Step<()> {
+        let (mine, theirs) = (self.args(Side::Original, x), self.args(Side::Result, y));
+        let (Some(to), ([from], [other])) = (to, (&from[0][..], &from[1][..])) else {
+            return Err(Reason::Arguments.into());
+        };
+        let order = self.target.endianness;
+        let (terms, places) = (&mut self.terms, [*from, *other]);
+        // Ranges of a `memcpy` do not overlap, whatever those of the original do.
+        let is_apart = !path.memory.may_overlap(terms, &to, other);
+        if (mine[0], mine[2]) != (theirs[0], theirs[2])
+            || !is_apart
+            || !path.memory.transfer_from_each(terms, order, to, places)
+        {
+            return Err(Reason::Arguments.into());
+        }
+        path.memory
+            .account(terms, Side::Original, (*from, None, None));
+        path.memory
+            .account(terms, Side::Result, (*other, None, None));
+        Ok(())
+    }
+
     /// The original calls the function, and the result does not.
     pub(super) fn transfer_by_original(
         &mut self,
@@ -82,6 +127,10 @@ impl Walk<'_> {
         no_trap_ahead(path)?;
         self.let_numbers_go(path, transfer);
         let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
+        for place in &from {
+            let entry = (*place, None, None);
+            path.memory.account(&self.terms, Side::Original, entry);
+        }
         if let Some(to) = to {
             let written = self.written(transfer, &from);
             let order = self.target.endianness;

@@ -4,7 +4,7 @@ use super::Editor;
 use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{Block, Inst, InstBuilder, Opcode, Value};
 use crate::memopt::cfg::edit as cfg_edit;
-use crate::memopt::edit::{MergedStores, NewStore, StoredWhole};
+use crate::memopt::edit::{Forwarded, MergedStores, NewStore, StoredWhole};
 use crate::memopt::inst::bits::Bits;
 use crate::memopt::inst::coercion::{self, Recipe};
 
@@ -105,6 +105,29 @@ impl Editor<'_> {
         dfg.clear_results(load);
         dfg.change_to_alias(result, value);
         self.ctx.func.layout.remove_inst(load);
+    }
+
+    /// Lets a copy read what another one reads.
+    pub(super) fn forward_copy(&mut self, forwarded: &Forwarded) {
+        let Forwarded {
+            call,
+            first,
+            offset,
+            removes_first,
+        } = *forwarded;
+        let func = &mut self.ctx.func;
+        let mut from = func.dfg.resolve_aliases(func.dfg.inst_args(first)[1]);
+        if offset != 0 {
+            let ty = func.dfg.value_type(from);
+            let mut cursor = FuncCursor::new(func).at_inst(call);
+            cursor.set_srcloc(cursor.func.srcloc(call));
+            let by = cursor.ins().iconst(ty, i64::from(offset));
+            from = cursor.ins().iadd(from, by);
+        }
+        self.ctx.func.dfg.inst_args_mut(call)[1] = from;
+        if removes_first {
+            self.remove_copy(first);
+        }
     }
 
     /// Removes the call of a function that returns its first argument, if it returns any.

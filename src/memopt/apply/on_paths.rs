@@ -31,6 +31,7 @@ impl Editor<'_> {
             | Change::RemoveDeadStore(_)
             | Change::RemoveNoopCopy(_)
             | Change::RemoveDeadCopy(_)
+            | Change::ForwardCopy(_)
             | Change::ExpandCopy(_)
             | Change::MergeStores(_)
             | Change::TrimStore(_)

@@ -77,6 +77,8 @@ pub fn edits<'p, 'a>(
         refusals,
         edits: Vec::new(),
         wide: FxHashMap::default(),
+        moved: Vec::new(),
+        asked: 0,
     };
     dominance.walk(graph.entry, |node, enter| {
         if enter {
@@ -103,6 +105,10 @@ struct Pass<'v, 'p, 'a, 'r> {
     edits: Vec<Edit>,
     /// Loads that have come before, of which others may be a part.
     wide: FxHashMap<Root, Vec<EventIndex>>,
+    /// Copies that an edit removes or makes from elsewhere, and those that these were copies of.
+    moved: Vec<EventIndex>,
+    /// Of how many it has been asked whether anybody else reads what they copy.
+    asked: u32,
 }
 
 impl Pass<'_, '_, '_, '_> {

@@ -5,6 +5,7 @@
 //! call memcpy(ss1, ss0, 16)                 call memcpy(ss1, ss0, 16)
 //! v1 = load.i64 ss1+8             ==>       ; v1 is v0
 //! call memcpy(ss0, ss1, 16)                 ; writes what is there
+//! call memcpy(v2, ss1, 16)                  call memcpy(v2, ss0, 16)
 //! ```
 //!
 //! Bytes that were copied are those where they were copied from, just before the copy. There the
@@ -18,14 +19,20 @@
 //! dominates it. A copy is needless if its source has been copied from its destination, or the
 //! other way round, and what the earlier copy read has come from one source since before.
 //!
-//! Cost: at most [`MAX_COPIES`] more queries for each piece of an access.
+//! A copy of a copy, in one block, is made from the first source if nothing in between may write
+//! that, and the copy itself does not. Bytes that were read once are not read twice, unless nobody else knows them:
+//! of others the first copy goes, which nobody else reads.
+//!
+//! Cost: at most [`MAX_BETWEEN`] memory instructions for each copy, and all of the function for at
+//! most [`MAX_ALONE`]; at most [`MAX_COPIES`] more queries for each piece of an access.
 
 use super::Pass;
 use crate::ir::{Inst, InstructionData, Opcode, Value};
-use crate::memopt::edit::{Change, Reason};
+use crate::memopt::edit::{Change, Forwarded, Reason};
 use crate::memopt::inst::location::Location;
 use crate::memopt::memory::clobber::Source;
 use crate::memopt::memory::insts::{EventIndex, Transfer};
+use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use smallvec::SmallVec;
 
 /// Copies that are followed back from one access.
@@ -33,6 +40,16 @@ use smallvec::SmallVec;
 /// A value that is passed through several locals is copied twice or three times. What is given up
 /// is one that has come a longer way.
 const MAX_COPIES: usize = 4;
+
+/// How many memory instructions before a copy are looked at for the one that it is a copy of.
+///
+/// What moves a record through a local does so at once. What is given up is one farther away.
+const MAX_BETWEEN: usize = 32;
+
+/// Copies of which it is asked, of all memory instructions, whether anybody else reads them.
+///
+/// Few have another copy right behind them. What is given up are the others.
+const MAX_ALONE: u32 = 16;
 
 impl Pass<'_, '_, '_, '_> {
     /// Where the bytes at `part`, which come from `source`, were before they were copied there,
@@ -98,9 +115,75 @@ impl Pass<'_, '_, '_, '_> {
         }
         if let Some(by) = self.is_needless(event, transfer) {
             self.clobbers.set_noop(event);
+            self.moved.push(event);
             let by: SmallVec<[Inst; 2]> = by.into_iter().map(|it| self.inst(it)).collect();
             let change = Change::RemoveNoopCopy(inst);
             self.edits.push(change.because(Reason::CopiedBy(by)));
+        } else if let Some((first, forwarded)) = self.copy_of_copy(event, inst, transfer) {
+            self.moved.extend([first, event]);
+            let by = SmallVec::from_slice(&[forwarded.first]);
+            let change = Change::ForwardCopy(forwarded);
+            self.edits.push(change.because(Reason::CopiedBy(by)));
+        }
+    }
+
+    /// The transfer of the same block that has copied what `event` copies, if that can be read
+    /// where it has read it.
+    fn copy_of_copy(
+        &mut self,
+        event: EventIndex,
+        inst: Inst,
+        transfer: &Transfer,
+    ) -> Option<(EventIndex, Forwarded)> {
+        let memory = self.facts.memory;
+        let from = transfer.copied()?.0;
+        let writes = |event: EventIndex, part: &Location| {
+            mod_ref(memory, event, &self.bytes(part)).writes != Writes::None
+        };
+        let block = memory.of_node(memory.events[event as usize].node);
+        let mut before = (block.start..event).rev().take(MAX_BETWEEN);
+        let first = before.find(|other| writes(*other, from))?;
+        let earlier = memory.transfer(first).filter(|it| !it.asynchronous)?;
+        let origin = earlier.origin(from, memory.pointer_bits)?;
+        let tags = &memory.func.debug_tags;
+        let is_used = self.moved.contains(&first) || !tags.get(self.inst(first)).is_empty();
+        if is_used || (first..=event).any(|other| writes(other, &origin)) {
+            return None;
+        }
+        let removes_first = earlier.writes == Some(*from) && self.is_alone(first, event, from);
+        let is_ours = origin.is_always_private(&memory.slots);
+        let offset = earlier.copied()?.0.distance(&origin, memory.pointer_bits)?;
+        let forwarded = Forwarded {
+            call: inst,
+            first: self.inst(first),
+            offset: offset.try_into().ok()?,
+            removes_first,
+        };
+        (is_ours || removes_first).then_some((first, forwarded))
+    }
+
+    /// Does nobody but `event` read what `first` writes?
+    fn is_alone(&mut self, first: EventIndex, event: EventIndex, part: &Location) -> bool {
+        let memory = self.facts.memory;
+        if !part.is_always_private(&memory.slots) {
+            return false;
+        }
+        if self.asked == MAX_ALONE {
+            self.clobbers.limits_hit += 1;
+            return false;
+        }
+        self.asked += 1;
+        let bytes = self.bytes(part);
+        let mut others =
+            (0..memory.events.len() as EventIndex).filter(|other| ![first, event].contains(other));
+        !others.any(|other| mod_ref(memory, other, &bytes).reads)
+    }
+
+    fn bytes(&self, part: &Location) -> Bytes {
+        Bytes {
+            location: *part,
+            class: None,
+            private: part.is_always_private(&self.facts.memory.slots),
         }
     }
 

@@ -125,14 +125,15 @@ impl Body<'_> {
         let source = self.address(from.slot, 0);
         match self.rng.u8(..5) {
             0 | 1 => {
-                // One that may be to itself has to be a move.
-                let which = match to.slot == from.slot || self.rng.bool() {
-                    true => LibCall::Memmove,
-                    false => LibCall::Memcpy,
+                let (source, count) = match self.rng.u8(..4) {
+                    0 => (self.parameter(), count.min(2 * 8)),
+                    _ => (source, count),
                 };
-                let count = self.number(count);
-                let callee = self.libcall(which);
-                self.ins().ins().call(callee, &[target, source, count]);
+                // One that may be to itself has to be a move.
+                self.call_copy(to.slot == from.slot, target, source, count);
+                if count > 0 && self.rng.bool() {
+                    self.copy_on(to, count);
+                }
             }
             2 => {
                 let byte = self.value_of(types::I32);
@@ -143,6 +144,44 @@ impl Body<'_> {
             3 => self.copy_in_loop(target, source, count, types::I8),
             _ => self.copy_in_loop(target, source, count & !7, types::I64),
         }
+    }
+
+    /// Some of the first `count` bytes of a record that has been copied go on to another one.
+    fn copy_on(&mut self, through: Block8, count: i64) {
+        let Some(to) = self.some_block() else { return };
+        if self.rng.u8(..4) == 0 {
+            self.record();
+        }
+        let start = match self.rng.u8(..3) {
+            0 => self.rng.i64(0..count),
+            _ => 0,
+        };
+        let bytes = (count - start).min(8 * to.words);
+        let target = self.address(to.slot, 0);
+        let source = self.address(through.slot, start as i32);
+        self.call_copy(to.slot == through.slot, target, source, bytes);
+        let flags = self.flags;
+        let value = match self.rng.u8(..4) {
+            0 => self.load(types::I64, through.slot, 0),
+            1 => return,
+            // What is read at an index that is not known stays in memory.
+            _ => {
+                let element = self.element(to);
+                self.ins().ins().load(types::I64, flags, element, 0)
+            }
+        };
+        self.assign_word(value);
+    }
+
+    /// Calls `memcpy`, or `memmove`, which it has to be if the ranges may overlap.
+    fn call_copy(&mut self, overlaps: bool, target: Value, source: Value, bytes: i64) {
+        let which = match overlaps || self.rng.bool() {
+            true => LibCall::Memmove,
+            false => LibCall::Memcpy,
+        };
+        let bytes = self.number(bytes);
+        let callee = self.libcall(which);
+        self.ins().ins().call(callee, &[target, source, bytes]);
     }
 
     /// Copies elements of a type, one a turn. The count is a multiple of their size.

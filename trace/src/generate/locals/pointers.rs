@@ -5,7 +5,7 @@ use cranelift_codegen::ir::{Inst, InstBuilder, UserStackMapEntry, Value, types};
 
 impl Body<'_> {
     /// A parameter that points to a home, as it is or as its local has it.
-    fn parameter(&mut self) -> Value {
+    pub(super) fn parameter(&mut self) -> Value {
         let at = self.rng.usize(..2);
         match self.rng.bool() {
             true => self.params[1 + at],
