@@ -5,6 +5,7 @@ use cranelift_memopt::{Policy, TargetFacts};
 
 use crate::body::Body;
 use crate::claims;
+use crate::packing::{self, Stop};
 use crate::regions::Regions;
 use crate::tables;
 use crate::verdict::{Limit, Reason, Refusal, Verdict};
@@ -30,6 +31,15 @@ pub fn check(
     target: TargetFacts,
 ) -> Verdict {
     if let Err(reason) = tables::compare(original, result) {
+        return refused(reason);
+    }
+    match packing::compare(original, result, policy, target) {
+        Some(Ok(())) => return Verdict::Proven,
+        Some(Err(Stop::Refused(reason))) => return refused(reason),
+        Some(Err(Stop::Limit(limit))) => return Verdict::Limit(limit),
+        None => {}
+    }
+    if let Err(reason) = tables::compare_slots(original, result) {
         return refused(reason);
     }
     let (Some(before), Some(after)) = (Body::new(original), Body::new(result)) else {

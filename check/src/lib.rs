@@ -17,6 +17,7 @@
 //! | `state` | what is known at one point of both runs |
 //! | `meet`, `meet_memory`, `meet_facts`, `meet_state` | the lattice: what two states have in common |
 //! | `walk` | the product of both functions: `walk::{product, walker}` its points, `walk::{one_sided, events}` the steps, `walk::order` who steps, `walk::{incoming, points}` the states |
+//! | `packing` | slots that have other places in the frame: `packing::{addresses, holders}` |
 //! | `calls`, `regions` | policy and summaries |
 //! | `body` | graph and live values of one function |
 //!
@@ -43,6 +44,7 @@ mod meet_state;
 mod memory;
 #[doc(hidden)]
 pub mod opcodes;
+mod packing;
 mod parts;
 mod pieces;
 mod place;

@@ -333,6 +333,8 @@ impl Observer for Proof<'_> {
 
     fn settled(&mut self, func: &Function) {
         self.prove(func);
+        // What comes behind is a proof of its own: slots get other places then.
+        self.before = func.clone();
     }
 
     fn trusted(&mut self, func: &Function) {

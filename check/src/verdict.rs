@@ -72,6 +72,9 @@ pub enum Reason {
     DebugTags,
     /// They handle exceptions differently.
     Handlers,
+    /// A slot may not be where the result has put it: it is read where another one may have written,
+    /// or somebody knows its address.
+    SharedSlots,
     /// One of them may go on for ever while the other one does not.
     OneSideLoops(Side),
 }
@@ -93,6 +96,7 @@ impl fmt::Display for Reason {
             Self::StackMap => "their stack maps differ",
             Self::DebugTags => "their debug tags differ",
             Self::Handlers => "they handle exceptions differently",
+            Self::SharedSlots => "a stack slot may not be where the result has put it",
             Self::OneSideLoops(Side::Original) => "the result may loop where the original goes on",
             Self::OneSideLoops(Side::Result) => "the original may loop where the result goes on",
         };

@@ -36,6 +36,7 @@ fn reason(word: &str) -> Reason {
         ("debug-tags", Reason::DebugTags),
         ("stack-map", Reason::StackMap),
         ("handlers", Reason::Handlers),
+        ("shared-slots", Reason::SharedSlots),
         ("result-loops", Reason::OneSideLoops(Side::Original)),
         ("original-loops", Reason::OneSideLoops(Side::Result)),
     ];

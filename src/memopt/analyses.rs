@@ -165,6 +165,8 @@ fn kept(change: &Change) -> Kept {
         Change::Promote(_)
         | Change::LoadWhereChosen(_)
         | Change::FreeAddressed(..)
+        | Change::ShrinkSlot { .. }
+        | Change::ShareSlot { .. }
         | Change::RemoveParams(_)
         | Change::RemoveCycles { .. }
         | Change::FoldCompare(..)

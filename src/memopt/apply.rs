@@ -8,7 +8,7 @@
 //! egraph pass included. So a run that is limited to `n` edits makes the first `n` of
 //! an unlimited one, and the function is whole after each of them.
 
-use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, StackSlot, Value};
+use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
@@ -30,6 +30,7 @@ mod expand;
 mod on_paths;
 mod params;
 mod promote;
+mod slots;
 
 /// Makes edits, counts them, and stops at the limit.
 pub struct Editor<'a> {
@@ -299,13 +300,24 @@ impl<'a> Editor<'a> {
             | Change::TurnLoop(_) => self.change_on_paths(change),
             Change::LoadWhereChosen(choices) => self.load_where_chosen(choices),
             Change::Promote(promotion) => return Ok(self.promote(promotion)),
-            Change::FreeSlot(slot) => free(func, *slot),
+            Change::FreeSlot(slot) => slots::free(func, *slot),
             Change::FreeAddressed(slot, addresses) => {
                 for inst in addresses {
                     func.layout.remove_inst(*inst);
                 }
-                free(func, *slot);
+                slots::free(func, *slot);
             }
+            Change::ShrinkSlot {
+                slot,
+                start,
+                size,
+                addresses,
+            } => slots::shrink(func, *slot, *start, *size, addresses),
+            Change::ShareSlot {
+                slot,
+                with,
+                addresses,
+            } => slots::share(func, *slot, *with, addresses),
             Change::RunEgraph => return egraph::run_again(self.ctx, self.isa, self.policy),
         }
         Ok(true)
@@ -372,13 +384,6 @@ impl Editor<'_> {
     fn repair(&mut self) {
         debug_assert!(self.copied.is_empty());
     }
-}
-
-/// Takes the space of a slot that nothing names out of the frame.
-fn free(func: &mut Function, slot: StackSlot) {
-    let data = &mut func.sized_stack_slots[slot];
-    data.size = 0;
-    data.align_shift = 0;
 }
 
 /// Lets `edge`, which leads to `block`, lead to `target` with `args`, in which the

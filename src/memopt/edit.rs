@@ -73,6 +73,10 @@ pub enum Reason {
     Unnamed,
     /// The block does nothing but lead on.
     Empty,
+    /// No byte of the slot is live where this one is written, and the other way round.
+    LivesApart(StackSlot),
+    /// Nobody accesses the bytes.
+    NotReached,
     /// A forwarded value reached an operation that is no access to memory.
     ReachedArithmetic,
 }
@@ -163,6 +167,26 @@ pub enum Change {
     FreeSlot(StackSlot),
     /// Nothing names the slot but these computations of addresses, which nobody uses.
     FreeAddressed(StackSlot, Vec<Inst>),
+    /// Bytes at the ends of a slot take no space.
+    ShrinkSlot {
+        /// The slot.
+        slot: StackSlot,
+        /// The first byte that stays.
+        start: u32,
+        /// How many stay.
+        size: u32,
+        /// Each `stack_addr` of the slot.
+        addresses: Vec<Inst>,
+    },
+    /// Two slots have one place in the frame.
+    ShareSlot {
+        /// The slot that has none of its own.
+        slot: StackSlot,
+        /// Its place is that of this one, which is as large.
+        with: StackSlot,
+        /// Each `stack_addr` of the slot.
+        addresses: Vec<Inst>,
+    },
     /// Upstream's egraph pass runs once more.
     RunEgraph,
 }
@@ -431,6 +455,8 @@ impl Change {
             | Self::RemoveCycles { .. }
             | Self::FreeSlot(_)
             | Self::FreeAddressed(..)
+            | Self::ShrinkSlot { .. }
+            | Self::ShareSlot { .. }
             | Self::RunEgraph => (false, false),
         };
         Touched {

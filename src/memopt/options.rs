@@ -52,6 +52,8 @@ pub struct Options {
     pub promote_slots: bool,
     /// Free stack slots that nothing names any more.
     pub unused_slots: bool,
+    /// Let stack slots shrink to what is accessed, and share a place if their lives do not meet.
+    pub pack_slots: bool,
     /// Let upstream's egraph pass run once more over what the edits uncovered.
     pub rerun_egraph: bool,
     /// Apply at most so many edits, for bisecting a miscompile.
@@ -74,6 +76,7 @@ impl Default for Options {
             hoist_loads: true,
             promote_slots: true,
             unused_slots: true,
+            pack_slots: true,
             rerun_egraph: true,
             edit_limit: None,
         }
@@ -123,6 +126,7 @@ impl Options {
             hoist_loads,
             promote_slots,
             unused_slots,
+            pack_slots,
             rerun_egraph,
             edit_limit: _,
         } = self;
@@ -139,6 +143,7 @@ impl Options {
             ("hoist_loads", hoist_loads),
             ("promote_slots", promote_slots),
             ("unused_slots", unused_slots),
+            ("pack_slots", pack_slots),
             ("rerun_egraph", rerun_egraph),
         ]
         .into_iter()

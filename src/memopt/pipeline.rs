@@ -26,7 +26,7 @@ use crate::memopt::stats::Stats;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
-use table::{MERGE_STORES, PASSES};
+use table::{MERGE_STORES, PACK_SLOTS, PASSES};
 
 #[cfg(memopt_paths)]
 mod on_paths;
@@ -206,6 +206,29 @@ impl Run<'_> {
                 self.settle()?;
                 self.editor.settled();
             }
+        }
+        self.pack_slots()
+    }
+
+    /// Lets slots shrink, and share their places. Nothing may be looked for behind that.
+    fn pack_slots(&mut self) -> CodegenResult<()> {
+        let ctx = self.editor.context();
+        // What is in unreachable blocks nobody has looked at.
+        if !self.options.pack_slots
+            || !gate::has_slot(&ctx.func)
+            || ctx.func.layout.blocks().count() != self.analyses.flow(ctx).order.len()
+        {
+            return Ok(());
+        }
+        let (mut touched, mut next) = (Touched::default(), 0);
+        while self.editor.has_room()
+            && let Some((at, edits)) = self.search(PACK_SLOTS, next, false)
+        {
+            touched = touched.and(self.apply(&edits)?);
+            next = at + 1;
+        }
+        if touched.any {
+            self.editor.settled();
         }
         Ok(())
     }

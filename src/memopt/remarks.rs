@@ -169,6 +169,8 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         Change::RemoveParams(_)
         | Change::FreeSlot(_)
         | Change::FreeAddressed(..)
+        | Change::ShrinkSlot { .. }
+        | Change::ShareSlot { .. }
         | Change::RunEgraph => Vec::new(),
     }
 }
@@ -200,6 +202,8 @@ fn reason_insts(func: &Function, reason: &Reason) -> Vec<Inst> {
         | Reason::InvariantIn(_)
         | Reason::Private(_)
         | Reason::Unnamed
+        | Reason::LivesApart(_)
+        | Reason::NotReached
         | Reason::Empty
         | Reason::ReachedArithmetic => Vec::new(),
     }
@@ -248,6 +252,8 @@ impl Change {
             | Self::SinkLoad(..)
             | Self::SinkPure(..)
             | Self::FreeSlot(_)
+            | Self::ShrinkSlot { .. }
+            | Self::ShareSlot { .. }
             | Self::RunEgraph => Vec::new(),
         }
     }

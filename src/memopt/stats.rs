@@ -67,6 +67,10 @@ pub struct Stats {
     pub promoted_fields: u32,
     /// Stack slots that no longer take space in the frame.
     pub freed_slots: u32,
+    /// Stack slots of which only a part takes space in the frame.
+    pub shrunk_slots: u32,
+    /// Stack slots that are in the place of another one, whose life does not meet theirs.
+    pub shared_slots: u32,
     /// Pure instructions removed because nobody used their results.
     pub unused_code: u32,
     /// Pure instructions moved down to the paths that need them.
@@ -118,6 +122,8 @@ impl Stats {
             expanded_copies,
             promoted_fields,
             freed_slots,
+            shrunk_slots,
+            shared_slots,
             unused_code,
             sunk_values,
             unused_params,
@@ -149,6 +155,8 @@ impl Stats {
             ("expanded_copies", expanded_copies),
             ("promoted_fields", promoted_fields),
             ("freed_slots", freed_slots),
+            ("shrunk_slots", shrunk_slots),
+            ("shared_slots", shared_slots),
             ("unused_code", unused_code),
             ("sunk_values", sunk_values),
             ("unused_params", unused_params),
@@ -185,6 +193,8 @@ impl Stats {
             + self.expanded_copies
             + self.promoted_fields
             + self.freed_slots
+            + self.shrunk_slots
+            + self.shared_slots
     }
 
     /// Counts a change that was made.
@@ -216,6 +226,8 @@ impl Stats {
             }
             Change::Promote(_) => self.promoted_fields += 1,
             Change::FreeSlot(_) | Change::FreeAddressed(..) => self.freed_slots += 1,
+            Change::ShrinkSlot { .. } => self.shrunk_slots += 1,
+            Change::ShareSlot { .. } => self.shared_slots += 1,
             Change::Bypass(_) => self.bypassed_blocks += 1,
             Change::Thread(_) => self.threaded_branches += 1,
             Change::Sink(sunk) => self.sunk_stores += sunk.stores.len() as u32,
@@ -280,6 +292,8 @@ impl AddAssign<&Stats> for Stats {
             expanded_copies,
             promoted_fields,
             freed_slots,
+            shrunk_slots,
+            shared_slots,
             unused_code,
             sunk_values,
             unused_params,
@@ -313,6 +327,8 @@ impl AddAssign<&Stats> for Stats {
         *expanded_copies += other.expanded_copies;
         *promoted_fields += other.promoted_fields;
         *freed_slots += other.freed_slots;
+        *shrunk_slots += other.shrunk_slots;
+        *shared_slots += other.shared_slots;
         *unused_code += other.unused_code;
         *sunk_values += other.sunk_values;
         *unused_params += other.unused_params;

@@ -114,6 +114,12 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         Change::FreeSlot(slot) | Change::FreeAddressed(slot, _) => {
             vec![(Subject::Slot(*slot), "freed".into())]
         }
+        Change::ShrinkSlot { slot, size, .. } => {
+            vec![(Subject::Slot(*slot), format!("{size} bytes of it stay"))]
+        }
+        Change::ShareSlot { slot, with, .. } => {
+            vec![(Subject::Slot(*slot), format!("put in the place of {with}"))]
+        }
         Change::RunEgraph => vec![(Subject::Function, "goes through the mid-end again".into())],
     }
 }
@@ -249,6 +255,11 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             format!("only accesses of this function touch {slot}"),
             Vec::new(),
         ),
+        Reason::LivesApart(slot) => (
+            format!("it is not written where {slot} may still be read, nor the other way round"),
+            Vec::new(),
+        ),
+        Reason::NotReached => ("nobody accesses the rest".to_string(), Vec::new()),
         Reason::Unnamed => ("nothing names it any more".to_string(), Vec::new()),
         Reason::Empty => ("it does nothing but lead on".to_string(), Vec::new()),
         Reason::ReachedArithmetic => (
@@ -289,6 +300,8 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::LoadWhereChosen(_) => "raised_loads",
         Change::Promote(_) => "promoted_fields",
         Change::FreeSlot(_) | Change::FreeAddressed(..) => "freed_slots",
+        Change::ShrinkSlot { .. } => "shrunk_slots",
+        Change::ShareSlot { .. } => "shared_slots",
         Change::RunEgraph => "egraph_runs",
     }
 }

@@ -46,6 +46,8 @@ impl Editor<'_> {
             | Change::Promote(_)
             | Change::FreeSlot(_)
             | Change::FreeAddressed(..)
+            | Change::ShrinkSlot { .. }
+            | Change::ShareSlot { .. }
             | Change::RunEgraph => {}
         }
     }

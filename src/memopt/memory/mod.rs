@@ -17,5 +17,6 @@ pub mod regions;
 mod scan;
 pub mod seen_soon;
 pub mod slot_escape;
+pub mod slot_uses;
 pub mod ssa;
 pub mod values;

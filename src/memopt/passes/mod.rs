@@ -10,5 +10,8 @@ pub mod dead_slots;
 pub mod dead_stores;
 pub mod load_store_elim;
 pub mod merged_stores;
+pub mod shared_slots;
+pub mod shrunk_slots;
+mod slot_lives;
 pub mod trimmed_stores;
 pub mod uses;

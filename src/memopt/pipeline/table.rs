@@ -95,6 +95,26 @@ pub(super) const MERGE_STORES: &[Pass] = &[Pass {
     clean_up: CleanUp::Code,
 }];
 
+/// Slots get other places last of all: what is in one place may be several of them.
+pub(super) const PACK_SLOTS: &[Pass] = &[
+    Pass {
+        name: "shrunk-slots",
+        find: |search| search.shrunk_slots(),
+        on_paths: false,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Nothing,
+    },
+    Pass {
+        name: "shared-slots",
+        find: |search| search.shared_slots(),
+        on_paths: false,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Nothing,
+    },
+];
+
 /// What feeds stores that have moved follows them.
 #[cfg(memopt_paths)]
 pub(super) const SINK_VALUES: Pass = Pass {

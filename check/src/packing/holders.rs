@@ -1,0 +1,159 @@
+//! Of which slots each byte of a shared place holds the bytes.
+//!
+//! The optimizer argues by what is still read. This goes the other way: forward, each byte of a
+//! place has a *holder*. A slot reads what is its own in the original if it holds the byte.
+//!
+//! ```text
+//!        All            every slot of the place: nobody has written the byte, it is zero in each
+//!      /  |  \
+//!   One(s) … One(t)     this slot has written it last
+//!      \  |  /
+//!        Nobody         it depends on the path
+//! ```
+//!
+//! What is written at a known offset is held by whoever writes it; where it is not known whether a
+//! byte is written, everyone else ceases to hold it.
+
+use super::addresses::{Addresses, Use};
+use super::{Packing, Stop};
+use crate::verdict::{Limit, Reason};
+use cranelift_codegen::entity::SecondaryMap;
+use cranelift_codegen::ir::{Block, StackSlot};
+
+/// Bytes of all shared places, for all blocks together.
+const MAX_BYTES: usize = 1 << 22;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    All,
+    One(StackSlot),
+    Nobody,
+}
+
+impl Holder {
+    fn meet(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, it) | (it, Self::All) => it,
+            _ if self == other => self,
+            _ => Self::Nobody,
+        }
+    }
+}
+
+/// Shows that each slot reads what it holds; of `members` those of one place.
+pub fn prove(
+    packing: &Packing<'_>,
+    addresses: &Addresses<'_>,
+    members: &SecondaryMap<StackSlot, Vec<StackSlot>>,
+) -> Result<(), Stop> {
+    let func = packing.original;
+    let mut holders = Holders {
+        packing,
+        starts: SecondaryMap::new(),
+        bytes: 0,
+    };
+    for place in func.sized_stack_slots.keys() {
+        if members[place].len() > 1 {
+            holders.starts[place] = Some(holders.bytes);
+            let size = packing.size(packing.result, place);
+            holders.bytes += packing.room(size) as usize;
+        }
+    }
+    let blocks = func.layout.blocks().count();
+    if holders.bytes == 0 {
+        return Ok(());
+    }
+    if blocks.saturating_mul(holders.bytes) > MAX_BYTES {
+        return Err(Stop::Limit(Limit::Facts));
+    }
+    let mut before: SecondaryMap<Block, Option<Vec<Holder>>> = SecondaryMap::new();
+    let entry = func.layout.entry_block();
+    let mut work: Vec<Block> = entry.into_iter().collect();
+    for block in &work {
+        before[*block] = Some(vec![Holder::All; holders.bytes]);
+    }
+    while let Some(block) = work.pop() {
+        let Some(mut state) = before[block].clone() else {
+            continue;
+        };
+        for usage in addresses.in_block(block) {
+            holders.write(usage, &mut state);
+        }
+        for next in func.block_successors(block) {
+            let old = &mut before[next];
+            let new = match old {
+                Some(old) => old.iter().zip(&state).map(|(x, y)| x.meet(*y)).collect(),
+                None => state.clone(),
+            };
+            if old.as_ref() != Some(&new) {
+                *old = Some(new);
+                work.push(next);
+            }
+        }
+    }
+    for block in func.layout.blocks() {
+        let Some(state) = &mut before[block] else {
+            continue;
+        };
+        let of_block = addresses.in_block(block);
+        for of_inst in of_block.chunk_by(|a, b| a.inst == b.inst) {
+            let reads_its_own = of_inst
+                .iter()
+                .all(|usage| holders.reads_its_own(usage, state));
+            if !reads_its_own || holders.has_two_of_one_place(of_inst) {
+                return Err(Stop::Refused(Reason::SharedSlots));
+            }
+            of_inst.iter().for_each(|usage| holders.write(usage, state));
+        }
+    }
+    Ok(())
+}
+
+struct Holders<'a> {
+    packing: &'a Packing<'a>,
+    /// Where the bytes of each shared place begin in a state.
+    starts: SecondaryMap<StackSlot, Option<usize>>,
+    bytes: usize,
+}
+
+impl Holders<'_> {
+    /// The bytes that may be meant, if the place of the slot is shared.
+    fn bytes<'s>(&self, usage: &Use, state: &'s mut [Holder]) -> &'s mut [Holder] {
+        let place = self.packing.place(usage.slot);
+        let Some(first) = self.starts[place.slot] else {
+            return &mut [];
+        };
+        let size = self.packing.size(self.packing.original, usage.slot);
+        let (start, end) = usage.bytes.unwrap_or((0, self.packing.room(size)));
+        let at = |byte: i64| first + (byte + place.by) as usize;
+        &mut state[at(start)..at(end)]
+    }
+
+    fn reads_its_own(&self, usage: &Use, state: &mut [Holder]) -> bool {
+        let is_own =
+            |holder: &Holder| matches!(holder, Holder::All) || *holder == Holder::One(usage.slot);
+        !usage.reads || self.bytes(usage, state).iter().all(is_own)
+    }
+
+    fn write(&self, usage: &Use, state: &mut [Holder]) {
+        if usage.writes {
+            for holder in self.bytes(usage, state) {
+                *holder = match usage.bytes {
+                    Some(_) => Holder::One(usage.slot),
+                    None => holder.meet(Holder::One(usage.slot)),
+                };
+            }
+        }
+    }
+
+    /// Is one instruction given the addresses of two slots in one place? It may compare them, or
+    /// write one before it reads the other.
+    fn has_two_of_one_place(&self, uses: &[Use]) -> bool {
+        let place = |usage: &Use| self.packing.place(usage.slot).slot;
+        let shares = |usage: &Use| self.starts[place(usage)].is_some();
+        uses.iter().enumerate().any(|(at, usage)| {
+            let mut others = uses[..at].iter();
+            shares(usage) && others.any(|it| it.slot != usage.slot && place(it) == place(usage))
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! What is done to private stack slots, in order.
+//!
+//! A list for whoever wants to give slots other places in the frame: all accesses of the slots that
+//! nobody outside knows, and where one of them has to be told from others.
+
+use crate::entity::SecondaryMap;
+use crate::ir::{Function, Inst, InstructionData, StackSlot, Value};
+use crate::memopt::cfg::graph::Node;
+use crate::memopt::inst::effect::Place;
+use crate::memopt::inst::location::{Address, Root};
+use crate::memopt::inst::transfer::Transfer;
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use alloc::vec::Vec;
+
+/// Bytes of a slot, from the first up to that behind the last.
+pub type Bytes = (u32, u32);
+
+/// What one instruction does to one slot.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotUse {
+    /// The node of its block.
+    pub node: Node,
+    /// The slot.
+    pub slot: StackSlot,
+    /// Which bytes; `None` if that is not known, or if a callee does it.
+    pub bytes: Option<Bytes>,
+    /// May it read them?
+    pub reads: bool,
+    /// May it write them? All of them, if it is known which they are. If it reads as well, in
+    /// any order.
+    pub writes: bool,
+}
+
+/// The uses of the slots of a function that are always private.
+pub struct SlotUses {
+    /// In reverse postorder; of one instruction those that only read come first.
+    pub uses: Vec<SlotUse>,
+    /// The slots that can only be what they are: a stack map names them, or their addresses are
+    /// compared with something else than their own.
+    pub fixed: SecondaryMap<StackSlot, bool>,
+    /// Slots that one instruction is given the addresses of.
+    pub together: Vec<(StackSlot, StackSlot)>,
+    /// The `stack_addr` of each slot.
+    pub addresses: Vec<(StackSlot, Inst)>,
+}
+
+impl SlotUses {
+    /// Lists them. `slots` are those of `func`.
+    ///
+    /// Cost: O(instructions that are [concerned](Slots::concerned)).
+    pub fn new(func: &Function, slots: &Slots) -> Self {
+        let mut this = Self {
+            uses: Vec::new(),
+            fixed: SecondaryMap::new(),
+            together: Vec::new(),
+            addresses: Vec::new(),
+        };
+        for concerned in slots.concerned() {
+            let (node, inst) = (concerned.node, concerned.inst);
+            match slots.access(concerned) {
+                Some(access) => {
+                    let writes = access.stored.is_some();
+                    this.touch(slots, node, access.place(), (!writes, writes));
+                }
+                None => this.other(func, slots, node, inst),
+            }
+        }
+        this
+    }
+
+    fn touch(&mut self, slots: &Slots, node: Node, place: Place, (reads, writes): (bool, bool)) {
+        let Some((slot, offset)) = private(slots, place.address) else {
+            return;
+        };
+        let start = offset.and_then(|at| u32::try_from(at + i64::from(place.offset)).ok());
+        // What is known to lie in the slot fits into it, or no slot were private.
+        let bytes = start.and_then(|start| Some((start, start.checked_add(place.bytes?)?)));
+        self.uses.push(SlotUse {
+            node,
+            slot,
+            bytes,
+            reads,
+            writes,
+        });
+    }
+
+    /// What an instruction does that is no plain access.
+    fn other(&mut self, func: &Function, slots: &Slots, node: Node, inst: Inst) {
+        match func.dfg.insts[inst] {
+            InstructionData::StackAddr { stack_slot, .. } => {
+                self.addresses.push((stack_slot, inst));
+                return;
+            }
+            InstructionData::IntCompare { args, .. } => {
+                let [x, y] = args.map(|arg| private(slots, arg).map(|(slot, _)| slot));
+                if x != y {
+                    for slot in [x, y].into_iter().flatten() {
+                        self.fixed[slot] = true;
+                    }
+                }
+                return;
+            }
+            _ => {}
+        }
+        if let Some(transfer) = Transfer::of(func, inst) {
+            for range in transfer.read() {
+                self.touch(slots, node, Place::of_range(range), (true, false));
+            }
+            if let Some(range) = transfer.written() {
+                self.touch(slots, node, Place::of_range(range), (false, true));
+            }
+            let pointers = transfer.pointers().iter();
+            let slots = pointers.filter_map(|pointer| private(slots, *pointer));
+            self.tell_apart(slots.map(|(slot, _)| slot).collect());
+        }
+        let lent = slots.lent_at(inst);
+        for (slot, usage) in lent {
+            self.uses.push(SlotUse {
+                node,
+                slot: *slot,
+                bytes: None,
+                reads: usage.reads,
+                writes: usage.writes,
+            });
+        }
+        self.tell_apart(lent.iter().map(|(slot, _)| *slot).collect());
+        for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+            self.fixed[entry.slot] = true;
+        }
+    }
+
+    /// Who is given the addresses of `slots` may compare them, and write one while it reads another.
+    fn tell_apart(&mut self, slots: Vec<StackSlot>) {
+        for (at, slot) in slots.iter().enumerate() {
+            let others = slots[..at].iter().filter(|other| *other != slot);
+            self.together.extend(others.map(|other| (*slot, *other)));
+        }
+    }
+}
+
+/// The slot in which `value` is an address, and where, if that slot is always private.
+fn private(slots: &Slots, value: Value) -> Option<(StackSlot, Option<i64>)> {
+    match slots.address(value)? {
+        Address {
+            root: Root::Slot(slot),
+            offset,
+        } if slots.privacy(slot) == Privacy::Always => Some((slot, offset)),
+        _ => None,
+    }
+}

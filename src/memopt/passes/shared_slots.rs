@@ -1,0 +1,101 @@
+//! Stack slots whose lives do not meet share one place in the frame.
+//!
+//! # The problem
+//!
+//! ```text
+//!     memset(ss0, 0, 64)                          memset(ss0, 0, 64)
+//!     v1 = call %sum(ss0)                         v1 = call %sum(ss0)
+//!     memset(ss1, 1, 64)            ==/==>        memset(ss0, 1, 64)
+//!     v2 = call %sum(ss1)                         v2 = call %sum(ss0)
+//! ```
+//!
+//! Cranelift 0.137 gives every slot its own bytes of the frame.
+//!
+//! # Soundness
+//!
+//! A byte of a private slot is *live* where it may be read before it is overwritten. Two slots
+//! *interfere* if one is written, by a store, a copy or a callee that it is lent, where a byte of
+//! the other is live behind that. Slots share a place if no two of them interfere. Then, at each
+//! point, the place holds what each live byte of each of its slots would hold:
+//! - at the entry, zero, as all bytes that nobody has written ([`promote`](crate::memopt::promote)):
+//!   also of slots that are live there, because their bytes are those of the place;
+//! - what is written to one of them is live in no other.
+//!
+//! Nobody can tell the addresses apart, which are not compared, but with addresses of the same slot,
+//! leave the function at most to a callee that forgets them, and only one of a place to each call.
+//!
+//! ```text
+//!     store v1, ss0                               store v1, ss0
+//!     store v2, ss1                 ==/==>        store v2, ss0
+//!     v3 = load ss0                               v3 = load ss0
+//! ```
+//!
+//! It runs when all else is found: that two slots are two memories is true no more.
+//!
+//! # Cost
+//!
+//! A look at the slots that are declared. If two are left that are private: O(blocks · slots) for
+//! each pass over the graph, of which there is one more than loops are deep; [`MAX_SLOTS`].
+//!
+//! # Previous work
+//!
+//! Chaitin, "Register Allocation & Spilling via Graph Coloring", 1982; LLVM's
+//! `StackColoring.cpp`, which is told the lives by markers of the front end.
+
+use crate::entity::SecondaryMap;
+use crate::ir::{Function, Inst, StackSlot};
+use crate::memopt::cfg::graph::Graph;
+use crate::memopt::edit::{Change, Edit, Reason};
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use crate::memopt::memory::slot_uses::SlotUses;
+use crate::memopt::passes::slot_lives::{MAX_SLOTS, interference};
+use alloc::vec::Vec;
+
+/// Does `func` declare two slots that could share a place? Cost: O(slots).
+pub fn may_be_any(func: &Function) -> bool {
+    let slots = func.sized_stack_slots.values();
+    slots.filter(|it| it.size != 0 && it.key.is_none()).count() > 1
+}
+
+/// One edit for each slot that gets the place of another one, which is at least as large, and how
+/// often a limit was hit. Every block of `func` has to be in `graph`.
+pub fn edits(func: &Function, graph: &Graph, slots: &Slots) -> (Vec<Edit>, u32) {
+    let used = slots.used().iter().copied();
+    let private = used.filter(|slot| slots.privacy(*slot) == Privacy::Always);
+    let mut found: Vec<StackSlot> = private.collect();
+    if found.len() < 2 {
+        return (Vec::new(), 0);
+    }
+    let uses = SlotUses::new(func, slots);
+    let size = |slot: StackSlot| func.sized_stack_slots[slot].size;
+    found.retain(|slot| !uses.fixed[*slot] && size(*slot) != 0);
+    found.sort_by_key(|slot| (core::cmp::Reverse(size(*slot)), *slot));
+    let limits_hit = u32::from(found.len() > MAX_SLOTS);
+    found.truncate(MAX_SLOTS);
+    if found.len() < 2 {
+        return (Vec::new(), 0);
+    }
+    let apart = interference(func, graph, &uses, &found);
+    let mut addresses = SecondaryMap::<StackSlot, Vec<Inst>>::new();
+    for (slot, inst) in uses.addresses {
+        addresses[slot].push(inst);
+    }
+    // The slots that have a place of their own, and which of `found` are in it.
+    let mut places: Vec<(StackSlot, u64)> = Vec::new();
+    let mut edits = Vec::new();
+    for (at, slot) in found.into_iter().enumerate() {
+        match places.iter_mut().find(|(_, in_it)| in_it & apart[at] == 0) {
+            Some((with, in_it)) => {
+                *in_it |= 1 << at;
+                let change = Change::ShareSlot {
+                    slot,
+                    with: *with,
+                    addresses: core::mem::take(&mut addresses[slot]),
+                };
+                edits.push(change.because(Reason::LivesApart(*with)));
+            }
+            None => places.push((slot, 1 << at)),
+        }
+    }
+    (edits, limits_hit)
+}
