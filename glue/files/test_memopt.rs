@@ -231,7 +231,7 @@ impl TestMemopt {
         })?;
         for ((ctx, first), second) in contexts.iter().zip(&stats).zip(&again) {
             ensure!(
-                second.edits() == 0 || first.limits_hit > 0,
+                second.edits() == 0 || first.limits_hit > 0 || first.shared_slots > 0,
                 "{} is not a fixpoint: the passes, run again, did {second}",
                 ctx.func.name,
             );

@@ -324,7 +324,8 @@ pub fn optimize(
         let settled = stats.iter().zip(&again);
         let unsettled = settled
             .enumerate()
-            .find(|(_, (_, again))| again.stats.edits() > 0);
+            // What two slots in one place tell another run is not looked for.
+            .find(|(_, (first, again))| again.stats.edits() > 0 && first.stats.shared_slots == 0);
         if let Some((index, (first, again))) = unsettled
             && setting.mode == Mode::Alone
         {

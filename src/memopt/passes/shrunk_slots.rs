@@ -53,7 +53,10 @@ pub fn edits(func: &Function, slots: &Slots) -> Vec<Edit> {
         let lowest = offsets.min().flatten().unwrap_or(0).min(first);
         let align = (1 << func.sized_stack_slots[slot].align_shift).max(MAX_ALIGN);
         let start = lowest / align * align;
-        let end = last.min(size(slot));
+        let end = last
+            .checked_next_multiple_of(WORD)
+            .unwrap_or(last)
+            .min(size(slot));
         let saves = (end - start).div_ceil(WORD) < size(slot).div_ceil(WORD);
         saves.then(|| {
             let change = Change::ShrinkSlot {

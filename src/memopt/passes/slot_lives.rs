@@ -166,8 +166,8 @@ impl Lives<'_> {
             .rev()
         {
             if step.writes {
-                for other in 0..self.slots {
-                    if live[other] != 0 && other != step.slot {
+                for (other, bytes) in live.iter().enumerate() {
+                    if *bytes != 0 && other != step.slot {
                         meet(found, other, step.slot);
                     }
                 }

@@ -43,7 +43,7 @@ impl Body<'_> {
     }
 
     /// The address of an element, at an index that is not known.
-    fn element(&mut self, block: Block8) -> Value {
+    pub(super) fn element(&mut self, block: Block8) -> Value {
         let index = self.word();
         let mask = if block.words >= 4 { 3 } else { 1 };
         let mask = self.number(mask);

@@ -22,6 +22,8 @@ enum Kind {
     Call,
     Reference,
     Outside,
+    Temporary,
+    Select,
 }
 
 impl Shape {
@@ -43,6 +45,7 @@ impl Shape {
             Self::Copies => &[Copy, Record, Array, Assign, If],
             Self::References => &[Reference, Reference, Call, Assign, Loop, If],
             Self::Choices => &[Choose, Choose, Record, Assign, If, Loop],
+            Self::Temporaries => &[Temporary, Temporary, Select, Assign, If, Loop],
             Self::Mixed => &[
                 Assign, Assign, If, Loop, Switch, Leave, Record, Array, Union, Copy, Escape, Deref,
                 Call, Reference, Outside,
@@ -73,6 +76,11 @@ impl Body<'_> {
             Kind::Call => self.plain_call(),
             Kind::Reference => self.reference(),
             Kind::Outside => self.store_behind_parameter(),
+            Kind::Temporary => self.temporary(),
+            Kind::Select => match (self.some_block(), self.some_block()) {
+                (Some(first), Some(second)) => self.select_one([first, second]),
+                _ => self.assign(),
+            },
             Kind::Assign => self.assign(),
         }
     }

@@ -13,6 +13,7 @@ mod control;
 mod declarations;
 mod pointers;
 mod scalars;
+mod temporaries;
 
 use super::module::{Module, signature};
 use crate::inputs::Inputs;
@@ -55,6 +56,9 @@ pub enum Shape {
     References,
     /// Records that conditions choose. Campaigns have them; they are in no measurement.
     Choices,
+    /// Aggregates that are used for a while, and pointers that are selected. Campaigns have them; they
+    /// are in no measurement.
+    Temporaries,
     /// All of them.
     Mixed,
 }
@@ -78,6 +82,9 @@ impl Shape {
         Self::Mixed,
     ];
 
+    /// Those that campaigns have besides.
+    const UNMEASURED: [Self; 2] = [Self::Choices, Self::Temporaries];
+
     /// The name of the shape.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,13 +102,14 @@ impl Shape {
             Self::Copies => "copies",
             Self::References => "references",
             Self::Choices => "choices",
+            Self::Temporaries => "temporaries",
             Self::Mixed => "mixed",
         }
     }
 
     /// The shape of this name.
     pub fn by_name(name: &str) -> Option<Self> {
-        let mut shapes = Self::ALL.into_iter().chain([Self::Choices]);
+        let mut shapes = Self::ALL.into_iter().chain(Self::UNMEASURED);
         shapes.find(|shape| shape.name() == name)
     }
 }
@@ -121,8 +129,9 @@ pub fn module(seed: u64, shape: Shape, functions: usize, size: usize) -> Module 
 /// The module of a seed in a campaign: small, of any shape.
 pub(crate) fn of_seed(seed: u64) -> Module {
     let mut rng = Rng::with_seed(seed ^ 0x010c_a150);
-    let shape = rng.usize(..=Shape::ALL.len());
-    let shape = Shape::ALL.get(shape).copied().unwrap_or(Shape::Choices);
+    let shapes = || Shape::ALL.into_iter().chain(Shape::UNMEASURED);
+    let shape = shapes().nth(rng.usize(..shapes().count()));
+    let shape = shape.unwrap_or(Shape::Mixed);
     let functions = rng.usize(1..4);
     let size = [15, 30, 30, 80][rng.usize(..4)];
     let mut module = module(rng.u64(..), shape, functions, size);
