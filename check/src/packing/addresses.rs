@@ -5,7 +5,7 @@ use crate::opcodes::{Kind, access, kind, plus_constant};
 use crate::transfers::Transfer;
 use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::{
-    Block, BlockArg, Function, Inst, InstructionData, Opcode, StackSlot, Value,
+    Block, BlockArg, Function, Inst, InstructionData, MemFlagsData, Opcode, StackSlot, Value,
 };
 use cranelift_memopt::Policy;
 
@@ -18,6 +18,8 @@ pub struct Use {
     pub bytes: Option<(i64, i64)>,
     pub reads: bool,
     pub writes: bool,
+    /// What an access says about the memory; `None` if it is a call.
+    pub says: Option<MemFlagsData>,
 }
 
 /// What a value is.
@@ -286,6 +288,7 @@ impl<'a> Addresses<'a> {
             bytes,
             reads,
             writes,
+            says: access(self.func, inst).map(|it| it.flags),
         });
     }
 

@@ -18,7 +18,7 @@ use super::addresses::{Addresses, Use};
 use super::{Packing, Stop};
 use crate::verdict::{Limit, Reason};
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{Block, StackSlot};
+use cranelift_codegen::ir::{Block, MemFlagsData, StackSlot};
 
 /// Bytes of all shared places, for all blocks together.
 const MAX_BYTES: usize = 1 << 22;
@@ -57,6 +57,25 @@ pub fn prove(
             holders.starts[place] = Some(holders.bytes);
             let size = packing.size(packing.result, place);
             holders.bytes += packing.room(size) as usize;
+        }
+    }
+    // To whoever looks at the result later, two regions are two memories, and nobody writes what is
+    // `readonly`.
+    for place in func
+        .sized_stack_slots
+        .keys()
+        .filter(|it| members[*it].len() > 1)
+    {
+        let uses = members[place].iter().flat_map(|slot| addresses.of(*slot));
+        let mut said = uses.filter_map(|usage| usage.says);
+        let first = said.next();
+        let agrees = |flags: MemFlagsData| {
+            let region = |flags: MemFlagsData| flags.alias_region();
+            let promises = flags.readonly() || flags.can_move();
+            !promises && first.is_none_or(|first| region(first) == region(flags))
+        };
+        if !first.into_iter().chain(said).all(agrees) {
+            return Err(Stop::Refused(Reason::SharedSlots));
         }
     }
     let blocks = func.layout.blocks().count();

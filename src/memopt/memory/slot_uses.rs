@@ -4,9 +4,9 @@
 //! nobody outside knows, and where one of them has to be told from others.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{Function, Inst, InstructionData, StackSlot, Value};
+use crate::ir::{AliasRegion, Function, Inst, InstructionData, StackSlot, Value};
 use crate::memopt::cfg::graph::Node;
-use crate::memopt::inst::effect::Place;
+use crate::memopt::inst::effect::{Access, Place};
 use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
@@ -31,6 +31,36 @@ pub struct SlotUse {
     pub writes: bool,
 }
 
+/// What the accesses of a slot say about where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tag {
+    /// There are none.
+    #[default]
+    Nothing,
+    /// All of them this region, or that it may be in any.
+    Region(Option<AliasRegion>),
+    /// They differ, or promise more than that.
+    Several,
+}
+
+impl Tag {
+    /// What those of both say.
+    pub fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, tag) | (tag, Self::Nothing) => tag,
+            _ if self == other => self,
+            _ => Self::Several,
+        }
+    }
+
+    fn of(access: &Access) -> Self {
+        match access.flags.readonly() || access.flags.can_move() {
+            true => Self::Several,
+            false => Self::Region(access.region()),
+        }
+    }
+}
+
 /// The uses of the slots of a function that are always private.
 pub struct SlotUses {
     /// In reverse postorder; of one instruction those that only read come first.
@@ -38,6 +68,8 @@ pub struct SlotUses {
     /// The slots that can only be what they are: a stack map names them, or their addresses are
     /// compared with something else than their own.
     pub fixed: SecondaryMap<StackSlot, bool>,
+    /// What the plain accesses of each slot say.
+    pub tags: SecondaryMap<StackSlot, Tag>,
     /// Slots that one instruction is given the addresses of.
     pub together: Vec<(StackSlot, StackSlot)>,
     /// The `stack_addr` of each slot.
@@ -52,14 +84,21 @@ impl SlotUses {
         let mut this = Self {
             uses: Vec::new(),
             fixed: SecondaryMap::new(),
+            tags: SecondaryMap::new(),
             together: Vec::new(),
             addresses: Vec::new(),
         };
-        for concerned in slots.concerned() {
+        // Edits may have removed some since the list was made.
+        let concerned = slots.concerned().iter();
+        for concerned in concerned.filter(|it| func.layout.inst_block(it.inst).is_some()) {
             let (node, inst) = (concerned.node, concerned.inst);
             match slots.access(concerned) {
                 Some(access) => {
                     let writes = access.stored.is_some();
+                    if let Some((slot, _)) = private(slots, access.address) {
+                        let tag = &mut this.tags[slot];
+                        *tag = tag.join(Tag::of(access));
+                    }
                     this.touch(slots, node, access.place(), (!writes, writes));
                 }
                 None => this.other(func, slots, node, inst),

@@ -30,6 +30,9 @@
 //!     v3 = load ss0                               v3 = load ss0
 //! ```
 //!
+//! Accesses of one place carry one region, or none of them does: two regions are two memories to
+//! whoever looks at the function later. Nor do they promise that nobody writes it.
+//!
 //! It runs when all else is found: that two slots are two memories is true no more.
 //!
 //! # Cost
@@ -47,7 +50,7 @@ use crate::ir::{Function, Inst, StackSlot};
 use crate::memopt::cfg::graph::Graph;
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
-use crate::memopt::memory::slot_uses::SlotUses;
+use crate::memopt::memory::slot_uses::{SlotUses, Tag};
 use crate::memopt::passes::slot_lives::{MAX_SLOTS, interference};
 use alloc::vec::Vec;
 
@@ -68,7 +71,8 @@ pub fn edits(func: &Function, graph: &Graph, slots: &Slots) -> (Vec<Edit>, u32) 
     }
     let uses = SlotUses::new(func, slots);
     let size = |slot: StackSlot| func.sized_stack_slots[slot].size;
-    found.retain(|slot| !uses.fixed[*slot] && size(*slot) != 0);
+    let may_move = |slot: StackSlot| !uses.fixed[slot] && uses.tags[slot] != Tag::Several;
+    found.retain(|slot| may_move(*slot) && size(*slot) != 0);
     found.sort_by_key(|slot| (core::cmp::Reverse(size(*slot)), *slot));
     let limits_hit = u32::from(found.len() > MAX_SLOTS);
     found.truncate(MAX_SLOTS);
@@ -80,13 +84,18 @@ pub fn edits(func: &Function, graph: &Graph, slots: &Slots) -> (Vec<Edit>, u32) 
     for (slot, inst) in uses.addresses {
         addresses[slot].push(inst);
     }
-    // The slots that have a place of their own, and which of `found` are in it.
-    let mut places: Vec<(StackSlot, u64)> = Vec::new();
+    // The slots that have a place of their own, which of `found` are in it, and what they say.
+    let mut places: Vec<(StackSlot, u64, Tag)> = Vec::new();
     let mut edits = Vec::new();
     for (at, slot) in found.into_iter().enumerate() {
-        match places.iter_mut().find(|(_, in_it)| in_it & apart[at] == 0) {
-            Some((with, in_it)) => {
+        let tag = uses.tags[slot];
+        let mut free = places.iter_mut();
+        let free = free
+            .find(|(_, in_it, other)| *in_it & apart[at] == 0 && other.join(tag) != Tag::Several);
+        match free {
+            Some((with, in_it, other)) => {
                 *in_it |= 1 << at;
+                *other = other.join(tag);
                 let change = Change::ShareSlot {
                     slot,
                     with: *with,
@@ -94,7 +103,7 @@ pub fn edits(func: &Function, graph: &Graph, slots: &Slots) -> (Vec<Edit>, u32) 
                 };
                 edits.push(change.because(Reason::LivesApart(*with)));
             }
-            None => places.push((slot, 1 << at)),
+            None => places.push((slot, 1 << at, tag)),
         }
     }
     (edits, limits_hit)
