@@ -15,6 +15,7 @@
 //! blocks serve as hints: they survive in the result. It decides what can be
 //! proven, and never whether the proof is right.
 
+mod choices;
 mod events;
 mod incoming;
 mod one_sided;
@@ -123,6 +124,7 @@ impl Walk<'_> {
                 next: [x, y],
                 memory,
                 assumed: Vec::new(),
+                chosen: Vec::new(),
                 starts: false,
                 moved: [false; 2],
                 join_args: [Vec::new(), Vec::new()],
@@ -161,6 +163,7 @@ impl Walk<'_> {
             next: stops.map(Next::From),
             memory: state.memory,
             assumed: state.assumed,
+            chosen: Vec::new(),
             starts: true,
             moved: [false; 2],
             join_args: [Vec::new(), Vec::new()],
@@ -204,6 +207,14 @@ impl Walk<'_> {
                 path.next[side as usize] = Next::From(stop);
             }
             self.spot = stops.map(Some);
+            if let Some(condition) = self.asked_choice(path, stops[0]) {
+                for holds in [true, false] {
+                    let mut fork = path.clone();
+                    fork.chosen.push((condition, holds));
+                    paths.push(fork);
+                }
+                return Ok(());
+            }
             let starts = std::mem::take(&mut path.starts);
             match self.decide(path, stops)? {
                 Decision::Pass(sides) => {

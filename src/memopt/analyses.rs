@@ -164,6 +164,7 @@ fn kept(change: &Change) -> Kept {
         | Change::RunEgraph => Kept::Nothing,
         Change::Promote(_)
         | Change::LoadWhereChosen(_)
+        | Change::AccessBoth { .. }
         | Change::FreeAddressed(..)
         | Change::ShrinkSlot { .. }
         | Change::ShareSlot { .. }

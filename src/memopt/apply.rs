@@ -30,6 +30,7 @@ mod expand;
 mod on_paths;
 mod params;
 mod promote;
+mod selects;
 mod slots;
 
 /// Makes edits, counts them, and stops at the limit.
@@ -299,6 +300,11 @@ impl<'a> Editor<'a> {
             | Change::MergeLoads(_)
             | Change::TurnLoop(_) => self.change_on_paths(change),
             Change::LoadWhereChosen(choices) => self.load_where_chosen(choices),
+            Change::AccessBoth {
+                select,
+                accesses,
+                sums,
+            } => return Ok(self.access_both(*select, accesses, sums)),
             Change::Promote(promotion) => return Ok(self.promote(promotion)),
             Change::FreeSlot(slot) => slots::free(func, *slot),
             Change::FreeAddressed(slot, addresses) => {

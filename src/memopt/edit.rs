@@ -161,6 +161,15 @@ pub enum Change {
     TurnLoop(Turned),
     /// Pointers to one slot or another are loaded from where it is known to which.
     LoadWhereChosen(Vec<Choice>),
+    /// Accesses of the slot that a `select` gives become accesses of both.
+    AccessBoth {
+        /// The select, which goes.
+        select: Inst,
+        /// The accesses, and the distance of each from what is selected.
+        accesses: Vec<(Inst, i32)>,
+        /// What adds the distances, and goes.
+        sums: Vec<Inst>,
+    },
     /// A field of a stack slot becomes a value.
     Promote(Promotion),
     /// Nothing names the slot.
@@ -440,6 +449,7 @@ impl Change {
             | Self::ExpandCopy(_)
             | Self::Promote(_)
             | Self::LoadWhereChosen(_)
+            | Self::AccessBoth { .. }
             | Self::MergeLoads(_) => (false, true),
             Self::MoveUp(_) => (true, true),
             Self::SinkLoad(..)

@@ -163,6 +163,7 @@ fn changed_insts(change: &Change) -> Vec<Inst> {
         | Change::RemoveUnusedLoad(_)
         | Change::RemoveUnusedCode(_)
         | Change::LoadWhereChosen(_)
+        | Change::AccessBoth { .. }
         | Change::Promote(_)
         | Change::RemoveCycles { .. }
         | Change::Sink(_) => change.removed(),
@@ -236,6 +237,7 @@ impl Change {
                 let loads = choices.iter().flat_map(|choice| &choice.loads);
                 loads.map(|(load, _)| *load).collect()
             }
+            Self::AccessBoth { accesses, .. } => accesses.iter().map(|(inst, _)| *inst).collect(),
             Self::FreeAddressed(_, addresses) => addresses.clone(),
             Self::RemoveCycles { insts, .. } => insts.clone(),
             Self::MergeLoads(merged) => merged.loads[1..].to_vec(),

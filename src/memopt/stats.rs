@@ -63,6 +63,8 @@ pub struct Stats {
     pub forwarded_copies: u32,
     /// Calls that copied or filled a few bytes of stack slots, and are loads and stores now.
     pub expanded_copies: u32,
+    /// Accesses of the slot that a `select` gives, which are accesses of both now.
+    pub split_accesses: u32,
     /// Fields of stack slots that have become values.
     pub promoted_fields: u32,
     /// Stack slots that no longer take space in the frame.
@@ -120,6 +122,7 @@ impl Stats {
             turned_loops,
             forwarded_copies,
             expanded_copies,
+            split_accesses,
             promoted_fields,
             freed_slots,
             shrunk_slots,
@@ -153,6 +156,7 @@ impl Stats {
             ("turned_loops", turned_loops),
             ("forwarded_copies", forwarded_copies),
             ("expanded_copies", expanded_copies),
+            ("split_accesses", split_accesses),
             ("promoted_fields", promoted_fields),
             ("freed_slots", freed_slots),
             ("shrunk_slots", shrunk_slots),
@@ -191,6 +195,7 @@ impl Stats {
             + self.turned_loops
             + self.forwarded_copies
             + self.expanded_copies
+            + self.split_accesses
             + self.promoted_fields
             + self.freed_slots
             + self.shrunk_slots
@@ -224,6 +229,7 @@ impl Stats {
                 let loads = choices.iter().map(|choice| choice.loads.len() as u32);
                 self.raised_loads += loads.sum::<u32>();
             }
+            Change::AccessBoth { accesses, .. } => self.split_accesses += accesses.len() as u32,
             Change::Promote(_) => self.promoted_fields += 1,
             Change::FreeSlot(_) | Change::FreeAddressed(..) => self.freed_slots += 1,
             Change::ShrinkSlot { .. } => self.shrunk_slots += 1,
@@ -290,6 +296,7 @@ impl AddAssign<&Stats> for Stats {
             turned_loops,
             forwarded_copies,
             expanded_copies,
+            split_accesses,
             promoted_fields,
             freed_slots,
             shrunk_slots,
@@ -325,6 +332,7 @@ impl AddAssign<&Stats> for Stats {
         *turned_loops += other.turned_loops;
         *forwarded_copies += other.forwarded_copies;
         *expanded_copies += other.expanded_copies;
+        *split_accesses += other.split_accesses;
         *promoted_fields += other.promoted_fields;
         *freed_slots += other.freed_slots;
         *shrunk_slots += other.shrunk_slots;

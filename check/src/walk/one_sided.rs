@@ -94,7 +94,12 @@ impl Walk<'_> {
             let data = func.dfg.insts[inst];
             let edge = match kind(data.opcode()) {
                 Kind::Pure => {
-                    self.pure(side, inst)?;
+                    if side == Side::Original && self.asked_choice(path, stop).is_some() {
+                        return Ok(stop);
+                    }
+                    if !self.chosen(path, side, inst) {
+                        self.pure(side, inst)?;
+                    }
                     None
                 }
                 Kind::Nothing => None,

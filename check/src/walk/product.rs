@@ -39,6 +39,8 @@ pub(super) struct Path {
     pub(super) next: [Next; 2],
     pub(super) memory: Memory,
     pub(super) assumed: Vec<(Term, bool)>,
+    /// Conditions of selects of which each outcome is followed by itself, since the last point.
+    pub(super) chosen: Vec<(Term, bool)>,
     /// The walk starts here, so that a join is left without a new point.
     pub(super) starts: bool,
     /// Has either side gone on since the last node?

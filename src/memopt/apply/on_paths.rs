@@ -43,6 +43,7 @@ impl Editor<'_> {
             | Change::FoldBranch(..)
             | Change::Bypass(_)
             | Change::LoadWhereChosen(_)
+            | Change::AccessBoth { .. }
             | Change::Promote(_)
             | Change::FreeSlot(_)
             | Change::FreeAddressed(..)

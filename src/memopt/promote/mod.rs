@@ -35,7 +35,9 @@
 //! 4. [`constants`]: a parameter that is the same constant on all paths is that.
 //! 5. [`choices`]: pointers to one slot or another are loaded from where it is known to which, and
 //!    then promotion looks again.
-//! 6. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
+//! 6. [`selects`]: accesses of the slot that a `select` gives become accesses of both, and then
+//!    promotion looks again, too.
+//! 7. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
 //!
 //! # Soundness
 //!
@@ -76,6 +78,7 @@ mod fields;
 mod groups;
 pub mod published;
 mod reaching;
+mod selects;
 
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
@@ -154,8 +157,10 @@ impl Promoting<'_> {
         });
         // It moves loads of slots that none of the others is about.
         let chosen = choices::find(self.func, &self.flow.order, &slots, &mut limits_hit);
-        reveals_more |= chosen.is_some();
+        let selected = selects::find(self.func, &self.flow.order, &slots, self.policy);
+        reveals_more |= chosen.is_some() || !selected.is_empty();
         edits.extend(chosen);
+        edits.extend(selected);
         Found {
             slots: edits.is_empty().then_some(slots),
             edits,

@@ -1,0 +1,55 @@
+//! Selects of the addresses of two slots, of which each outcome is followed by itself.
+//!
+//! Where the original selects one of two slots and the result has no such instruction, it accesses both:
+//! which of them the original accesses depends on the condition. So the paths part there, up to the next
+//! point. On each of them all selects on this condition are what it chooses, in both functions.
+
+use super::product::{Path, Stop};
+use super::walker::Walk;
+use crate::side::Side;
+use crate::terms::Term;
+use cranelift_codegen::ir::{Inst, Opcode};
+
+/// Conditions that one path between points has parted at.
+const MAX_CHOSEN: usize = 6;
+
+impl Walk<'_> {
+    /// The condition of the select in front of which the original stands, if the paths are to part
+    /// there.
+    pub(super) fn asked_choice(&mut self, path: &Path, stop: Stop) -> Option<Term> {
+        let Stop::At(inst) = stop else {
+            return None;
+        };
+        let is_select = self.func(Side::Original).dfg.insts[inst].opcode() == Opcode::Select;
+        if !is_select
+            || self.bodies[Side::Result as usize].block_of(inst).is_some()
+            || path.chosen.len() >= MAX_CHOSEN
+        {
+            return None;
+        }
+        let args = self.args(Side::Original, inst);
+        let slots = [args[1], args[2]].map(|arg| self.terms.within(arg));
+        let (condition, _) = self.terms.condition(args[0]);
+        let is_known = self.terms.constant(condition).is_some()
+            || path.chosen.iter().any(|(known, _)| *known == condition);
+        let differ = slots[0].is_some() && slots[1].is_some() && slots[0] != slots[1];
+        (differ && !is_known).then_some(condition)
+    }
+
+    /// Gives the select `inst` the term that the path chooses, if it does.
+    pub(super) fn chosen(&mut self, path: &Path, side: Side, inst: Inst) -> bool {
+        let func = self.func(side);
+        if path.chosen.is_empty() || func.dfg.insts[inst].opcode() != Opcode::Select {
+            return false;
+        }
+        let args = self.args(side, inst);
+        let (condition, turned) = self.terms.condition(args[0]);
+        let known = path.chosen.iter().find(|(known, _)| *known == condition);
+        let Some((_, holds)) = known.copied() else {
+            return false;
+        };
+        let result = func.dfg.first_result(inst);
+        self.set(side, result, args[if holds != turned { 1 } else { 2 }]);
+        true
+    }
+}
