@@ -1,7 +1,7 @@
 //! What several facts say together about the bytes of an access.
 //!
 //! Each byte is looked up by itself. Together they are known if all are constants, or if they are
-//! consecutive bytes of one integer.
+//! consecutive bytes of one integer, in either order.
 
 use super::fact::{Fact, inserted, seen_through};
 use super::memory::Memory;
@@ -9,7 +9,8 @@ use super::place::Access;
 use super::side::Side;
 use super::terms::{Node, Term, Terms};
 use super::vectors::is_vector;
-use cranelift_codegen::ir::{Endianness, Type, types};
+use cranelift_codegen::ir::{Endianness, InstructionData, Opcode, Type, Value, types};
+use smallvec::SmallVec;
 
 /// Bytes of an access that are looked up.
 const MAX_BYTES: u32 = 16;
@@ -94,12 +95,25 @@ impl Terms {
                 false => self.number(ty, all as u64),
             });
         }
-        let Node::Bits(whole, low) = *self.node(*bytes.first()?) else {
-            return None;
+        let run = |bytes: &mut dyn Iterator<Item = &Term>| {
+            let mut bytes = bytes.zip(0..);
+            let Node::Bits(whole, low) = *self.node(*bytes.next()?.0) else {
+                return None;
+            };
+            let follow =
+                bytes.all(|(byte, at)| *self.node(*byte) == Node::Bits(whole, low + 8 * at));
+            let fits = low + ty.bits() <= self.ty(whole).bits();
+            (follow && fits).then_some((whole, low))
         };
-        let mut rest = bytes.iter().zip(0..);
-        let follow = rest.all(|(byte, at)| *self.node(*byte) == Node::Bits(whole, low + 8 * at));
-        let fits = low + ty.bits() <= self.ty(whole).bits();
-        (follow && fits).then(|| self.bits(whole, low, ty))
+        if let Some((whole, low)) = run(&mut bytes.iter()) {
+            return Some(self.bits(whole, low, ty));
+        }
+        let (whole, low) = run(&mut bytes.iter().rev())?;
+        let swaps = InstructionData::Unary {
+            opcode: Opcode::Bswap,
+            arg: Value::from_u32(0),
+        };
+        let run = self.bits(whole, low, ty);
+        (ty.bits() > 8).then(|| self.op(swaps, 0, ty, SmallVec::from_slice(&[run])))
     }
 }

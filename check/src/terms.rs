@@ -210,6 +210,16 @@ impl Terms {
                 let inner = args[0];
                 return self.bits(inner, low, ty);
             }
+            // A byte of bytes the other way round.
+            Node::Op(InstructionData::Unary { opcode, .. }, _, ref args)
+                if opcode == Opcode::Bswap
+                    && ty.is_int()
+                    && ty.bits() == 8
+                    && low.is_multiple_of(8) =>
+            {
+                let inner = args[0];
+                return self.bits(inner, self.ty(inner).bits() - 8 - low, ty);
+            }
             _ => {}
         }
         if let Some((inner, by)) = self.shifted(term)

@@ -401,6 +401,8 @@ pub enum StoredWhole {
         shift: u32,
         /// How its low bytes are stored.
         opcode: Opcode,
+        /// Are they stored the other way round?
+        swapped: bool,
     },
 }
 

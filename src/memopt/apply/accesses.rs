@@ -60,9 +60,17 @@ impl Editor<'_> {
                 value,
                 shift,
                 opcode,
+                swapped,
             } => {
                 let mut cursor = FuncCursor::new(func).at_inst(new.replaced);
-                (coercion::shifted(&mut cursor, value, shift), opcode)
+                let mut value = coercion::shifted(&mut cursor, value, shift);
+                if swapped {
+                    if cursor.func.dfg.value_type(value) != new.ty {
+                        value = cursor.ins().ireduce(new.ty, value);
+                    }
+                    value = cursor.ins().bswap(value);
+                }
+                (value, opcode)
             }
             StoredWhole::Constant(bits) => {
                 let mut cursor = FuncCursor::new(func).at_inst(new.replaced);

@@ -9,6 +9,8 @@
 //! v5 = ireduce.i32 (ushr v2, 32)
 //! store v3, v4
 //! store v5, v4+4                ==>     store v2, v4
+//! store v5, v6                          v7 = bswap v2
+//! store v3, v6+4                ==>     store v7, v6      ; each byte by itself
 //! ```
 //!
 //! What upstream misses here: a store stays as it is unless the same bytes are overwritten.
@@ -21,7 +23,7 @@
 //!
 //! It costs no more than what it replaces: constants of up to four bytes, those of eight
 //! that are sign-extended from four, or a value that is there, shifted if the first of the
-//! two is. It begins at a multiple of its
+//! two is; the other way round if single bytes of it are. It begins at a multiple of its
 //! size from where the address is based, and says that it is `aligned` only if a store of the same
 //! bytes has said so.
 //!
@@ -136,11 +138,9 @@ fn merged(memory: &Memory<'_>, early: &Store, late: &Store) -> Option<(EventInde
             let was_large = early.bytes == bytes || late.bytes == bytes;
             (was_large || is_small(all, bytes)).then_some(StoredWhole::Constant(all))?
         }
-        (Bits::Of(value, first), Bits::Of(other, second)) => {
-            let is_whole = value == other && early.bytes + late.bytes == bytes;
-            let shift = first.checked_sub(place(early)).filter(|_| is_whole)?;
-            let follows = second.checked_sub(place(late)) == Some(shift);
-            follows.then(|| part(memory.func, value, shift, bytes))??
+        _ if early.bytes + late.bytes == bytes => {
+            let both = |swapped| run(memory, [early, late], place, swapped);
+            both(false).or_else(|| both(true))?
         }
         _ => return None,
     };
@@ -159,15 +159,63 @@ fn merged(memory: &Memory<'_>, early: &Store, late: &Store) -> Option<(EventInde
     Some((early.event, MergedStores { removed, store }))
 }
 
+/// What both store of one value, if these are all bytes of a run of it; if it is `swapped`, the
+/// other way round.
+fn run(
+    memory: &Memory<'_>,
+    [early, late]: [&Store; 2],
+    place: impl Fn(&Store) -> u32,
+    swapped: bool,
+) -> Option<StoredWhole> {
+    let bytes = early.bytes + late.bytes;
+    let part_of = |store: &Store| match store.bits(memory)? {
+        Bits::Of(value, low) if !swapped || store.bytes == 1 => Some((value, low)),
+        Bits::Of(value, 0) => unswapped(memory.func, value, store.bytes),
+        _ => None,
+    };
+    let at = |store: &Store| match swapped {
+        true => 8 * (bytes - store.bytes) as u32 - place(store),
+        false => place(store),
+    };
+    let ((value, first), (other, second)) = (part_of(early)?, part_of(late)?);
+    let shift = first.checked_sub(at(early)).filter(|_| value == other)?;
+    let follows = second.checked_sub(at(late)) == Some(shift);
+    follows.then(|| part(memory.func, value, shift, bytes, swapped))?
+}
+
+/// The bits of which `value` is the bytes, `bytes` of them, the other way round.
+fn unswapped(func: &Function, value: Value, bytes: i64) -> Option<(Value, u32)> {
+    let dfg = &func.dfg;
+    match dfg.insts[dfg.value_def(value).inst()?] {
+        InstructionData::Unary {
+            opcode: Opcode::Bswap,
+            arg,
+        } if i64::from(dfg.value_type(value).bytes()) == bytes => {
+            match bits::find(dfg, arg, 0, 8 * bytes as u32) {
+                Bits::Of(value, low) => Some((value, low)),
+                Bits::Constant(_) => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 /// So many bytes of `value` from the bit `shift` on, which are no more than it has.
-fn part(func: &Function, value: Value, shift: u32, bytes: i64) -> Option<StoredWhole> {
+fn part(
+    func: &Function,
+    value: Value,
+    shift: u32,
+    bytes: i64,
+    swapped: bool,
+) -> Option<StoredWhole> {
     let ty = func.dfg.value_type(value);
     let fits = i64::from(shift) + 8 * bytes <= i64::from(ty.bits());
-    let opcode = opcode(ty, bytes).filter(|_| fits)?;
+    let opcode = opcode(ty, bytes).filter(|_| fits && (!swapped || ty.is_int()))?;
     Some(StoredWhole::Value {
         value,
         shift,
-        opcode,
+        opcode: if swapped { Opcode::Store } else { opcode },
+        swapped,
     })
 }
 

@@ -68,6 +68,7 @@ fn rest(memory: &Memory<'_>, store: &Access, at: i64, bytes: i64) -> Option<Stor
                 value,
                 shift: 0,
                 opcode,
+                swapped: false,
             })
         }
         Bits::Constant(_) | Bits::Of(..) => None,
