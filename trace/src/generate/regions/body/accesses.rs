@@ -233,7 +233,7 @@ impl Body<'_> {
     /// around a loop it stays the same.
     pub(super) fn guess(&mut self) {
         if self.style.tagged || self.pool.wild.is_empty() {
-            return self.load();
+            return;
         }
         let at = self.pick(self.pool.wild.len());
         let (address, code) = (self.pool.wild[at], self.trap_code());
