@@ -8,7 +8,7 @@ use crate::trace::{End, Trace};
 pub use crate::verdict::{Failure, Kind, Mode, Setting, Verdict};
 use crate::world::{SlotRegions, Temper, slot_regions};
 use cranelift_codegen::Context;
-use cranelift_codegen::ir::{Function, Opcode};
+use cranelift_codegen::ir::{Endianness, Function, Opcode};
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_memopt::FunctionError;
@@ -75,6 +75,7 @@ pub fn compare(
             policy: &policy,
             slot_regions: &slots,
             temper: Temper::Destructive,
+            order: Endianness::Little,
         };
         machine::run(&program, inputs)
     };

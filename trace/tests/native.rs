@@ -1,6 +1,6 @@
 //! Machine code does what the interpreter says.
 
-use cranelift_codegen::ir::Function;
+use cranelift_codegen::ir::{Endianness, Function};
 use memopt_trace::generate::{self, Module};
 use memopt_trace::inputs::Inputs;
 use memopt_trace::machine::{self, Program};
@@ -30,6 +30,7 @@ fn both(module: &Module, inputs: &[Inputs]) -> Vec<(Trace, Trace)> {
             policy: &policy,
             slot_regions: &slots,
             temper: Temper::Destructive,
+            order: Endianness::Little,
         };
         let seen = machine::run(&interpreted, inputs).trace;
         if seen.is_meaningful() && seen.end != End::Cut {

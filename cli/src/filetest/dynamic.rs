@@ -1,6 +1,6 @@
 //! `; dyn: %f(ARG, …) stores=0 loads=1 calls=1`: what a call executes.
 //!
-//! The oracle of `memopt_trace` runs the function as the passes leave it and
+//! The oracle of `memopt_trace` runs the function, in the byte order of the target, as the passes leave it and
 //! counts the loads, stores and calls that its own frame executes; those of its
 //! callees are theirs. Functions of the file run when they are called. Others
 //! belong to a host that looks at memory, changes nothing and returns zero. The
@@ -17,7 +17,7 @@
 use crate::clif;
 use crate::complaint::{Complaint, Position};
 use crate::filetest::failure::Failure;
-use cranelift_codegen::ir::Function;
+use cranelift_codegen::ir::{Endianness, Function};
 use cranelift_memopt::CalleeName;
 use cranelift_reader::{Details, TestFile};
 use memopt_policy::DeclaredPolicy;
@@ -44,9 +44,30 @@ pub struct Claim<'a> {
     entry: usize,
     hosts: Vec<CalleeName>,
     inputs: Inputs,
+    cells: Vec<Cell>,
     loads: Option<u32>,
     stores: Option<u32>,
     calls: Option<u32>,
+}
+
+/// What memory holds somewhere at the beginning.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    object: usize,
+    start: usize,
+    value: u64,
+    bytes: usize,
+}
+
+impl Cell {
+    /// Puts it there; `false` if that lies outside of the object.
+    fn put(self, heap: &mut Heap, order: Endianness) -> bool {
+        let bytes = match order {
+            Endianness::Little => &self.value.to_le_bytes()[..self.bytes],
+            Endianness::Big => &self.value.to_be_bytes()[8 - self.bytes..],
+        };
+        heap.put(self.object, self.start, bytes)
+    }
 }
 
 /// The `dyn:` lines of a file.
@@ -116,6 +137,7 @@ fn claim<'a>(
             fuel: FUEL,
             ..Inputs::default()
         },
+        cells: Vec::new(),
         loads: None,
         stores: None,
         calls: None,
@@ -130,6 +152,7 @@ fn claim<'a>(
         return Err((line, "this claims nothing: add `stores=COUNT`".into()));
     }
     claim.inputs.heap = objects.heap;
+    claim.cells = objects.cells;
     claim.hosts = objects.functions;
     Ok(claim)
 }
@@ -148,7 +171,7 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
-    /// Runs the call before and after the passes, and compares.
+    /// Runs the call before and after the passes, on a machine of this byte order, and compares.
     ///
     /// # Errors
     ///
@@ -158,7 +181,12 @@ impl<'a> Claim<'a> {
         before: &[Function],
         after: &[Function],
         policies: &[DeclaredPolicy],
+        order: Endianness,
     ) -> Result<(), Failure> {
+        let mut inputs = self.inputs.clone();
+        for cell in &self.cells {
+            cell.put(&mut inputs.heap, order);
+        }
         let policy = &policies[self.entry];
         let slot_regions = slot_regions(before, policy);
         let run = |functions: &[Function]| {
@@ -169,8 +197,9 @@ impl<'a> Claim<'a> {
                 policy,
                 slot_regions: &slot_regions,
                 temper: Temper::Quiet,
+                order,
             };
-            machine::run(&program, &self.inputs)
+            machine::run(&program, &inputs)
         };
         let wrong = |why: String| Err(Failure::Wrong(format!("dyn: {}: {why}", self.text)));
         let (before, after) = (run(before), run(after));
@@ -225,6 +254,7 @@ struct Objects<'a> {
     names: Vec<&'a str>,
     functions: Vec<CalleeName>,
     heap: Heap,
+    cells: Vec<Cell>,
 }
 
 impl<'a> Objects<'a> {
@@ -241,9 +271,14 @@ impl<'a> Objects<'a> {
         let (object, offset) = self
             .place(place)?
             .ok_or_else(|| (place, "this is no place in memory".to_string()))?;
-        let value = self.word(value)?.to_le_bytes();
-        let start = usize::try_from(offset + ORIGIN).unwrap_or(usize::MAX / 2);
-        if self.heap.put(object, start, &value[..bytes]) {
+        let cell = Cell {
+            object,
+            start: usize::try_from(offset + ORIGIN).unwrap_or(usize::MAX / 2),
+            value: self.word(value)?,
+            bytes,
+        };
+        if cell.put(&mut self.heap, Endianness::Little) {
+            self.cells.push(cell);
             return Ok(());
         }
         Err((place, "this lies outside of the object".into()))
@@ -356,7 +391,10 @@ block2:
         match claims("a.clif", &text, &file) {
             Ok(claims) => claims
                 .iter()
-                .filter_map(|claim| claim.check(&functions, &functions, &policies).err())
+                .filter_map(|claim| {
+                    let little = Endianness::Little;
+                    claim.check(&functions, &functions, &policies, little).err()
+                })
                 .map(|why| why.to_string())
                 .collect(),
             Err(complaint) => vec![complaint.to_string()],
@@ -419,7 +457,8 @@ block2:
                 .0
                 .clone(),
         ];
-        let said = claims[0].check(&before, &after, &[DeclaredPolicy::default()]);
+        let policies = [DeclaredPolicy::default()];
+        let said = claims[0].check(&before, &after, &policies, Endianness::Little);
         // In every version of Cranelift.
         let why = said.unwrap_err();
         assert!(

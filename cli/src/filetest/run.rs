@@ -220,7 +220,9 @@ impl<'a> Runner<'a> {
         if command.memopt {
             let after: Vec<_> = outputs.into_iter().map(|output| output.func).collect();
             let claims = self.claims.iter();
-            let checked = claims.map(|claim| claim.check(&self.functions, &after, &self.policies));
+            let order = isa.endianness();
+            let checked =
+                claims.map(|claim| claim.check(&self.functions, &after, &self.policies, order));
             failures.extend(checked.filter_map(Result::err));
         }
         Ok(failures)

@@ -71,10 +71,10 @@ impl<'a> Machine<'a> {
         match self.memory.reach(address, bytes) {
             Reach::Plain if self.is_asynchronous_heap(address, bytes, func, flags)? => {
                 let noise = self.world.asynchronous_load(address, bytes);
-                let kept = self.memory.read(address, bytes, order(flags));
+                let kept = self.memory.read(address, bytes, self.order(flags));
                 Ok(if self.world.is_quiet() { kept } else { noise })
             }
-            Reach::Plain => Ok(self.memory.read(address, bytes, order(flags))),
+            Reach::Plain => Ok(self.memory.read(address, bytes, self.order(flags))),
             Reach::Asynchronous if self.world.is_asynchronous(layout::ASYNCHRONOUS) => {
                 if flags.alias_region().is_none() {
                     return Err(End::Undefined(
@@ -103,7 +103,7 @@ impl<'a> Machine<'a> {
                     let stored = value.to_le_bytes()[..bytes].to_vec();
                     self.world.asynchronous_store(address, stored);
                 }
-                if self.memory.write(address, bytes, order(flags), value) {
+                if self.memory.write(address, bytes, self.order(flags), value) {
                     return Ok(());
                 }
                 Err(End::Undefined("a store to read-only memory".into()))
@@ -184,6 +184,10 @@ impl<'a> Machine<'a> {
             None => End::Undefined(format!("an access to {address:#x}, where nothing is")),
         }
     }
+
+    fn order(&self, flags: MemFlagsData) -> Endianness {
+        flags.endianness(self.order)
+    }
 }
 
 pub(super) fn memory_bytes(opcode: Opcode, ty: Type) -> Result<usize, End> {
@@ -194,8 +198,4 @@ pub(super) fn memory_bytes(opcode: Opcode, ty: Type) -> Result<usize, End> {
         Opcode::Uload32 | Opcode::Sload32 | Opcode::Istore32 => Ok(4),
         other => Err(unsupported(other)),
     }
-}
-
-fn order(flags: MemFlagsData) -> Endianness {
-    flags.endianness(Endianness::Little)
 }

@@ -22,7 +22,7 @@ use crate::inputs::Inputs;
 use crate::memory::Memory;
 use crate::trace::{End, Trace};
 use crate::world::{SlotRegions, Temper, World};
-use cranelift_codegen::ir::Function;
+use cranelift_codegen::ir::{Endianness, Function};
 use cranelift_memopt::{CalleeName, Policy};
 use memopt_policy::DeclaredPolicy;
 use state::{Arguments, Callee, Machine, Outcome};
@@ -46,6 +46,8 @@ pub struct Program<'a> {
     pub slot_regions: &'a SlotRegions,
     /// What the world does.
     pub temper: Temper,
+    /// The order of the bytes of accesses that do not say theirs.
+    pub order: Endianness,
 }
 
 /// What the entry executed itself: calls have no part in it, and neither has a
@@ -81,6 +83,7 @@ pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
         world: World::new(program.policy, program.slot_regions, inputs, program.temper),
         loses_regions: loses_regions(program),
         fuel: inputs.fuel,
+        order: program.order,
         counts: Counts::default(),
         lost: BTreeSet::new(),
         is_in_entry: true,

@@ -4,7 +4,7 @@ use super::Counts;
 use crate::arith;
 use crate::memory::Memory;
 use crate::world::World;
-use cranelift_codegen::ir::{Block, BlockArg, BlockCall, Function, Inst, Value};
+use cranelift_codegen::ir::{Block, BlockArg, BlockCall, Endianness, Function, Inst, Value};
 use cranelift_memopt::CalleeName;
 use std::collections::BTreeSet;
 
@@ -43,6 +43,7 @@ pub(super) struct Machine<'a> {
     pub(super) world: World<'a>,
     /// Is there a region whose contents do not survive an exception?
     pub(super) loses_regions: bool,
+    pub(super) order: Endianness,
     pub(super) fuel: u64,
     pub(super) counts: Counts,
     pub(super) lost: BTreeSet<(u32, u32)>,
