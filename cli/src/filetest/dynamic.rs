@@ -1,8 +1,8 @@
 //! `; dyn: %f(ARG, …) stores=0 loads=1 calls=1`: what a call executes.
 //!
-//! The oracle of `memopt_trace` runs the function, in the byte order of the target, as the passes leave it and
-//! counts the loads, stores and calls that its own frame executes; those of its
-//! callees are theirs. Functions of the file run when they are called. Others
+//! The oracle of `memopt_trace` runs the function as the passes leave it, in the byte order of
+//! the target, and counts the loads, stores and calls that its own frame executes; those of
+//! its callees are theirs. Functions of the file run when they are called. Others
 //! belong to a host that looks at memory, changes nothing and returns zero. The
 //! policy is that of the function. A key that is left out may have any count.
 //! The run has to be observed as that of the function before the passes.
