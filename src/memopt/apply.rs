@@ -8,13 +8,14 @@
 //! egraph pass included. So a run that is limited to `n` edits makes the first `n` of
 //! an unlimited one, and the function is whole after each of them.
 
+use crate::FxHashMap;
 use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, Touched};
-use crate::memopt::inst::effect::any_inst;
+use crate::memopt::inst::effect::{any_inst, is_common_value};
 use crate::memopt::observer::Observer;
 use crate::memopt::passes::constant_params;
 use crate::memopt::passes::uses::Uses;
@@ -369,16 +370,49 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Does a value that has become an alias feed anything but an access?
+    /// Do values that have become aliases feed operations that can be simplified by it?
+    ///
+    /// Those may that use a computed value now, or one that feeds another operation, too, or the
+    /// same again. Of what is loaded or a parameter, and feeds nothing else, no rule of the mid-end
+    /// knows more than before.
     fn reached_arithmetic(&self) -> bool {
-        let dfg = &self.ctx.func.dfg;
-        any_inst(&self.ctx.func, |inst| {
-            let opcode = dfg.insts[inst].opcode();
-            let is_access = opcode.can_load() || opcode.can_store() || opcode.is_return();
-            let mut args = dfg.inst_args(inst).iter();
-            !is_access && !opcode.is_call() && args.any(|arg| dfg.value_is_alias(*arg))
-        })
+        let func = &self.ctx.func;
+        let dfg = &func.dfg;
+        let mut reached: FxHashMap<Value, u32> = FxHashMap::default();
+        for block in func.layout.blocks() {
+            for inst in func.layout.block_insts(block) {
+                let args = operands(func, inst).iter();
+                for arg in args.filter(|arg| dfg.value_is_alias(**arg)) {
+                    if is_computed(func, *arg) {
+                        return true;
+                    }
+                    *reached.entry(dfg.resolve_aliases(*arg)).or_default() += 1;
+                }
+            }
+        }
+        let feeds_others = |inst: Inst| {
+            let mut args = operands(func, inst).iter();
+            args.any(|arg| !dfg.value_is_alias(*arg) && reached.contains_key(arg))
+        };
+        reached.values().any(|uses| *uses > 1)
+            || !reached.is_empty() && any_inst(func, feeds_others)
     }
+}
+
+/// The operands of `inst` if it computes something, or branches on it.
+fn operands(func: &Function, inst: Inst) -> &[Value] {
+    let opcode = func.dfg.insts[inst].opcode();
+    let is_access = opcode.can_load() || opcode.can_store();
+    match is_access || opcode.is_return() || opcode.is_call() {
+        true => &[],
+        false => func.dfg.inst_args(inst),
+    }
+}
+
+/// Is `value` the result of an operation, and not loaded or a parameter?
+fn is_computed(func: &Function, value: Value) -> bool {
+    let inst = func.dfg.value_def(value).inst();
+    inst.is_some_and(|inst| is_common_value(func.dfg.insts[inst].opcode()))
 }
 
 #[cfg(not(memopt_paths))]
