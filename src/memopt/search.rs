@@ -13,8 +13,9 @@ use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::Edit;
 use crate::memopt::memory::clobber::Clobbers;
-use crate::memopt::memory::insts::Memory;
+use crate::memopt::memory::insts::{EventKind, Memory};
 use crate::memopt::memory::next_access::NextAccess;
+use crate::memopt::memory::overlapping::Pairs;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
@@ -93,6 +94,10 @@ pub struct Search<'s, 'f> {
     analyses: &'s Analyses,
     memory: &'s OnceCell<Memory<'f>>,
     clobbers: Option<Clobbers<'s>>,
+    /// The accesses that have to do with others, until [`Self::clobbers`] takes them.
+    pairs: Option<Pairs>,
+    /// Are there any, or other questions about what memory holds?
+    asks: Option<bool>,
     /// What all loads find, once the search for known values knows.
     values: Option<Values<'s, 'f>>,
     /// The pass that looks.
@@ -116,6 +121,8 @@ pub fn first<'f>(
         analyses,
         memory: &memory,
         clobbers: None,
+        pairs: None,
+        asks: None,
         values: None,
         name: "",
     };
@@ -166,16 +173,36 @@ impl<'s, 'f> Search<'s, 'f> {
     fn clobbers(&mut self) -> Option<&mut Clobbers<'s>> {
         let (memory, flow) = (self.memory(), self.flow());
         let dominance = self.dominance()?;
-        let make = || {
-            Clobbers::new(
-                memory,
-                &flow.order,
-                &flow.graph,
-                dominance,
-                flow.repeating(),
-            )
-        };
-        Some(self.clobbers.get_or_insert_with(make))
+        if self.clobbers.is_none() {
+            let pairs = self.pairs.take().unwrap_or_else(|| self.find_pairs());
+            let (order, graph) = (&flow.order, &flow.graph);
+            self.clobbers = Some(Clobbers::new(memory, order, graph, dominance, pairs));
+        }
+        self.clobbers.as_mut()
+    }
+
+    fn find_pairs(&self) -> Pairs {
+        let flow = self.flow();
+        // Whoever hears refusals hears of what is between two accesses.
+        let graph = Some(&flow.graph).filter(|_| !self.job.refusals.are_heard());
+        Pairs::new(self.memory(), flow.repeating(), graph)
+    }
+
+    /// Is there anything to be asked about what memory holds, and about slots that are compared?
+    ///
+    /// Cost: that of [`Pairs::new`], once.
+    fn asks(&mut self) -> bool {
+        if let Some(asks) = self.asks {
+            return asks;
+        }
+        let (memory, pairs) = (self.memory(), self.find_pairs());
+        let mut events = memory.events.iter();
+        let asks = !pairs.are_none()
+            || memory.has_transfers
+            || events.any(|event| matches!(event.kind, EventKind::Compare));
+        self.pairs = Some(pairs);
+        self.asks = Some(asks);
+        asks
     }
 
     fn count_limits(&mut self) {
@@ -188,6 +215,9 @@ impl<'s, 'f> Search<'s, 'f> {
     /// What memory holds where: forwarded loads, no-op stores, comparisons.
     pub fn load_store(&mut self) -> Vec<Edit> {
         let options = self.job.options;
+        if !self.asks() {
+            return Vec::new();
+        }
         let (memory, flow) = (self.memory(), self.flow());
         self.clobbers();
         let (Some(dominance), Some(clobbers)) = (self.dominance(), &mut self.clobbers) else {

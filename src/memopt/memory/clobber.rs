@@ -94,7 +94,7 @@ pub struct Clobbers<'a> {
 }
 
 impl<'a> Clobbers<'a> {
-    /// Computes the versions of all classes. `repeating` says which nodes may run more than once.
+    /// Computes the versions of all classes that one of the accesses of `pairs` asks about.
     ///
     /// Cost: O(instructions + edges), see [`Versions::new`].
     pub fn new(
@@ -102,9 +102,8 @@ impl<'a> Clobbers<'a> {
         order: &'a Order,
         graph: &'a Graph,
         dominance: &'a Dominance,
-        repeating: &[bool],
+        pairs: Pairs,
     ) -> Self {
-        let pairs = Pairs::new(memory, repeating);
         Self::of_pairs(memory, order, graph, dominance, &[], pairs)
     }
 
@@ -118,7 +117,7 @@ impl<'a> Clobbers<'a> {
         dominance: &'a Dominance,
         classes_at_ends: &'a [Class],
     ) -> Self {
-        let pairs = Pairs::new(memory, &graph.repeating_nodes());
+        let pairs = Pairs::new(memory, &graph.repeating_nodes(), None);
         Self::of_pairs(memory, order, graph, dominance, classes_at_ends, pairs)
     }
 

@@ -430,6 +430,12 @@ impl<'a> Memory<'a> {
         self.numbering.meaning(self.func, order, root)
     }
 
+    /// Does `event` give the address of `slot` away?
+    pub fn lets_go(&self, event: EventIndex, slot: StackSlot) -> bool {
+        let inst = self.events[event as usize].inst;
+        self.slots.escapes_at(inst).contains(&slot)
+    }
+
     /// The slot of which the comparison `inst` compares an address, the first if there are
     /// two.
     pub fn compared_slot(&self, inst: Inst) -> Option<StackSlot> {

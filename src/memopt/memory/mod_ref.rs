@@ -214,10 +214,8 @@ pub fn may_meet(memory: &Memory<'_>, other: EventIndex, event: EventIndex, priva
         return true;
     };
     // What lets the address go ends the private life of the slot.
-    let inst = memory.events[other as usize].inst;
-    let publishes = access
-        .slot()
-        .is_some_and(|slot| memory.slots.escapes_at(inst).contains(&slot));
+    let slot = access.slot();
+    let publishes = slot.is_some_and(|slot| memory.lets_go(other, slot));
     let answer = mod_ref(memory, other, &Bytes::of(access, private));
     // Two loads may change places; whatever else reads may also do more than is known of it.
     let are_loads =

@@ -3,13 +3,22 @@
 //! A load is answered, and a store found to be needless, by another access to
 //! some of the same bytes, known by one root and constant offsets; or, in a loop,
 //! a store by itself; or by what Cranelift's own functions copy. An access whose bytes no other touches like this has
-//! nothing to gain from versions.
+//! nothing to gain from versions. Nor have accesses of some of the same bytes, if in front of each
+//! of them a call writes those bytes before another of them comes: what a callee is
+//! handed a slot for is stored before it and loaded behind it.
 
 use crate::FxHashMap;
+use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::inst::location::{Location, Root};
-use crate::memopt::memory::insts::{EventIndex, Memory};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
+use crate::memopt::memory::mod_ref::{Bytes as Asked, Writes, mod_ref};
 use alloc::vec;
 use alloc::vec::Vec;
+
+/// Events that are looked at in front of an access for a call that writes its bytes.
+///
+/// What is given up is a filter: versions are made for the access.
+const MAX_BEFORE: usize = 16;
 
 /// An offset closer than this to where pointers wrap is taken for one that may
 /// overlap any other.
@@ -33,10 +42,11 @@ struct Bytes {
 }
 
 impl Pairs {
-    /// Finds them; `repeating` says which nodes may run more than once.
+    /// Finds them; `repeating` says which nodes may run more than once. With the `graph` along the
+    /// edges, those are left out that calls keep apart.
     ///
     /// Cost: O(accesses), and a logarithm of how many one root has.
-    pub fn new(memory: &Memory<'_>, repeating: &[bool]) -> Self {
+    pub fn new(memory: &Memory<'_>, repeating: &[bool], graph: Option<&Graph>) -> Self {
         let mut paired = vec![false; memory.events.len()];
         let mut parted = vec![false; memory.events.len()];
         let mut all: Vec<(u32, Bytes)> = Vec::with_capacity(memory.events.len());
@@ -63,15 +73,25 @@ impl Pairs {
                 }
             }
         }
+        let graph = graph.filter(|_| !memory.has_transfers);
         for_each_group(roots.len(), &all, |group| {
             group.sort_unstable();
-            mark_overlaps(group, &mut paired, &mut parted);
+            for_each_cluster(group, |cluster| {
+                if graph.is_none_or(|graph| !are_kept_apart(memory, graph, cluster)) {
+                    mark_overlaps(cluster, &mut paired, &mut parted);
+                }
+            });
         });
         if memory.has_transfers {
             // What is copied is looked at in pieces.
             parted.copy_from_slice(&paired);
         }
         Self { paired, parted }
+    }
+
+    /// Is there none?
+    pub fn are_none(&self) -> bool {
+        !self.paired.contains(&true)
     }
 }
 
@@ -96,6 +116,93 @@ fn for_each_group(groups: usize, all: &[(u32, Bytes)], mut visit: impl FnMut(&mu
         if range.len() > 1 {
             visit(&mut sorted[range]);
         }
+    }
+}
+
+/// Calls `visit` with those of `group`, which is sorted, that hang together by bytes that they
+/// share, if there are at least two.
+fn for_each_cluster(group: &[Bytes], mut visit: impl FnMut(&[Bytes])) {
+    let mut rest = group;
+    while let [first, behind @ ..] = rest {
+        let mut end = first.end;
+        let others = behind.iter().take_while(|bytes| {
+            let shares = bytes.start < end;
+            end = end.max(bytes.end);
+            shares
+        });
+        let (cluster, others) = rest.split_at(1 + others.count());
+        if cluster.len() > 1 {
+            visit(cluster);
+        }
+        rest = others;
+    }
+}
+
+/// Does a call write the bytes of each access in `cluster` before any other access in front of
+/// that could have to do with it?
+fn are_kept_apart(memory: &Memory<'_>, graph: &Graph, cluster: &[Bytes]) -> bool {
+    let accesses = || cluster.iter().map(|it| (it.event, memory.access(it.event)));
+    let is_load = |access: &Access| access.stored.is_none();
+    let loads = accesses().filter(|(_, access)| access.is_some_and(is_load));
+    // Two loads on the arms of a branch have to do with each other.
+    let only_load = loads.count() <= 1;
+    accesses().all(|(event, access)| {
+        access.is_some_and(|access| {
+            !memory.is_constant(access) && is_behind_call(memory, graph, event, access, only_load)
+        })
+    })
+}
+
+/// Is the first event in front of `access`, which is `event`, that concerns its bytes a call that
+/// writes them, or none in front of which the function begins? With `past_blocks` also
+/// in blocks from which alone its own is entered.
+fn is_behind_call(
+    memory: &Memory<'_>,
+    graph: &Graph,
+    event: EventIndex,
+    access: &Access,
+    past_blocks: bool,
+) -> bool {
+    let mut node: Node = memory.events[event as usize].node;
+    let mut before = memory.of_node(node).start..event;
+    let mut room = MAX_BEFORE;
+    loop {
+        for event in before.rev() {
+            let Some(left) = room.checked_sub(1) else {
+                return false;
+            };
+            room = left;
+            match &memory.events[event as usize].kind {
+                EventKind::Access(other)
+                    if other.location.address.root == access.location.address.root =>
+                {
+                    let bits = memory.pointer_bits;
+                    let overlap = other.location.overlap_in_root(&access.location, bits);
+                    if overlap.may_share() {
+                        return false;
+                    }
+                }
+                EventKind::Access(_) => {}
+                EventKind::Call(_) | EventKind::Barrier => {
+                    // A slot that has been given away before may be written, too.
+                    let slot = access.slot();
+                    let private = slot.is_some_and(|slot| !memory.lets_go(event, slot));
+                    if mod_ref(memory, event, &Asked::of(access, private)).writes != Writes::None {
+                        return true;
+                    }
+                }
+                EventKind::Transfer(_) => return false,
+                EventKind::Trap | EventKind::End | EventKind::Compare | EventKind::Escape => {}
+            }
+        }
+        if node == graph.entry {
+            return past_blocks || memory.events[event as usize].node == node;
+        }
+        match graph.preds(node) {
+            [pred] if past_blocks => node = *pred,
+            _ => return false,
+        }
+        before = memory.of_node(node);
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, ModRef, Writes, mod_ref};
+use crate::memopt::memory::slot_escape::Privacy;
 use core::ops::Range;
 use smallvec::SmallVec;
 
@@ -14,8 +15,9 @@ const MAX_SOON: usize = 32;
 /// Who sees a store of `access` within a few events? `rest` are the events
 /// behind it in `node`, and `graph` is the forward one.
 ///
-/// If that is nobody, it may be seen all the same. A store into a slot is left to
-/// the walk, which knows where the slot is found. Only edges that go forward in
+/// If that is nobody, it may be seen all the same. A slot counts as known to nobody until an event
+/// gives its address away, and behind that everything is left to the walk, as it is for a slot of
+/// which that never happens. Only edges that go forward in
 /// reverse postorder are followed, so that the address means the same; see the
 /// header of [`next_access`](super::next_access).
 ///
@@ -27,18 +29,23 @@ pub fn seen_soon(
     node: Node,
     rest: Range<EventIndex>,
 ) -> Option<EventIndex> {
-    if access.slot().is_some() {
+    let slot = access.slot();
+    if slot.is_some_and(|slot| memory.slots.privacy(slot) != Privacy::UntilEscape) {
         return None;
     }
-    let bytes = Bytes::of(access, false);
-    let survives_trap = memory.survives_trap(access.class.unwrap_or(ANY));
+    let bytes = Bytes::of(access, slot.is_some());
+    let survives_trap = slot.is_none() && memory.survives_trap(access.class.unwrap_or(ANY));
     let mut room = MAX_SOON;
     let mut work: SmallVec<[(Node, Range<EventIndex>); 8]> = SmallVec::new();
     work.push((node, rest));
     while let Some((node, events)) = work.pop() {
         let mut is_gone = false;
         for event in events {
-            match next(mod_ref(memory, event, &bytes), survives_trap) {
+            if slot.is_some_and(|slot| memory.lets_go(event, slot)) {
+                let known = Bytes::of(access, false);
+                return mod_ref(memory, event, &known).reads.then_some(event);
+            }
+            match next(mod_ref(memory, event, &bytes), survives_trap, slot.is_some()) {
                 _ if room == 0 => return None,
                 Next::Observed => return Some(event),
                 Next::Gone => is_gone = true,
@@ -71,10 +78,12 @@ enum Next {
     Pass,
 }
 
-/// What an event that may do this is to a store to no slot.
-fn next(answer: ModRef, survives_trap: bool) -> Next {
+/// What an event that may do this is to a store, which may be into a slot that nobody knows.
+fn next(answer: ModRef, survives_trap: bool, in_slot: bool) -> Next {
     match answer.writes {
-        _ if answer.reads || answer.leaves || (answer.ends && survives_trap) => Next::Observed,
+        _ if answer.reads || (answer.ends && survives_trap) => Next::Observed,
+        _ if answer.leaves && in_slot => Next::Gone,
+        _ if answer.leaves => Next::Observed,
         Writes::All => Next::Gone,
         Writes::Part => Next::Part,
         Writes::None | Writes::Some => Next::Pass,

@@ -77,6 +77,8 @@ use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec;
 use alloc::vec::Vec;
 use outcome::{Outcome, StoreIndex};
+pub use passing::can_any_move;
+use passing::is_passed;
 use smallvec::SmallVec;
 
 mod outcome;
@@ -296,7 +298,7 @@ impl<'a> Sinking<'a> {
             }
             for succ in self.graph.succs(node) {
                 let going = self.going(*succ, &leaving, &mut outcome, next_access.as_deref_mut());
-                if self.is_passed(*succ) {
+                if is_passed(self.graph, *succ) {
                     incoming.entry(*succ).or_default().push((node, going));
                 } else {
                     self.land_on_edge(node, *succ, &going, &mut outcome);
@@ -304,12 +306,6 @@ impl<'a> Sinking<'a> {
             }
         }
         outcome
-    }
-
-    /// Can a store go past the start of `node` if it comes over all edges? A header of a loop
-    /// would let it in.
-    fn is_passed(&self, node: Node) -> bool {
-        self.graph.preds(node).iter().all(|pred| *pred < node)
     }
 
     /// The stores that come over all edges to `node`, in their order. The others end on their

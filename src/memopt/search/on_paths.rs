@@ -7,9 +7,12 @@ use crate::memopt::edit::Edit;
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::values::Values;
+use crate::memopt::options::Effort;
 use crate::memopt::paths::invariants::{Invariants, Shape};
 use crate::memopt::paths::sink_stores::Sinking;
-use crate::memopt::paths::{common_loads, hoisting, pre, sink_values, threading, turning};
+use crate::memopt::paths::{
+    common_loads, hoisting, pre, sink_stores, sink_values, threading, turning,
+};
 use alloc::vec::Vec;
 
 impl<'s, 'f> Search<'s, 'f> {
@@ -35,7 +38,9 @@ impl<'s, 'f> Search<'s, 'f> {
     /// Branches that predecessors determine.
     pub fn threading(&mut self) -> Vec<Edit> {
         let options = self.job.options;
-        if !options.thread_branches || !self.learn_loads() {
+        // Without full effort, memory has to decide.
+        let asks = options.effort == Effort::Full || self.asks();
+        if !options.thread_branches || !asks || !self.learn_loads() {
             return Vec::new();
         }
         let graph = &self.flow().graph;
@@ -54,7 +59,7 @@ impl<'s, 'f> Search<'s, 'f> {
     /// Accesses that only some predecessors of their block need.
     pub fn pre(&mut self) -> Vec<Edit> {
         let options = self.job.options;
-        if !options.partly_redundant || !self.learn_loads() {
+        if !options.partly_redundant || !self.asks() || !self.learn_loads() {
             return Vec::new();
         }
         let (graph, depth) = (&self.flow().graph, self.depth());
@@ -93,7 +98,7 @@ impl<'s, 'f> Search<'s, 'f> {
                 return edits;
             }
         }
-        if !options.forward_loads || !self.learn_loads() {
+        if !options.forward_loads || !self.asks() || !self.learn_loads() {
             return Vec::new();
         }
         let graph = &self.flow().graph;
@@ -106,7 +111,7 @@ impl<'s, 'f> Search<'s, 'f> {
     /// Loops that are turned round so that accesses can leave them.
     pub fn turn(&mut self) -> Vec<Edit> {
         let options = self.job.options;
-        if !options.hoist_loads || !options.forward_loads {
+        if !options.hoist_loads || !options.forward_loads || !self.asks() {
             return Vec::new();
         }
         let Some((mut invariants, candidates)) = self.invariants() else {
@@ -129,7 +134,7 @@ impl<'s, 'f> Search<'s, 'f> {
     pub fn sink_stores(&mut self) -> Vec<Edit> {
         let options = self.job.options;
         let (memory, flow, depth) = (self.memory(), self.flow(), self.depth());
-        if !options.sink_stores {
+        if !options.sink_stores || !sink_stores::can_any_move(memory, flow) {
             return Vec::new();
         }
         let Some(clobbers) = self.clobbers() else {

@@ -2,10 +2,11 @@
 
 use super::outcome::{Outcome, StoreIndex};
 use super::{MAX_BLOCKS, Sinking, Store};
-use crate::ir::Opcode;
-use crate::memopt::cfg::graph::Node;
+use crate::ir::{Function, Opcode};
+use crate::memopt::cfg::flow::Flow;
+use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::Place;
-use crate::memopt::memory::insts::EventIndex;
+use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, may_meet, mod_ref};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -54,6 +55,64 @@ enum Meeting {
     Stops,
 }
 
+/// Can a store of the function leave its block, or go past a conditional trap, as far as the events
+/// of the block tell? A slot counts as known to nobody until an event gives its address away.
+///
+/// Cost: O(events), and [`MAX_PASSED`] for each store.
+pub fn can_any_move(memory: &Memory<'_>, flow: &Flow) -> bool {
+    (0..memory.events.len() as EventIndex).any(|event| {
+        memory.access(event).is_some_and(|access| {
+            access.stored.is_some()
+                && access.trap.is_none()
+                && can_move(memory, flow, event, access)
+        })
+    })
+}
+
+fn can_move(memory: &Memory<'_>, flow: &Flow, event: EventIndex, store: &Access) -> bool {
+    let node = memory.events[event as usize].node;
+    let slot = store.slot();
+    let survives = slot.is_none() && memory.survives_trap(store.class.unwrap_or(ANY));
+    for other in (event + 1..memory.of_node(node).end).take(MAX_PASSED) {
+        let private = slot.is_some_and(|slot| !memory.lets_go(other, slot));
+        let answer = mod_ref(memory, other, &Bytes::of(store, private));
+        if is_conditional_trap(memory, other) {
+            return true;
+        }
+        let ends = survives && (answer.ends || answer.leaves);
+        if answer.reads || ends || answer.writes != Writes::None {
+            return false;
+        }
+    }
+    leads_on(memory.func, &flow.order, &flow.graph, node)
+}
+
+/// Is `event` a trap that a branch to a trap can take the place of?
+fn is_conditional_trap(memory: &Memory<'_>, event: EventIndex) -> bool {
+    let inst = memory.events[event as usize].inst;
+    let opcode = memory.func.dfg.insts[inst].opcode();
+    matches!(opcode, Opcode::Trapz | Opcode::Trapnz)
+}
+
+/// May a store go past the end of the block `node`?
+fn leads_on(func: &Function, order: &Order, graph: &Graph, node: Node) -> bool {
+    let last = func.layout.last_inst(order.block(node));
+    last.is_some_and(|inst| match func.dfg.insts[inst].opcode() {
+        Opcode::Brif | Opcode::BrTable => true,
+        Opcode::Jump => {
+            let mut succs = graph.succs(node).iter();
+            succs.all(|succ| is_passed(graph, *succ))
+        }
+        _ => false,
+    })
+}
+
+/// Can a store go past the start of `node` if it comes over all edges? A header of a loop
+/// would let it in.
+pub(super) fn is_passed(graph: &Graph, node: Node) -> bool {
+    graph.preds(node).iter().all(|pred| *pred < node)
+}
+
 impl Sinking<'_> {
     /// The stores that get to the end of `node`, of its own and those that
     /// `arrived`, and beyond it. The others that arrived end at its start.
@@ -65,7 +124,7 @@ impl Sinking<'_> {
     ) -> Vec<StoreIndex> {
         let mut visit = Visit {
             node,
-            leads_on: self.leads_on(node),
+            leads_on: leads_on(self.memory.func, self.order, self.graph, node),
             stay: Vec::new(),
             has_trap: false,
             leaving: Vec::new(),
@@ -166,28 +225,12 @@ impl Sinking<'_> {
 
     /// Can a branch to a trap take its place?
     fn is_splittable(&self, event: EventIndex) -> bool {
-        let inst = self.memory.events[event as usize].inst;
-        let opcode = self.memory.func.dfg.insts[inst].opcode();
-        matches!(opcode, Opcode::Trapz | Opcode::Trapnz) && !self.is_tagged(event)
+        is_conditional_trap(self.memory, event) && !self.is_tagged(event)
     }
 
     /// Does the store let the address of a slot go?
     fn publishes(&self, store: &Store) -> bool {
         let inst = self.memory.events[store.event as usize].inst;
         !self.memory.slots.escapes_at(inst).is_empty()
-    }
-
-    /// May a store go past the end of the block?
-    fn leads_on(&self, node: Node) -> bool {
-        let func = self.memory.func;
-        let last = func.layout.last_inst(self.order.block(node));
-        last.is_some_and(|inst| match func.dfg.insts[inst].opcode() {
-            Opcode::Brif | Opcode::BrTable => true,
-            Opcode::Jump => {
-                let succs = self.graph.succs(node);
-                succs.iter().all(|succ| self.is_passed(*succ))
-            }
-            _ => false,
-        })
     }
 }
