@@ -3,8 +3,8 @@
 //! A load is answered, and a store found to be needless, by another access to
 //! some of the same bytes, known by one root and constant offsets; or, in a loop,
 //! a store by itself; or by what Cranelift's own functions copy. An access whose bytes no other touches like this has
-//! nothing to gain from versions. Nor have accesses of some of the same bytes, if in front of each
-//! of them a call writes those bytes before another of them comes: what a callee is
+//! nothing to gain from versions. Nor has any access of a function if wherever some of them share
+//! bytes, a call writes those in front of each before another of them comes: what a callee is
 //! handed a slot for is stored before it and loaded behind it.
 
 use crate::FxHashMap;
@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 /// Events that are looked at in front of an access for a call that writes its bytes.
 ///
 /// What is given up is a filter: versions are made for the access.
-const MAX_BEFORE: usize = 16;
+const MAX_BEFORE: usize = 8;
 
 /// An offset closer than this to where pointers wrap is taken for one that may
 /// overlap any other.
@@ -43,7 +43,7 @@ struct Bytes {
 
 impl Pairs {
     /// Finds them; `repeating` says which nodes may run more than once. With the `graph` along the
-    /// edges, those are left out that calls keep apart.
+    /// edges, none of them count if calls keep all of them apart.
     ///
     /// Cost: O(accesses), and a logarithm of how many one root has.
     pub fn new(memory: &Memory<'_>, repeating: &[bool], graph: Option<&Graph>) -> Self {
@@ -73,15 +73,17 @@ impl Pairs {
                 }
             }
         }
-        let graph = graph.filter(|_| !memory.has_transfers);
-        for_each_group(roots.len(), &all, |group| {
-            group.sort_unstable();
-            for_each_cluster(group, |cluster| {
-                if graph.is_none_or(|graph| !are_kept_apart(memory, graph, cluster)) {
-                    mark_overlaps(cluster, &mut paired, &mut parted);
-                }
-            });
+        let groups = Groups::new(roots.len(), &all);
+        let apart = graph.is_some_and(|graph| {
+            !memory.has_transfers
+                && groups.are_all(|cluster| are_kept_apart(memory, graph, cluster))
         });
+        if !apart {
+            groups.are_all(|cluster| {
+                mark_overlaps(cluster, &mut paired, &mut parted);
+                true
+            });
+        }
         if memory.has_transfers {
             // What is copied is looked at in pieces.
             parted.copy_from_slice(&paired);
@@ -95,73 +97,86 @@ impl Pairs {
     }
 }
 
-/// Calls `visit` with the members of each of the first `groups` groups.
-fn for_each_group(groups: usize, all: &[(u32, Bytes)], mut visit: impl FnMut(&mut [Bytes])) {
-    let mut starts = vec![0u32; groups + 1];
-    for (group, _) in all {
-        starts[*group as usize + 1] += 1;
-    }
-    for group in 0..groups {
-        starts[group + 1] += starts[group];
-    }
-    let mut sorted = vec![Bytes::default(); all.len()];
-    let mut next = starts.clone();
-    for (group, bytes) in all {
-        let at = &mut next[*group as usize];
-        sorted[*at as usize] = *bytes;
-        *at += 1;
-    }
-    for group in 0..groups {
-        let range = starts[group] as usize..starts[group + 1] as usize;
-        if range.len() > 1 {
-            visit(&mut sorted[range]);
-        }
-    }
+/// The accesses behind each root, sorted.
+struct Groups {
+    starts: Vec<u32>,
+    sorted: Vec<Bytes>,
 }
 
-/// Calls `visit` with those of `group`, which is sorted, that hang together by bytes that they
-/// share, if there are at least two.
-fn for_each_cluster(group: &[Bytes], mut visit: impl FnMut(&[Bytes])) {
-    let mut rest = group;
-    while let [first, behind @ ..] = rest {
-        let mut end = first.end;
-        let others = behind.iter().take_while(|bytes| {
-            let shares = bytes.start < end;
-            end = end.max(bytes.end);
-            shares
-        });
-        let (cluster, others) = rest.split_at(1 + others.count());
-        if cluster.len() > 1 {
-            visit(cluster);
+impl Groups {
+    /// The members of the first `count` groups.
+    fn new(count: usize, all: &[(u32, Bytes)]) -> Self {
+        let mut starts = vec![0u32; count + 1];
+        for (group, _) in all {
+            starts[*group as usize + 1] += 1;
         }
-        rest = others;
+        for group in 0..count {
+            starts[group + 1] += starts[group];
+        }
+        let mut sorted = vec![Bytes::default(); all.len()];
+        let mut next = starts.clone();
+        for (group, bytes) in all {
+            let at = &mut next[*group as usize];
+            sorted[*at as usize] = *bytes;
+            *at += 1;
+        }
+        for range in starts.windows(2) {
+            sorted[range[0] as usize..range[1] as usize].sort_unstable();
+        }
+        Self { starts, sorted }
+    }
+
+    /// Does `holds` hold for all clusters: two or more of a group that hang together by bytes that
+    /// they share?
+    fn are_all(&self, mut holds: impl FnMut(&[Bytes]) -> bool) -> bool {
+        self.starts.windows(2).all(|range| {
+            let mut rest = &self.sorted[range[0] as usize..range[1] as usize];
+            while let [first, behind @ ..] = rest {
+                let mut end = first.end;
+                let others = behind.iter().take_while(|bytes| {
+                    let shares = bytes.start < end;
+                    end = end.max(bytes.end);
+                    shares
+                });
+                let (cluster, others) = rest.split_at(1 + others.count());
+                if cluster.len() > 1 && !holds(cluster) {
+                    return false;
+                }
+                rest = others;
+            }
+            true
+        })
     }
 }
 
 /// Does a call write the bytes of each access in `cluster` before any other access in front of
 /// that could have to do with it?
 fn are_kept_apart(memory: &Memory<'_>, graph: &Graph, cluster: &[Bytes]) -> bool {
-    let accesses = || cluster.iter().map(|it| (it.event, memory.access(it.event)));
-    let is_load = |access: &Access| access.stored.is_none();
-    let loads = accesses().filter(|(_, access)| access.is_some_and(is_load));
-    // Two loads on the arms of a branch have to do with each other.
-    let only_load = loads.count() <= 1;
-    accesses().all(|(event, access)| {
+    cluster.iter().all(|bytes| {
+        let access = memory.access(bytes.event);
         access.is_some_and(|access| {
-            !memory.is_constant(access) && is_behind_call(memory, graph, event, access, only_load)
+            let only_load = || is_only_load(memory, cluster);
+            !memory.is_constant(access)
+                && is_behind_call(memory, graph, bytes.event, access, &only_load)
         })
     })
 }
 
+/// Is there at most one load in `cluster`? Two on the arms of a branch have to do with each other.
+fn is_only_load(memory: &Memory<'_>, cluster: &[Bytes]) -> bool {
+    let accesses = cluster.iter().filter_map(|it| memory.access(it.event));
+    accesses.filter(|access| access.stored.is_none()).count() <= 1
+}
+
 /// Is the first event in front of `access`, which is `event`, that concerns its bytes a call that
-/// writes them, or none in front of which the function begins? With `past_blocks` also
+/// writes them, or none in front of which the function begins? If `past_blocks` says so, also
 /// in blocks from which alone its own is entered.
 fn is_behind_call(
     memory: &Memory<'_>,
     graph: &Graph,
     event: EventIndex,
     access: &Access,
-    past_blocks: bool,
+    past_blocks: &dyn Fn() -> bool,
 ) -> bool {
     let mut node: Node = memory.events[event as usize].node;
     let mut before = memory.of_node(node).start..event;
@@ -196,10 +211,10 @@ fn is_behind_call(
             }
         }
         if node == graph.entry {
-            return past_blocks || memory.events[event as usize].node == node;
+            return memory.events[event as usize].node == node || past_blocks();
         }
         match graph.preds(node) {
-            [pred] if past_blocks => node = *pred,
+            [pred] if past_blocks() => node = *pred,
             _ => return false,
         }
         before = memory.of_node(node);
