@@ -146,7 +146,7 @@ fn both_phases(
     control: &mut ControlPlane,
 ) -> CodegenResult<Stats> {
     let mut stats = Phase::Before.run(ctx, isa, policy, options, None)?;
-    mid_end(ctx, isa, policy, control)?;
+    mid_end(ctx, isa, policy, control, &stats)?;
     stats += &run(ctx, isa, policy, &options.behind(stats.applied))?;
     Ok(stats)
 }
@@ -343,7 +343,7 @@ fn optimize_batch_with<'p, E: From<CodegenError>>(
             let mut stats = Stats::default();
             if turn == Turn::First {
                 stats = run(index, Phase::Before, ctx, policy)?;
-                mid_end(ctx, isa, policy, &mut ControlPlane::default())?;
+                mid_end(ctx, isa, policy, &mut ControlPlane::default(), &stats)?;
             }
             stats += &run(index, Phase::Behind, ctx, policy)?;
             Ok(stats)
@@ -421,22 +421,44 @@ pub fn run_module_with<'p, E: From<CodegenError>>(
 }
 
 /// [`Context::optimize`], which does not get to see regions where they would
-/// mislead it.
+/// mislead it. `before` is what the passes have done right before.
 pub(crate) fn mid_end(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     control: &mut ControlPlane,
+    before: &Stats,
 ) -> CodegenResult<()> {
     let is_optimized = isa.flags().opt_level() != OptLevel::None;
     let tags = is_optimized
         .then(|| Tags::take(&mut ctx.func, policy))
         .flatten();
-    let outcome = ctx.optimize(isa, control);
+    // Promotion keeps graph and dominator tree.
+    let outcome = match before.applied > 0 && is_optimized {
+        true => optimize_with_graph(ctx, isa, control),
+        false => ctx.optimize(isa, control),
+    };
     if let Some(tags) = tags {
         tags.put_back(&mut ctx.func);
     }
     outcome
+}
+
+/// The steps of [`Context::optimize`] for a function whose graph and dominator tree are at hand,
+/// but for those that compute them.
+fn optimize_with_graph(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    control: &mut ControlPlane,
+) -> CodegenResult<()> {
+    if isa.flags().enable_nan_canonicalization() {
+        ctx.canonicalize_nans(isa)?;
+    }
+    ctx.verify_if(isa)?;
+    ctx.eliminate_unreachable_code(isa)?;
+    ctx.remove_constant_phis(isa)?;
+    ctx.func.dfg.resolve_all_aliases();
+    ctx.egraph_pass(isa, control)
 }
 
 /// Visits functions callees first; what is known of them goes to `known`.

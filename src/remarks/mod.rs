@@ -298,7 +298,8 @@ impl Watched {
                 // What the mid-end makes of it without the passes before it.
                 Phase::Before => {
                     let mut stock = Context::for_function(ctx.func.clone());
-                    pipeline::mid_end(&mut stock, isa, policy, &mut ControlPlane::default())?;
+                    let control = &mut ControlPlane::default();
+                    pipeline::mid_end(&mut stock, isa, policy, control, &Stats::default())?;
                     stock.func
                 }
             };
