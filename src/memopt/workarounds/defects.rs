@@ -82,6 +82,11 @@ pub fn concern(func: &Function) -> bool {
         .filter(|defect| (defect.may_concern)(func))
         .collect();
     let of_accesses = defects.iter().all(|defect| defect.of_accesses);
+    // Those that are no longer in the layout as well: to pass them over costs more.
+    let mut all = (0..func.dfg.num_insts() as u32).map(Inst::from_u32);
+    if of_accesses && all.all(|inst| is_plain(func, inst)) {
+        return false;
+    }
     !defects.is_empty()
         && any_inst(func, |inst| {
             // Most instructions are told from such accesses by their format.
@@ -107,7 +112,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// What accesses no memory, or accesses it plainly, is told by its format.
-fn is_plain(func: &Function, inst: Inst) -> bool {
+pub fn is_plain(func: &Function, inst: Inst) -> bool {
     let data = &func.dfg.insts[inst];
     if let InstructionData::Load { .. } | InstructionData::Store { .. } = data {
         return true;

@@ -41,6 +41,7 @@
 //! nothing is to be done all the same, and otherwise four, with one map entry a pure load
 //! and two flags for each that the function has.
 
+use super::defects::is_plain;
 use crate::entity::EntityRef;
 use crate::ir::{
     AliasRegion, AliasRegionData, AliasRegionSet, DataFlowGraph, Function, GlobalValueData, Inst,
@@ -160,6 +161,10 @@ fn needs_one_region(func: &Function, policy: &dyn Policy) -> bool {
 
 /// May upstream take `inst` for a fence?
 fn is_fence(func: &Function, inst: Inst) -> bool {
+    // Most instructions are told by their format.
+    if is_plain(func, inst) && !func.dfg.insts[inst].opcode().is_call() {
+        return false;
+    }
     match effect(func, inst) {
         Effect::Call | Effect::Transfer(_) | Effect::Barrier(_) => true,
         Effect::None | Effect::Access(_) | Effect::Trap | Effect::End => false,
