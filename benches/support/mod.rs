@@ -176,10 +176,9 @@ pub fn measured_upstream(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), C
 
 /// All passes, without upstream's egraph pass behind them.
 pub fn options() -> Options {
-    Options {
-        rerun_egraph: false,
-        ..Options::full()
-    }
+    let mut options = Options::full();
+    options.rerun_egraph = false;
+    options
 }
 
 /// A function of at least `size` instructions; what is above it is a fragment.

@@ -24,6 +24,7 @@ impl Effort {
 
 /// Which passes run, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// Which functions are looked at, and how far that goes.
     pub effort: Effort,
