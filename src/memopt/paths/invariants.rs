@@ -290,13 +290,16 @@ fn is_plain(memory: &Memory<'_>, inst: Inst, access: &Access) -> bool {
 /// reason for which `event` does not trap? Not whether it writes the bytes.
 ///
 /// What may trap itself shows at a trap what has been stored before: it passes no store that
-/// anybody else may know.
+/// anybody else may know. Nor does it pass an access of memory that the world writes at any time,
+/// which would not be made any more.
 pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool {
     let access = memory.access(event);
     let traps = access.is_some_and(|access| access.trap.is_some());
     let moves = !traps && flags(memory, event).is_some_and(|flags| flags.can_move());
-    let shows =
-        |other: &Access| traps && other.stored.is_some() && !other.is_always_private(&memory.slots);
+    let shows = |other: &Access| {
+        let is_known = other.stored.is_some() && !other.is_always_private(&memory.slots);
+        traps && (is_known || other.asynchronous)
+    };
     match &memory.events[other as usize].kind {
         EventKind::Access(other) => (moves || other.trap.is_none()) && !shows(other),
         EventKind::Trap => moves,
