@@ -63,6 +63,14 @@ impl Memory<'_> {
         if self.concern_addresses(replaced) {
             return false;
         }
+        // With slots, what a `readonly` load finds counts as memory of others.
+        let is_readonly = |load: Inst| {
+            let flags = self.func.dfg.insts[load].memflags_data(&self.func.dfg);
+            flags.is_some_and(|flags| flags.readonly())
+        };
+        if has_slots && replaced.iter().any(|it| is_readonly(it.load)) {
+            return false;
+        }
         self.forget_removed();
         self.rename_stored(replaced);
         let stored = self.stored();
