@@ -73,8 +73,8 @@ pub fn compare_slots(original: &Function, result: &Function) -> Result<(), Reaso
     }
 }
 
-/// The slots that a stack map or a debug tag names, in either function.
-pub fn named_by_others(functions: [&Function; 2]) -> EntitySet<StackSlot> {
+/// The slots that a stack map or a debug tag names, in any of the functions.
+pub fn named_by_others<const N: usize>(functions: [&Function; N]) -> EntitySet<StackSlot> {
     let mut named = EntitySet::new();
     for func in functions {
         for block in func.layout.blocks() {
@@ -122,18 +122,11 @@ fn same_slots(original: &Function, result: &Function) -> bool {
 
 /// Every slot that code, a stack map or a debug tag names.
 fn slots_in_code(func: &Function) -> EntitySet<StackSlot> {
-    let mut named = EntitySet::new();
+    let mut named = named_by_others([func]);
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
             if let InstructionData::StackAddr { stack_slot, .. } = func.dfg.insts[inst] {
                 named.insert(stack_slot);
-            }
-            let entries = func.dfg.user_stack_map_entries(inst).unwrap_or_default();
-            named.extend(entries.iter().map(|entry| entry.slot));
-            for tag in func.debug_tags.get(inst) {
-                if let DebugTag::StackSlot(slot) = tag {
-                    named.insert(*slot);
-                }
             }
         }
     }

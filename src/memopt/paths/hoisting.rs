@@ -19,7 +19,8 @@
 //! that it had not. No call and no barrier is passed, and what may trap only if the load
 //! cannot and [may move](crate::memopt::memory::insts::Access::may_move): a guard can be why it
 //! does not trap. A load that may trap passes no store either but to a slot that nobody else ever
-//! knows: the same trap comes, and shows the same memory. Later iterations load what the first one
+//! knows, and no access of memory that the world writes at any time: the same trap comes, behind
+//! the same accesses, and shows the same memory. Later iterations load what the first one
 //! has loaded.
 //!
 //! Cost: that of [`Invariants`] for each load and each loop around it.
