@@ -3,6 +3,7 @@
 use crate::mistakes::{self, Mistake};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -107,23 +108,33 @@ fn adapt(manifest: &Path) -> Result<()> {
 }
 
 fn plant(copy: &Path, mistakes: &[Mistake]) -> Result<()> {
-    let mut files: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for (number, mistake) in (1..).zip(mistakes) {
-        for edit in &mistake.edit {
-            let path = copy.join(&edit.file);
-            let text = fs::read_to_string(&path).with_context(|| edit.file.clone())?;
-            let place = edit.place(&text, number);
-            let place = place.with_context(|| format!("`{}` has no place", mistake.name))?;
-            files.entry(&edit.file).or_default().push(place);
-        }
-    }
-    for (file, changes) in files {
-        let path = copy.join(file);
-        let text = fs::read_to_string(&path)?;
-        let merged = mistakes::merge(&text, changes).with_context(|| file.to_owned())?;
-        fs::write(&path, merged)?;
+    for (file, text) in with_mistakes(copy, mistakes)? {
+        fs::write(copy.join(file), text)?;
     }
     Ok(())
+}
+
+/// The files below `root` that `mistakes` change, each with all of them in.
+fn with_mistakes<'m>(root: &Path, mistakes: &'m [Mistake]) -> Result<Vec<(&'m str, String)>> {
+    let mut files: BTreeMap<&str, (String, Vec<_>)> = BTreeMap::new();
+    for (number, mistake) in (1..).zip(mistakes) {
+        for edit in &mistake.edit {
+            let (text, changes) = match files.entry(&edit.file) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let text = fs::read_to_string(root.join(&edit.file));
+                    entry.insert((text.with_context(|| edit.file.clone())?, Vec::new()))
+                }
+            };
+            let place = edit.place(text, number);
+            changes.push(place.with_context(|| format!("`{}` has no place", mistake.name))?);
+        }
+    }
+    let merged = files.into_iter().map(|(file, (text, changes))| {
+        let merged = mistakes::merge(&text, changes).with_context(|| file.to_owned())?;
+        Ok((file, merged))
+    });
+    merged.collect()
 }
 
 /// Adds the switch and the program that throws the nets.
@@ -136,4 +147,18 @@ fn insert(root: &Path, copy: &Path) -> Result<()> {
     let text = fs::read_to_string(&face)?;
     fs::write(&face, text + "\npub mod planted;\n")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever changes a line that a mistake stands on hears of it at once.
+    #[test]
+    fn every_mistake_has_its_place_in_the_sources() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mistakes = mistakes::read(&root.join("planted/mistakes.toml")).unwrap();
+        let files = with_mistakes(&root, &mistakes).unwrap();
+        assert!(!files.is_empty());
+    }
 }
