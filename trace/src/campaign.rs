@@ -1,6 +1,6 @@
 //! Many modules in a row, counted.
 
-use crate::compare::{Failure, Kind, Mode, Setting, Verdict, compare, optimize};
+use crate::compare::{Failure, Kind, Mode, Proof, Setting, Verdict, compare, optimize};
 use crate::generate::{Family, Module};
 use crate::inputs::Inputs;
 use crate::shrink::shrink;
@@ -41,8 +41,8 @@ pub struct Tally {
     pub discarded: BTreeMap<String, u64>,
     /// The edits of all functions, and how many runs are not proven.
     pub stats: CheckedStats,
-    /// The seeds of modules that the passes are wrong about, and how.
-    pub wrong: Vec<(u64, Kind)>,
+    /// The seeds of modules that the passes are wrong about, how, and what the checker says.
+    pub wrong: Vec<(u64, Kind, Proof)>,
     /// The seeds of modules with functions that behave as they did, and that the
     /// checker does not prove.
     pub unproven: Vec<u64>,
@@ -135,7 +135,7 @@ impl Campaign<'_> {
             }
         });
         let mut total = total.into_inner().unwrap_or_default();
-        total.wrong.sort_unstable_by_key(|(seed, _)| *seed);
+        total.wrong.sort_unstable_by_key(|(seed, ..)| *seed);
         total.unproven.sort_unstable();
         total
     }
@@ -199,38 +199,53 @@ impl Tally {
         is_edited: &mut [bool],
     ) -> Option<String> {
         for setting in settings(seed) {
-            match compare(module, inputs, isa, &setting) {
-                Verdict::Equal {
-                    stats,
-                    runs,
-                    discarded,
-                    native,
-                } => {
-                    self.native += native as u64;
-                    if stats.iter().any(CheckedStats::is_undone) {
-                        self.unproven.push(seed);
-                    }
-                    for (is_edited, stats) in is_edited.iter_mut().zip(&stats) {
-                        *is_edited |= stats.stats.edits() > 0;
-                        self.stats += stats;
-                    }
-                    self.equal(runs, discarded);
-                }
-                Verdict::Wrong(failure) => {
-                    self.wrong.push((seed, failure.kind));
-                    return Some(report(seed, module, &failure, &setting, isa));
-                }
+            let verdict = compare(module, inputs, isa, &setting);
+            if let Some(failure) = self.count(seed, verdict, is_edited) {
+                return Some(report(seed, module, &failure, &setting, isa));
             }
         }
         None
+    }
+
+    /// Counts what has come of a module; returns what is wrong.
+    fn count(
+        &mut self,
+        seed: u64,
+        verdict: Verdict,
+        is_edited: &mut [bool],
+    ) -> Option<Box<Failure>> {
+        let (stats, failure) = match verdict {
+            Verdict::Equal {
+                stats,
+                runs,
+                discarded,
+                native,
+            } => {
+                self.native += native as u64;
+                if stats.iter().any(CheckedStats::is_undone) {
+                    self.unproven.push(seed);
+                }
+                self.equal(runs, discarded);
+                (stats, None)
+            }
+            Verdict::Wrong(mut failure) => {
+                self.wrong.push((seed, failure.kind, failure.proof));
+                (std::mem::take(&mut failure.stats), Some(failure))
+            }
+        };
+        for (is_edited, stats) in is_edited.iter_mut().zip(&stats) {
+            *is_edited |= stats.stats.edits() > 0;
+            self.stats += stats;
+        }
+        failure
     }
 
     /// The tally in words, with how fast it was and the seeds that failed.
     pub fn with_rate(&self, elapsed: Duration) -> String {
         let rate = self.functions as f64 / elapsed.as_secs_f64().max(0.001);
         let mut text = format!("{self}, {rate:.0} functions/s");
-        for (seed, kind) in &self.wrong {
-            let _ = write!(text, "\nwrong: seed {seed}: {kind}");
+        for (seed, kind, proof) in &self.wrong {
+            let _ = write!(text, "\nwrong: seed {seed}: {kind}; {proof}");
         }
         for seed in self.unproven.iter().take(LISTED) {
             let _ = write!(text, "\nnot proven: seed {seed}");
@@ -281,15 +296,19 @@ fn report(
     isa: &dyn TargetIsa,
 ) -> String {
     let inputs: Vec<Inputs> = failure.inputs.iter().cloned().collect();
+    let is_alike = |found: &Failure| (found.kind, found.proof) == (failure.kind, failure.proof);
     let check = |module: &Module| {
         let verdict = compare(module, &inputs, isa, setting);
         match verdict {
-            Verdict::Wrong(found) if found.kind == failure.kind => Some(found),
+            Verdict::Wrong(found) if is_alike(&found) => Some(found),
             _ => None,
         }
     };
     let small = shrink(module.clone(), isa, &|module| check(module).is_some());
-    let mut text = format!("; seed {seed}: {}, {setting:?}\n", failure.kind);
+    let mut text = format!(
+        "; seed {seed}: {}; {}; {setting:?}\n",
+        failure.kind, failure.proof
+    );
     for clause in &small.clauses {
         let _ = writeln!(text, "; policy {clause}");
     }
@@ -313,4 +332,36 @@ fn report(
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module that is wrong says whether the checker has seen it, and is counted as not proven
+    /// then.
+    #[test]
+    fn what_is_wrong_says_what_the_checker_says() {
+        let verdict = |proof, refused| {
+            let mut failure = Failure::new(Kind::Trace, String::new());
+            failure.proof = proof;
+            let mut stats = CheckedStats::default();
+            stats.refused = refused;
+            failure.stats = vec![stats];
+            Verdict::Wrong(failure)
+        };
+        let mut tally = Tally::default();
+        let mut is_edited = [false];
+        let failure = tally.count(7, verdict(Proof::Refused, 1), &mut is_edited);
+        assert!(failure.is_some());
+        tally.count(8, verdict(Proof::Accepted, 0), &mut is_edited);
+        let text = tally.with_rate(Duration::from_secs(1));
+        for line in [
+            "1 not proven",
+            "wrong: seed 7: trace; the checker refuses it",
+            "wrong: seed 8: trace; the checker has ACCEPTED it",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{text}");
+        }
+    }
 }

@@ -5,14 +5,14 @@ use crate::inputs::Inputs;
 use crate::machine::{self, Program, Run};
 use crate::native::{self, Native};
 use crate::trace::{End, Trace};
-pub use crate::verdict::{Failure, Kind, Mode, Setting, Verdict};
+pub use crate::verdict::{Failure, Kind, Mode, Proof, Setting, Verdict};
 use crate::world::{SlotRegions, Temper, slot_regions};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{Endianness, Function, Opcode};
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_memopt::FunctionError;
-use memopt_check::{CheckedStats, optimize_module_checked, run_module_checked};
+use memopt_check::{CheckedStats, Checking, optimize_module_checked, run_module_checked};
 use memopt_policy::DeclaredPolicy;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,8 +47,9 @@ pub fn compare(
         Ok(policy) => policy,
         Err(error) => return Verdict::Wrong(Failure::new(Kind::Policy, error.to_string())),
     };
-    let upstream = Upstream {
+    let original = Original {
         module,
+        inputs,
         isa,
         policy: &policy,
         setting,
@@ -56,7 +57,7 @@ pub fn compare(
     let optimized = optimize(&module.functions, isa, &policy, setting);
     let (optimized, stats) = match optimized {
         Ok(optimized) => optimized,
-        Err(failure) if upstream.fails_alone() => {
+        Err(failure) if original.fails_alone() => {
             return Verdict::Equal {
                 stats: Vec::new(),
                 runs: 0,
@@ -66,74 +67,168 @@ pub fn compare(
         }
         Err(failure) => return Verdict::Wrong(failure),
     };
-    let slots = slot_regions(&module.functions, &policy);
-    let run = |functions: &[Function], inputs: &Inputs| {
-        let program = Program {
-            functions,
-            entry: 0,
-            hosts: &[],
-            policy: &policy,
-            slot_regions: &slots,
-            temper: Temper::Destructive,
-            order: Endianness::Little,
-        };
-        machine::run(&program, inputs)
-    };
-    let mut runs = Vec::new();
-    let mut discarded = Vec::new();
-    for inputs in inputs {
-        let inputs = match with_owners(inputs, &|inputs| run(&module.functions, inputs)) {
-            Some(inputs) => inputs,
-            None => {
-                discarded.push("who owns the heap depends on the world".to_string());
-                continue;
-            }
-        };
-        let Both {
-            inputs,
-            before,
-            after,
-        } = run_both(inputs, &run, &module.functions, &optimized);
-        if !before.is_meaningful() {
-            discarded.push(format!("{:?}", before.end));
-            continue;
-        }
-        if let End::Unsupported(what) = &after.end {
-            discarded.push(format!("unsupported after: {what}"));
-            continue;
-        }
-        if after.breaks_promise_of(&before) {
-            discarded.push(format!("{:?}", after.end));
-            continue;
-        }
-        if let Some(difference) = before.difference(&after) {
-            if let Some(alone) = upstream.may_differ()
-                && run_both(inputs.clone(), &run, &alone, &optimized).is_equal()
-            {
-                discarded.push("upstream alone differs".to_string());
-                continue;
-            }
-            let mut failure = Failure::new(Kind::Trace, difference);
-            failure.inputs = Some(inputs);
-            return Verdict::Wrong(failure);
-        }
-        runs.push((inputs, before));
-    }
-    let mut native = 0;
-    if setting.native {
-        for functions in [&module.functions, &optimized] {
-            match run_natively(functions, &policy, &slots, &runs) {
-                Ok(Ok(count)) => native += count,
-                Ok(Err(why)) => discarded.push(format!("not native: {why}")),
-                Err(failure) => return Verdict::Wrong(failure),
-            }
+    match original.compare_with(&optimized) {
+        Ok(Runs {
+            runs,
+            discarded,
+            native,
+        }) => Verdict::Equal {
+            stats,
+            runs,
+            discarded,
+            native,
+        },
+        Err(mut failure) => {
+            failure.proof = original.proof();
+            failure.stats = stats;
+            Verdict::Wrong(failure)
         }
     }
-    Verdict::Equal {
-        stats,
-        runs: runs.len(),
-        discarded,
-        native,
+}
+
+/// A module before it is optimized, and how it is compared.
+struct Original<'a> {
+    module: &'a Module,
+    inputs: &'a [Inputs],
+    isa: &'a dyn TargetIsa,
+    policy: &'a DeclaredPolicy,
+    setting: &'a Setting,
+}
+
+/// Runs that are equal.
+struct Runs {
+    runs: usize,
+    discarded: Vec<String>,
+    native: usize,
+}
+
+impl Original<'_> {
+    /// Runs the module and what has become of its functions.
+    ///
+    /// # Errors
+    ///
+    /// The first difference.
+    fn compare_with(&self, optimized: &[Function]) -> Result<Runs, Box<Failure>> {
+        let Self { module, policy, .. } = *self;
+        let slots = slot_regions(&module.functions, policy);
+        let run = |functions: &[Function], inputs: &Inputs| {
+            let program = Program {
+                functions,
+                entry: 0,
+                hosts: &[],
+                policy,
+                slot_regions: &slots,
+                temper: Temper::Destructive,
+                order: Endianness::Little,
+            };
+            machine::run(&program, inputs)
+        };
+        let mut runs = Vec::new();
+        let mut discarded = Vec::new();
+        for inputs in self.inputs {
+            let inputs = match with_owners(inputs, &|inputs| run(&module.functions, inputs)) {
+                Some(inputs) => inputs,
+                None => {
+                    discarded.push("who owns the heap depends on the world".to_string());
+                    continue;
+                }
+            };
+            let Both {
+                inputs,
+                before,
+                after,
+            } = run_both(inputs, &run, &module.functions, optimized);
+            if !before.is_meaningful() {
+                discarded.push(format!("{:?}", before.end));
+                continue;
+            }
+            if let End::Unsupported(what) = &after.end {
+                discarded.push(format!("unsupported after: {what}"));
+                continue;
+            }
+            if after.breaks_promise_of(&before) {
+                discarded.push(format!("{:?}", after.end));
+                continue;
+            }
+            if let Some(difference) = before.difference(&after) {
+                if let Some(alone) = self.may_differ()
+                    && run_both(inputs.clone(), &run, &alone, optimized).is_equal()
+                {
+                    discarded.push("upstream alone differs".to_string());
+                    continue;
+                }
+                let mut failure = Failure::new(Kind::Trace, difference);
+                failure.inputs = Some(inputs);
+                return Err(failure);
+            }
+            runs.push((inputs, before));
+        }
+        let mut native = 0;
+        if self.setting.native {
+            for functions in [&module.functions[..], optimized] {
+                match run_natively(functions, policy, &slots, &runs)? {
+                    Ok(count) => native += count,
+                    Err(why) => discarded.push(format!("not native: {why}")),
+                }
+            }
+        }
+        Ok(Runs {
+            runs: runs.len(),
+            discarded,
+            native,
+        })
+    }
+
+    /// What the checker says of a module that is optimized wrongly.
+    fn proof(&self) -> Proof {
+        if self.setting.checking == Checking::Off {
+            return Proof::NotAsked;
+        }
+        let mut proven = contexts(&self.module.functions);
+        match pass(&mut proven, self.isa, self.policy, self.setting) {
+            Ok(_) => self.proof_of(&functions(proven)),
+            Err(_) => Proof::NotAsked,
+        }
+    }
+
+    /// What the checker says, given the functions in which what it does not prove is put back as it
+    /// was: it has accepted what is wrong if these are wrong, whatever else it refuses.
+    fn proof_of(&self, proven: &[Function]) -> Proof {
+        match self.compare_with(proven) {
+            Ok(_) => Proof::Refused,
+            Err(_) => Proof::Accepted,
+        }
+    }
+
+    /// Does the mid-end fail without the passes?
+    fn fails_alone(&self) -> bool {
+        self.setting.mode == Mode::BehindMidEnd && self.alone().is_none()
+    }
+
+    /// The functions as the mid-end leaves them, if it may change what is observed of
+    /// this module.
+    ///
+    /// To upstream, memory that the world accesses at any time is memory like any
+    /// other, and of several atomic loads or stores in a function it may remove one
+    /// (see docs/upstream-findings.md).
+    fn may_differ(&self) -> Option<Vec<Function>> {
+        let may_differ = self.module.has_asynchronous_memory()
+            || self.module.functions.iter().any(repeats_atomic_accesses);
+        match self.setting.mode {
+            Mode::BehindMidEnd if may_differ => self.alone(),
+            Mode::Alone | Mode::BehindMidEnd => None,
+        }
+    }
+
+    /// The functions as the mid-end leaves them.
+    fn alone(&self) -> Option<Vec<Function>> {
+        let mut setting = self.setting.unchecked();
+        for (_, switch) in setting.options.switches() {
+            *switch = false;
+        }
+        let functions = &self.module.functions;
+        let optimized = optimize(functions, self.isa, self.policy, &setting);
+        optimized.ok().map(|(functions, _)| functions)
     }
 }
 
@@ -169,47 +264,6 @@ fn run_natively(
         }
     }
     Ok(Ok(ended.len()))
-}
-
-/// What upstream's mid-end makes of a module by itself, where the passes run behind it.
-struct Upstream<'a> {
-    module: &'a Module,
-    isa: &'a dyn TargetIsa,
-    policy: &'a DeclaredPolicy,
-    setting: &'a Setting,
-}
-
-impl Upstream<'_> {
-    /// Does the mid-end fail without the passes?
-    fn fails_alone(&self) -> bool {
-        self.setting.mode == Mode::BehindMidEnd && self.alone().is_none()
-    }
-
-    /// The functions as the mid-end leaves them, if it may change what is observed of
-    /// this module.
-    ///
-    /// To upstream, memory that the world accesses at any time is memory like any
-    /// other, and of several atomic loads or stores in a function it may remove one
-    /// (see docs/upstream-findings.md).
-    fn may_differ(&self) -> Option<Vec<Function>> {
-        let may_differ = self.module.has_asynchronous_memory()
-            || self.module.functions.iter().any(repeats_atomic_accesses);
-        match self.setting.mode {
-            Mode::BehindMidEnd if may_differ => self.alone(),
-            Mode::Alone | Mode::BehindMidEnd => None,
-        }
-    }
-
-    /// The functions as the mid-end leaves them.
-    fn alone(&self) -> Option<Vec<Function>> {
-        let mut setting = self.setting.unchecked();
-        for (_, switch) in setting.options.switches() {
-            *switch = false;
-        }
-        let functions = &self.module.functions;
-        let optimized = optimize(functions, self.isa, self.policy, &setting);
-        optimized.ok().map(|(functions, _)| functions)
-    }
 }
 
 /// Has the function several atomic loads or stores?
@@ -299,15 +353,11 @@ pub fn optimize(
     policy: &DeclaredPolicy,
     setting: &Setting,
 ) -> Result<(Vec<Function>, Vec<CheckedStats>), Box<Failure>> {
-    let contexts = || -> Vec<Context> {
-        let functions = functions.iter().cloned();
-        functions.map(Context::for_function).collect()
-    };
     let unchecked = setting.unchecked();
-    let mut optimized = contexts();
+    let mut optimized = contexts(functions);
     let mut stats = pass(&mut optimized, isa, policy, setting)?;
     if stats.iter().any(CheckedStats::is_undone) {
-        optimized = contexts();
+        optimized = contexts(functions);
         let proven = core::mem::replace(&mut stats, pass(&mut optimized, isa, policy, &unchecked)?);
         for (stats, proven) in stats.iter_mut().zip(&proven) {
             stats.refused = proven.refused;
@@ -335,8 +385,16 @@ pub fn optimize(
             return Err(Failure::new(Kind::Unsettled, details));
         }
     }
-    let functions = optimized.into_iter().map(|ctx| ctx.func).collect();
-    Ok((functions, stats))
+    Ok((self::functions(optimized), stats))
+}
+
+fn contexts(functions: &[Function]) -> Vec<Context> {
+    let functions = functions.iter().cloned();
+    functions.map(Context::for_function).collect()
+}
+
+fn functions(contexts: Vec<Context>) -> Vec<Function> {
+    contexts.into_iter().map(|ctx| ctx.func).collect()
 }
 
 /// May a function call itself, or one before it? What is known about a call
@@ -382,5 +440,43 @@ fn pass(
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
             Err(Failure::new(Kind::Panic, text.unwrap_or_default()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filetests;
+
+    /// The checker is to blame only if what it has let pass is wrong.
+    #[test]
+    fn what_is_wrong_is_refused_or_accepted() {
+        let module = |store: &str| {
+            let text = format!(
+                "function %f(i64, i64) -> i64 {{
+                    region0 = 1 \"memory\"
+                block0(v0: i64, v1: i64):
+                    {store}
+                    return v1
+                }}"
+            );
+            filetests::module(&text).expect("CLIF")
+        };
+        let (right, wrong) = (module("store notrap region0 v1, v0"), module(""));
+        let inputs = filetests::inputs(&right, 0, 4);
+        let policy = right.policy().expect("a policy");
+        let setting = Setting {
+            checking: Checking::Restore,
+            ..Setting::plain()
+        };
+        let original = Original {
+            module: &right,
+            inputs: &inputs,
+            isa: &*host_isa(),
+            policy: &policy,
+            setting: &setting,
+        };
+        assert_eq!(original.proof_of(&right.functions), Proof::Refused);
+        assert_eq!(original.proof_of(&wrong.functions), Proof::Accepted);
     }
 }

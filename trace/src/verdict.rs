@@ -74,6 +74,31 @@ pub struct Failure {
     pub details: String,
     /// The input that shows it, if one is needed.
     pub inputs: Option<Inputs>,
+    /// What the passes did to each function, if they have come to an end.
+    pub stats: Vec<CheckedStats>,
+    /// What the checker says of it.
+    pub proof: Proof,
+}
+
+/// What the checker says of a module that is optimized wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It was not asked, or there is no result of which it could say anything.
+    NotAsked,
+    /// It refuses what is wrong: with that put back as it was, the module is right.
+    Refused,
+    /// It has accepted something that is wrong.
+    Accepted,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAsked => "the checker was not asked",
+            Self::Refused => "the checker refuses it",
+            Self::Accepted => "the checker has ACCEPTED it",
+        })
+    }
 }
 
 /// What is wrong with the passes.
@@ -122,6 +147,8 @@ impl Failure {
             kind,
             details,
             inputs: None,
+            stats: Vec::new(),
+            proof: Proof::NotAsked,
         })
     }
 }
