@@ -3,7 +3,7 @@
 //! | a change of | makes anew |
 //! |---|---|
 //! | blocks and edges | everything |
-//! | values, block parameters, the order of instructions | slots and memory instructions |
+//! | values, block parameters, the places and order of instructions | slots and memory instructions |
 //! | instructions that go, loads that are other values | nothing: the list is patched, unless a slot or an address is concerned |
 //!
 //! Builds with debug assertions make the list anew after each edit and compare.
@@ -154,6 +154,7 @@ impl Analyses {
 
 fn kept(change: &Change) -> Kept {
     match change {
+        Change::Sink(_) | Change::MoveUp(_) if !change.touches().graph => Kept::Flow,
         Change::FoldBranch(..)
         | Change::Bypass(_)
         | Change::Thread(_)

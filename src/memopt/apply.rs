@@ -50,6 +50,8 @@ pub struct Editor<'a> {
     leaves_aliases: bool,
     /// Are there such aliases?
     has_aliases: bool,
+    /// Did aliases that are resolved since feed what can be simplified by it?
+    has_reached_arithmetic: bool,
     /// What has been done.
     pub stats: Stats,
 }
@@ -126,6 +128,7 @@ impl<'a> Editor<'a> {
             uses: None,
             leaves_aliases: false,
             has_aliases: false,
+            has_reached_arithmetic: false,
             stats: Stats::default(),
         })
     }
@@ -213,6 +216,7 @@ impl<'a> Editor<'a> {
         if touched.aliases {
             self.has_aliases = true;
             if !self.leaves_aliases {
+                touched.values |= core::mem::take(&mut self.has_reached_arithmetic);
                 touched.values |= self.reached_arithmetic();
                 self.resolve_aliases();
             }
@@ -220,7 +224,10 @@ impl<'a> Editor<'a> {
         if touched.graph {
             self.ctx.flowgraph();
             self.repair();
-            self.tidy()?;
+            self.remove_unreachable_blocks()?;
+        }
+        if touched.graph || touched.params {
+            self.remove_constant_params()?;
         }
         if touched.any
             && let Some(observer) = &mut self.observer
@@ -233,6 +240,20 @@ impl<'a> Editor<'a> {
             }
         }
         Ok(touched)
+    }
+
+    /// Shows whoever watches what a part of an edit has made of the function, which stands by
+    /// itself.
+    #[cfg(memopt_paths)]
+    fn show_step(&mut self) {
+        if self.observer.is_none() {
+            return;
+        }
+        self.has_reached_arithmetic |= self.reached_arithmetic();
+        self.ctx.func.dfg.resolve_all_aliases();
+        if let Some(observer) = &mut self.observer {
+            observer.step(&self.ctx.func);
+        }
     }
 
     /// Makes one edit, unless the limit is reached, and counts it.
@@ -359,9 +380,8 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Removes what a change of the graph has left behind.
-    fn tidy(&mut self) -> CodegenResult<()> {
-        self.remove_unreachable_blocks()?;
+    /// Removes parameters that take one value alone.
+    fn remove_constant_params(&mut self) -> CodegenResult<()> {
         if constant_params::exist(&self.ctx.func) {
             self.ctx.remove_constant_phis(self.isa)?;
             // They are aliases now.

@@ -274,6 +274,14 @@ pub struct Sunk {
     pub cold: Vec<Block>,
 }
 
+impl Sunk {
+    /// Is there a place that only a new block has?
+    fn makes_blocks(&self) -> bool {
+        let mut places = self.places.iter();
+        places.any(|(place, _)| !matches!(place, Place::Start(_)))
+    }
+}
+
 /// Where an instruction goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Below {
@@ -295,8 +303,13 @@ pub struct Upward {
     pub join: Block,
     /// The edges that need the accesses.
     pub edges: Vec<Edge>,
+    /// Do those edges meet in a block that has to be made?
+    pub splits: bool,
     /// What moves, in its order.
     pub moved: Vec<Moved>,
+    /// The positions in it before which the function is whole again: what follows may concern
+    /// the memory that one before it does, and is right because that has moved.
+    pub steps: Vec<usize>,
 }
 
 /// One access that moves.
@@ -415,6 +428,8 @@ pub struct Touched {
     pub graph: bool,
     /// Values have become aliases of others.
     pub aliases: bool,
+    /// Blocks have got parameters.
+    pub params: bool,
     /// Known values took the place of loaded ones in operations that are
     /// no memory accesses: the mid-end may find something new.
     pub values: bool,
@@ -427,6 +442,7 @@ impl Touched {
             any: self.any | other.any,
             graph: self.graph | other.graph,
             aliases: self.aliases | other.aliases,
+            params: self.params | other.params,
             values: self.values | other.values,
         }
     }
@@ -439,7 +455,6 @@ impl Change {
             Self::FoldBranch(..)
             | Self::Bypass(_)
             | Self::Thread(_)
-            | Self::Sink(_)
             | Self::HoistLoads(_)
             | Self::TurnLoop(_) => (true, false),
             Self::ReplaceLoad { .. }
@@ -453,7 +468,8 @@ impl Change {
             | Self::LoadWhereChosen(_)
             | Self::AccessBoth { .. }
             | Self::MergeLoads(_) => (false, true),
-            Self::MoveUp(_) => (true, true),
+            Self::Sink(sunk) => (sunk.makes_blocks(), false),
+            Self::MoveUp(upward) => (upward.splits, true),
             Self::SinkLoad(..)
             | Self::SinkPure(..)
             | Self::FoldCompare(..)
@@ -475,6 +491,7 @@ impl Change {
             any: true,
             graph,
             aliases,
+            params: matches!(self, Self::MoveUp(_)),
             // What the entry passes to a copied test is often a constant.
             values: matches!(self, Self::TurnLoop(_)),
         }

@@ -148,7 +148,10 @@ impl Editor<'_> {
         let Some(end) = self.ctx.func.layout.last_inst(block) else {
             return;
         };
-        for moved in &upward.moved {
+        for (at, moved) in upward.moved.iter().enumerate() {
+            if upward.steps.contains(&at) {
+                self.show_step();
+            }
             match moved {
                 Moved::Store(store) => {
                     cfg_edit::insert_copy(&mut self.ctx.func, *store, end, &mut names);

@@ -207,12 +207,8 @@ pub fn split_join(
     block: Block,
     edges: &[Edge],
 ) -> (Block, FxHashMap<Value, Value>) {
-    if let [edge] = edges
-        && func.dfg.insts[edge.branch].opcode() == Opcode::Jump
-        && let Some(pred) = func.layout.inst_block(edge.branch)
-        && let Some(names) = names_at(func, block, *edge)
-    {
-        return (pred, names);
+    if let Some(end) = end_of_edges(func, block, edges) {
+        return end;
     }
     let (new, names) = block_like(func, block);
     for edge in edges {
@@ -226,6 +222,28 @@ pub fn split_join(
         .collect();
     append_jump(func, new, block, &params, &names);
     (new, names)
+}
+
+/// Does [`split_join`] make a block?
+pub fn splits(func: &Function, block: Block, edges: &[Edge]) -> bool {
+    end_of_edges(func, block, edges).is_none()
+}
+
+/// The block of the only one of `edges`, if that leads nowhere else, and the names there of the
+/// parameters of `block`.
+fn end_of_edges(
+    func: &Function,
+    block: Block,
+    edges: &[Edge],
+) -> Option<(Block, FxHashMap<Value, Value>)> {
+    let [edge] = edges else {
+        return None;
+    };
+    if func.dfg.insts[edge.branch].opcode() != Opcode::Jump {
+        return None;
+    }
+    let pred = func.layout.inst_block(edge.branch)?;
+    Some((pred, names_at(func, block, *edge)?))
 }
 
 /// What `edge` passes, by parameter; `None` if it passes what is no value.

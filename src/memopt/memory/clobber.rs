@@ -6,6 +6,7 @@
 //! has: two accesses of one location with the same such point see the same
 //! bytes, if the first dominates the second.
 
+mod edges;
 mod query;
 
 use crate::FxHashMap;
@@ -16,10 +17,12 @@ use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::numbering::Meaning;
 use crate::memopt::memory::ops_back::{Builder, EventOps};
 use crate::memopt::memory::overlapping::Pairs;
-use crate::memopt::memory::ssa::{Class, Definition, FIRST_CLASS, NONE, OpIndex, Ops, Versions};
+use crate::memopt::memory::ssa::{
+    Class, Definition, FIRST_CLASS, NONE, Op, OpIndex, Ops, Versions,
+};
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use query::{Found, Joins, Query, Question};
+use query::{Found, Joins, Query};
 use smallvec::SmallVec;
 
 /// Versions that one query may look at.
@@ -82,6 +85,9 @@ pub struct Clobbers<'a> {
     ops: Vec<EventOps>,
     written_ops: FxHashMap<EventIndex, EventOps>,
     event_of_op: Vec<EventIndex>,
+    /// The operations, and where those of each node begin.
+    op_list: Vec<Op>,
+    op_starts: Vec<OpIndex>,
     end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
     /// See [`Pairs`].
     pairs: Pairs,
@@ -175,11 +181,17 @@ impl<'a> Clobbers<'a> {
             ops: builder.ops,
             written_ops: builder.written_ops,
             event_of_op: builder.event_of_op,
+            op_list: ops.list,
+            op_starts: ops.starts,
             end_ops: builder.end_ops,
             pairs,
             noops: alloc::vec![false; memory.events.len()],
             joins: RefCell::default(),
         }
+    }
+
+    fn class_of_op(&self, op: OpIndex) -> Class {
+        self.op_list[op as usize].class
     }
 
     /// Is the slot that `event` concerns unknown to everyone else, just before?
@@ -344,93 +356,6 @@ impl<'a> Clobbers<'a> {
         let private = self.slot_is_private(event);
         let ops = self.ops[event as usize];
         (if private { ops.slot } else { ops.region }, private)
-    }
-
-    /// Is it known, at the end of each predecessor of the node `join`, what the
-    /// access `event` would find?
-    ///
-    /// Only for an access whose [`Self::source`] is that join. `is_known` is
-    /// asked about each predecessor and where the bytes come from there; `None`
-    /// stands for the join itself, from which nothing has written them on the
-    /// path round. One refusal is the answer; so it is if the address means
-    /// something else there, or if the search is given up.
-    pub fn is_known_on_all_edges(
-        &mut self,
-        event: EventIndex,
-        join: Node,
-        is_known: &mut dyn FnMut(Node, Option<Source>) -> bool,
-    ) -> bool {
-        let Some(access) = self.memory.access(event) else {
-            return false;
-        };
-        let (op, private) = self.asked(event);
-        let state = self.versions.before(op);
-        let Some(mut query) = self.query(access.location, private) else {
-            return false;
-        };
-        query.question = Some(Question {
-            join,
-            is_known,
-            answer: false,
-        });
-        query.walk(state);
-        let exhausted = query.steps == 0;
-        let answer = query.question.is_some_and(|question| question.answer);
-        self.limits_hit += u32::from(exhausted);
-        answer && !exhausted
-    }
-
-    /// Where the bytes come from that the access `event` finds if it is reached
-    /// by `path`: joins, each with the predecessor from which it is entered.
-    ///
-    /// The joins are passed one after the other, the one next to the access
-    /// first, and the answer holds at the end of the last predecessor.
-    pub fn source_on_path(&mut self, event: EventIndex, path: &[(Node, Node)]) -> Source {
-        let Some(access) = self.memory.access(event) else {
-            return Source::Unknown(Unknown::NotAsked);
-        };
-        let Location { address, bytes } = access.location;
-        if bytes.is_none() || address.offset.is_none() {
-            return Source::Unknown(Unknown::NoPlace);
-        }
-        let (op, private) = self.asked(event);
-        let class = self.memory.class_of(access, private);
-        if op == NONE || !self.versions.is_tracked(class) {
-            return Source::Unknown(Unknown::NotTracked);
-        }
-        let state = self.versions.before(op);
-        let Some(mut query) = self.query(access.location, private) else {
-            return Source::Unknown(Unknown::Unreachable);
-        };
-        query.path = path;
-        let found = query.walk(state);
-        let exhausted = query.steps == 0;
-        self.limits_hit += u32::from(exhausted);
-        match found {
-            Found::Source(source) if !exhausted => source,
-            Found::Source(_) => Source::Unknown(Unknown::GaveUp),
-            Found::Cycle => Source::Unknown(Unknown::Unreachable),
-        }
-    }
-
-    /// Where the bytes come from that the access `event` would find at the end
-    /// of each predecessor of the node `join`; [`Source::Join`] of that node
-    /// where nothing has written them on the path round.
-    ///
-    /// Only for an access whose [`Self::source`] is that join. `None` as for
-    /// [`Self::is_known_on_all_edges`].
-    pub fn at_predecessors(
-        &mut self,
-        event: EventIndex,
-        join: Node,
-    ) -> Option<Vec<(Node, Source)>> {
-        let mut sources = Vec::new();
-        let mut collect = |pred, source: Option<Source>| {
-            sources.push((pred, source.unwrap_or(Source::Join(join))));
-            true
-        };
-        self.is_known_on_all_edges(event, join, &mut collect)
-            .then_some(sources)
     }
 
     fn search(&mut self, location: Location, class: Class, op: OpIndex, private: bool) -> Source {

@@ -226,10 +226,14 @@ impl Versions {
         self.phis[phi as usize].node
     }
 
+    /// The state at the start of `node`, where the version of the class in question is `own`.
+    pub fn at_start(&self, node: Node, own: Version) -> State {
+        State::new(own, self.node_start[node as usize])
+    }
+
     /// The epochs at the start of the node of `phi`, and `phi` itself.
     pub fn at_phi(&self, phi: PhiIndex) -> State {
-        let epochs = self.node_start[self.phi_node(phi) as usize];
-        State::new(self.phi_version(phi), epochs)
+        self.at_start(self.phi_node(phi), self.phi_version(phi))
     }
 
     /// The state of the class of `phi` at the end of each predecessor of its

@@ -16,7 +16,8 @@
 //!
 //! What a load finds is known on some edges into its block; what a store writes
 //! is there already on some. The others meet first, in a block of their own,
-//! and that is where the load or store goes, once. A load becomes a parameter.
+//! and that is where the load or store goes, once. A load becomes a parameter, and a store of
+//! what it loads can move with it.
 //!
 //! What upstream misses here: it removes what is redundant on all paths only,
 //! and of loads only where they have one name.
@@ -24,7 +25,8 @@
 //! Soundness: nothing between the start of the block and the access may read,
 //! write or see its location, so that it may as well happen on an edge. On
 //! the edges that lose it memory holds what the store would have written, or
-//! the load's value has a name ([`Clobbers::at_predecessors`]). Neither may trap, and
+//! the load's value has a name ([`Clobbers::at_predecessors_of_start`]), whatever else moves: a
+//! store that moves has changed nothing there. Neither may trap, and
 //! neither moves above what may: a guard can be why it does not. No path
 //! has more accesses than before. All stores that move at one join keep their
 //! order. What memory holds stays the same at every other point, so that the
@@ -41,17 +43,20 @@
 //! Cost: one query for each access at the start of a join's block, up to
 //! [`MAX_LEADING`], and input of that join.
 
+mod availability;
+
 use crate::FxHashSet;
-use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
+use crate::ir::{Block, Function, Inst};
 use crate::memopt::Options;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Moved, Reason, Upward};
 use crate::memopt::memory::clobber::{Clobbers, Source};
-use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, defining_node};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::memory::values::Values;
 use alloc::vec::Vec;
+use availability::{Availability, Known, Leading};
 use smallvec::SmallVec;
 
 /// Events at the start of a block that are looked at.
@@ -94,21 +99,6 @@ pub struct Pass<'p, 'a, 'r> {
     taken: FxHashSet<Block>,
 }
 
-/// On which edges into its join an access is known, and on which it is needed.
-struct Availability {
-    known: SmallVec<[Known; 4]>,
-    needed: SmallVec<[Node; 4]>,
-}
-
-/// An edge on which an access is known.
-struct Known {
-    pred: Node,
-    /// The value there, for a load; anything for a store.
-    value: Value,
-    /// Is it in the frame there, for no register survives?
-    spilled: bool,
-}
-
 impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
     /// Nothing has been found yet. For the arguments see [`edits`].
     pub fn new(
@@ -143,19 +133,19 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         if round.count() != 1 {
             return None;
         }
-        let mut stay: SmallVec<[EventIndex; 8]> = SmallVec::new();
+        let mut leading = Leading::default();
         for event in memory.of_node(body).take(MAX_LEADING) {
             match &memory.events[event as usize].kind {
                 EventKind::Access(access) if access.trap.is_none() => {
                     if access.stored.is_none()
-                        && let Some(found) = self.availability(event, access, header, &stay)
+                        && let Some(found) = self.availability(event, access, header, &leading)
                         && found.needed.iter().all(|pred| *pred < header)
                         && found.known.iter().all(|known| known.pred >= header)
                         && found.known.iter().any(|known| self.counts(known, header))
                     {
                         return Some(event);
                     }
-                    stay.push(event);
+                    leading.stay.push(event);
                 }
                 EventKind::Compare => {}
                 EventKind::Access(_)
@@ -172,9 +162,8 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
 
     fn join(&mut self, join: Node) {
         let memory = self.values.memory;
-        let mut stay: SmallVec<[EventIndex; 8]> = SmallVec::new();
+        let mut leading = Leading::default();
         let mut needed: Option<SmallVec<[Node; 4]>> = None;
-        let mut moved = Vec::new();
         for event in memory.of_node(join).take(MAX_LEADING) {
             let inst = memory.events[event as usize].inst;
             match &memory.events[event as usize].kind {
@@ -184,21 +173,23 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                     if access.trap.is_some() {
                         break;
                     }
-                    let Some(availability) = self.availability(event, access, join, &stay) else {
-                        stay.push(event);
+                    let Some(availability) = self.availability(event, access, join, &leading)
+                    else {
+                        leading.stay.push(event);
                         continue;
                     };
-                    if availability.needed.is_empty() && access.stored.is_some() {
+                    if self.is_there_already(event, access, &availability, join) {
                         let reason = Reason::KnownOnAllPaths(self.values.order.block(join));
                         self.edits
                             .push(Change::RemoveNoopStore(inst).because(reason));
                         continue;
                     }
                     if !self.joins_in(&mut needed, &availability, join) {
-                        stay.push(event);
+                        leading.stay.push(event);
                         continue;
                     }
-                    moved.push(self.moved(inst, access, &availability));
+                    let moved = self.moved(inst, access, &availability);
+                    self.add(&mut leading, event, moved);
                 }
                 EventKind::Compare => {}
                 EventKind::Trap
@@ -210,11 +201,39 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
             }
         }
         if let Some(needed) = needed {
-            self.push(join, &needed, moved);
+            self.push(join, &needed, leading);
         }
     }
 
-    fn push(&mut self, join: Node, needed: &[Node], moved: Vec<Moved>) {
+    /// `event` moves, too.
+    fn add(&mut self, leading: &mut Leading, event: EventIndex, moved: Moved) {
+        let private = self.clobbers.slot_is_private(event);
+        let step = leading.steps.last().copied().unwrap_or(0);
+        let mut others = leading.events[step..].iter();
+        if others.any(|other| may_meet(self.values.memory, *other, event, private)) {
+            leading.steps.push(leading.moved.len());
+        }
+        leading.events.push(event);
+        leading.moved.push(moved);
+    }
+
+    /// Does memory hold what the store `event` writes on all edges into `join`, and behind what
+    /// is in front of it in the block?
+    ///
+    /// On the edges where a store in front of it moves to, that one comes in between.
+    fn is_there_already(
+        &mut self,
+        event: EventIndex,
+        access: &Access,
+        availability: &Availability,
+        join: Node,
+    ) -> bool {
+        access.stored.is_some()
+            && availability.needed.is_empty()
+            && self.clobbers.source(event) == Source::Join(join)
+    }
+
+    fn push(&mut self, join: Node, needed: &[Node], leading: Leading) {
         let func = self.func();
         let block = self.values.order.block(join);
         let preds = self.graph.preds(join).iter();
@@ -227,17 +246,20 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         if blocks.iter().any(|block| self.taken.contains(block)) {
             return;
         }
-        let edges = needed
+        let edges: Vec<_> = needed
             .iter()
             .flat_map(|pred| cfg_edit::edges(func, self.values.order.block(*pred), block))
             .collect();
+        let splits = cfg_edit::splits(func, block, &edges);
         self.taken.extend(blocks);
         let known = preds.filter(|pred| !needed.contains(pred));
         let known = known.map(|pred| self.values.order.block(*pred)).collect();
         let upward = Upward {
             join: block,
             edges,
-            moved,
+            splits,
+            moved: leading.moved,
+            steps: leading.steps,
         };
         self.edits
             .push(Change::MoveUp(upward).because(Reason::KnownAfter(known)));
@@ -288,45 +310,6 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         !is_cold && !known.spilled && depth(known.pred) >= depth(join)
     }
 
-    /// Does `value`, which a load would find at the end of `pred` where its bytes come from
-    /// `source`, have to survive a call with handlers from where it was loaded or stored until
-    /// there? Calls on some of the paths alone do not count.
-    ///
-    /// Cost: O(events) of the blocks in between that dominate `pred`.
-    fn is_spilled(&self, value: Value, source: Source, pred: Node) -> bool {
-        let (memory, func) = (self.values.memory, self.func());
-        let definition = func.dfg.value_def(value).inst();
-        if definition.is_some_and(|inst| is_constant(func.dfg.insts[inst].opcode())) {
-            return false;
-        }
-        let start = match source {
-            Source::Store(store) => Some(store),
-            _ => defining_node(func, self.values.order, value).and_then(|node| {
-                let mut events = memory.of_node(node);
-                events.find(|event| Some(memory.events[*event as usize].inst) == definition)
-            }),
-        };
-        let Some(start) = start else {
-            return false;
-        };
-        let top = memory.events[start as usize].node;
-        let is_call = |event: EventIndex| {
-            let inst = memory.events[event as usize].inst;
-            let opcode = func.dfg.insts[inst].opcode();
-            event > start && matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect)
-        };
-        let mut node = pred;
-        loop {
-            if memory.of_node(node).any(is_call) {
-                return true;
-            }
-            if node <= top {
-                return false;
-            }
-            node = self.values.dominance.parent(node);
-        }
-    }
-
     fn moved(&self, inst: Inst, access: &Access, availability: &Availability) -> Moved {
         match access.stored {
             Some(_) => Moved::Store(inst),
@@ -338,115 +321,4 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
             }
         }
     }
-
-    /// On which edges the access is known and needed; `None` if it cannot move.
-    fn availability(
-        &mut self,
-        event: EventIndex,
-        access: &Access,
-        join: Node,
-        stay: &[EventIndex],
-    ) -> Option<Availability> {
-        let wanted = match access.stored {
-            None => self.options.forward_loads,
-            Some(_) => self.options.noop_stores,
-        };
-        if !wanted || access.asynchronous {
-            return None;
-        }
-        let memory = self.values.memory;
-        let inst = memory.events[event as usize].inst;
-        // A debugger may know it by its place.
-        if !memory.func.debug_tags.get(inst).is_empty() {
-            return None;
-        }
-        let mut operands = memory.func.dfg.inst_args(inst).iter();
-        if !operands.all(|value| self.is_there(*value, join)) {
-            return None;
-        }
-        let private = self.clobbers.slot_is_private(event);
-        if stay
-            .iter()
-            .any(|other| may_meet(memory, *other, event, private))
-        {
-            return None;
-        }
-        if self.clobbers.source(event) != Source::Join(join) {
-            return None;
-        }
-        let sources = self.clobbers.at_predecessors(event, join)?;
-        let mut sorted = Availability {
-            known: SmallVec::new(),
-            needed: SmallVec::new(),
-        };
-        for (pred, source) in sources {
-            match self.known(access, inst, join, pred, source) {
-                Some(value) => sorted.known.push(Known {
-                    pred,
-                    value,
-                    spilled: access.stored.is_none() && self.is_spilled(value, source, pred),
-                }),
-                None => sorted.needed.push(pred),
-            }
-        }
-        Some(sorted)
-    }
-
-    /// Is `value` there before `join`, under this name or by its parameters?
-    fn is_there(&self, value: Value, join: Node) -> bool {
-        let memory = self.values.memory;
-        let value = memory.func.dfg.resolve_aliases(value);
-        if let ValueDef::Param(block, _) = memory.func.dfg.value_def(value)
-            && block == self.values.order.block(join)
-        {
-            return true;
-        }
-        defining_node(memory.func, self.values.order, value)
-            .is_some_and(|node| self.values.dominance.strictly_dominates(node, join))
-    }
-
-    /// What a load would find at the end of `pred`, or what a store would write
-    /// if memory holds it there. Bytes come from `source` there.
-    fn known(
-        &self,
-        access: &Access,
-        inst: Inst,
-        join: Node,
-        pred: Node,
-        source: Source,
-    ) -> Option<Value> {
-        let func = self.func();
-        let Some(stored) = access.stored else {
-            if source == Source::Join(join) {
-                return None;
-            }
-            let ty = self.values.type_of(func.dfg.first_result(inst));
-            let key = self.values.key(source, access, access.opcode, ty);
-            return self.values.value_at_end(pred, source, access, key);
-        };
-        let stored = self.passed(stored, join, pred)?;
-        self.values
-            .holds_at_end(pred, source, access, stored)
-            .then_some(stored)
-    }
-
-    /// What `value` is at the end of `pred`.
-    fn passed(&self, value: Value, join: Node, pred: Node) -> Option<Value> {
-        let func = self.func();
-        let (join, pred) = (self.values.order.block(join), self.values.order.block(pred));
-        match func.dfg.value_def(value) {
-            ValueDef::Param(block, _) if block == join => {
-                match cfg_edit::edges(func, pred, join)[..] {
-                    [edge] => cfg_edit::passed(func, edge, value),
-                    _ => None,
-                }
-            }
-            _ => Some(value),
-        }
-    }
-}
-
-/// Is it made anew where it is used?
-fn is_constant(opcode: Opcode) -> bool {
-    matches!(opcode, Opcode::Iconst | Opcode::F32const | Opcode::F64const)
 }

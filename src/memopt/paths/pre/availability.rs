@@ -1,0 +1,229 @@
+//! On which edges into a join an access is known, and on which it is needed.
+
+use super::Pass;
+use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
+use crate::memopt::cfg::edit as cfg_edit;
+use crate::memopt::cfg::graph::Node;
+use crate::memopt::edit::Moved;
+use crate::memopt::memory::clobber::Source;
+use crate::memopt::memory::insts::{Access, EventIndex, defining_node};
+use crate::memopt::memory::mod_ref::may_meet;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// The accesses at the start of a block, in front of the one that is looked at.
+#[derive(Default)]
+pub(super) struct Leading {
+    /// Those that stay where they are.
+    pub(super) stay: SmallVec<[EventIndex; 8]>,
+    /// Those that move, all to the same edges, and in their order.
+    pub(super) moved: Vec<Moved>,
+    /// The events that these are.
+    pub(super) events: Vec<EventIndex>,
+    /// See [`Upward::steps`](crate::memopt::edit::Upward::steps).
+    pub(super) steps: Vec<usize>,
+}
+
+impl Leading {
+    /// The loaded values that become parameters, each with what it is at the ends of the
+    /// predecessors where it is known.
+    fn loaded<'a>(
+        &'a self,
+        func: &'a Function,
+    ) -> impl Iterator<Item = (Value, &'a [(Block, Value)])> {
+        self.moved.iter().filter_map(|moved| match moved {
+            Moved::Load(load, known) => Some((func.dfg.first_result(*load), &known[..])),
+            Moved::Store(_) => None,
+        })
+    }
+}
+
+/// On which edges into its join an access is known, and on which it is needed.
+pub(super) struct Availability {
+    pub(super) known: SmallVec<[Known; 4]>,
+    pub(super) needed: SmallVec<[Node; 4]>,
+}
+
+/// An edge on which an access is known.
+pub(super) struct Known {
+    pub(super) pred: Node,
+    /// The value there, for a load; anything for a store.
+    pub(super) value: Value,
+    /// Is it in the frame there, for no register survives?
+    pub(super) spilled: bool,
+}
+
+impl Pass<'_, '_, '_> {
+    /// On which edges the access is known and needed; `None` if it cannot move.
+    ///
+    /// What moves is in front of it only on the edges that need it. On the others it is what
+    /// memory holds there that counts: a store that moves has changed nothing there.
+    pub(super) fn availability(
+        &mut self,
+        event: EventIndex,
+        access: &Access,
+        join: Node,
+        leading: &Leading,
+    ) -> Option<Availability> {
+        let wanted = match access.stored {
+            None => self.options.forward_loads,
+            Some(_) => self.options.noop_stores,
+        };
+        if !wanted || access.asynchronous {
+            return None;
+        }
+        let memory = self.values.memory;
+        let inst = memory.events[event as usize].inst;
+        // A debugger may know it by its place.
+        if !memory.func.debug_tags.get(inst).is_empty() {
+            return None;
+        }
+        let mut operands = memory.func.dfg.inst_args(inst).iter();
+        if !operands.all(|value| self.is_there(*value, join, leading)) {
+            return None;
+        }
+        let private = self.clobbers.slot_is_private(event);
+        let mut stay = leading.stay.iter();
+        if stay.any(|other| may_meet(memory, *other, event, private)) {
+            return None;
+        }
+        let sources = self.sources(event, join)?;
+        let mut sorted = Availability {
+            known: SmallVec::new(),
+            needed: SmallVec::new(),
+        };
+        for (pred, source) in sources {
+            match self.known(access, inst, (join, leading), pred, source) {
+                Some(value) => sorted.known.push(Known {
+                    pred,
+                    value,
+                    spilled: access.stored.is_none() && self.is_spilled(value, source, pred),
+                }),
+                None => sorted.needed.push(pred),
+            }
+        }
+        Some(sorted)
+    }
+
+    /// What the access `event` would find at the ends of the predecessors of `join`, in which it
+    /// is, or which comes before it.
+    fn sources(&mut self, event: EventIndex, join: Node) -> Option<Vec<(Node, Source)>> {
+        if self.memory().events[event as usize].node == join {
+            return self.clobbers.at_predecessors_of_start(event, join);
+        }
+        match self.clobbers.source(event) == Source::Join(join) {
+            true => self.clobbers.at_predecessors(event, join),
+            false => None,
+        }
+    }
+
+    /// Is `value` there before `join`, under this name or by its parameters? What moves there
+    /// loads becomes one of them.
+    fn is_there(&self, value: Value, join: Node, leading: &Leading) -> bool {
+        let memory = self.values.memory;
+        let value = memory.func.dfg.resolve_aliases(value);
+        if leading
+            .loaded(memory.func)
+            .any(|(result, _)| result == value)
+        {
+            return true;
+        }
+        if let ValueDef::Param(block, _) = memory.func.dfg.value_def(value)
+            && block == self.values.order.block(join)
+        {
+            return true;
+        }
+        defining_node(memory.func, self.values.order, value)
+            .is_some_and(|node| self.values.dominance.strictly_dominates(node, join))
+    }
+
+    /// What a load would find at the end of `pred`, or what a store would write
+    /// if memory holds it there. Bytes come from `source` there.
+    fn known(
+        &self,
+        access: &Access,
+        inst: Inst,
+        (join, leading): (Node, &Leading),
+        pred: Node,
+        source: Source,
+    ) -> Option<Value> {
+        let func = self.func();
+        let Some(stored) = access.stored else {
+            if source == Source::Join(join) {
+                return None;
+            }
+            let ty = self.values.type_of(func.dfg.first_result(inst));
+            let key = self.values.key(source, access, access.opcode, ty);
+            return self.values.value_at_end(pred, source, access, key);
+        };
+        let stored = self.passed(stored, (join, leading), pred)?;
+        self.values
+            .holds_at_end(pred, source, access, stored)
+            .then_some(stored)
+    }
+
+    /// What `value` is at the end of `pred`.
+    fn passed(&self, value: Value, (join, leading): (Node, &Leading), pred: Node) -> Option<Value> {
+        let func = self.func();
+        let mut loaded = leading.loaded(func);
+        if let Some((_, known)) = loaded.find(|(result, _)| *result == value) {
+            let pred = self.values.order.block(pred);
+            let mut known = known.iter();
+            return known.find(|(at, _)| *at == pred).map(|(_, value)| *value);
+        }
+        let (join, pred) = (self.values.order.block(join), self.values.order.block(pred));
+        match func.dfg.value_def(value) {
+            ValueDef::Param(block, _) if block == join => {
+                match cfg_edit::edges(func, pred, join)[..] {
+                    [edge] => cfg_edit::passed(func, edge, value),
+                    _ => None,
+                }
+            }
+            _ => Some(value),
+        }
+    }
+
+    /// Does `value`, which a load would find at the end of `pred` where its bytes come from
+    /// `source`, have to survive a call with handlers from where it was loaded or stored until
+    /// there? Calls on some of the paths alone do not count.
+    ///
+    /// Cost: O(events) of the blocks in between that dominate `pred`.
+    fn is_spilled(&self, value: Value, source: Source, pred: Node) -> bool {
+        let (memory, func) = (self.values.memory, self.func());
+        let definition = func.dfg.value_def(value).inst();
+        if definition.is_some_and(|inst| is_constant(func.dfg.insts[inst].opcode())) {
+            return false;
+        }
+        let start = match source {
+            Source::Store(store) => Some(store),
+            _ => defining_node(func, self.values.order, value).and_then(|node| {
+                let mut events = memory.of_node(node);
+                events.find(|event| Some(memory.events[*event as usize].inst) == definition)
+            }),
+        };
+        let Some(start) = start else {
+            return false;
+        };
+        let top = memory.events[start as usize].node;
+        let is_call = |event: EventIndex| {
+            let inst = memory.events[event as usize].inst;
+            let opcode = func.dfg.insts[inst].opcode();
+            event > start && matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect)
+        };
+        let mut node = pred;
+        loop {
+            if memory.of_node(node).any(is_call) {
+                return true;
+            }
+            if node <= top {
+                return false;
+            }
+            node = self.values.dominance.parent(node);
+        }
+    }
+}
+
+/// Is it made anew where it is used?
+fn is_constant(opcode: Opcode) -> bool {
+    matches!(opcode, Opcode::Iconst | Opcode::F32const | Opcode::F64const)
+}
