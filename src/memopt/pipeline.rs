@@ -250,21 +250,24 @@ impl Run<'_> {
     /// Promotion and all rounds, until neither finds anything: what the rounds remove may be
     /// all that has kept a slot in memory.
     fn settle(&mut self) -> CodegenResult<Touched> {
-        let mut touched = self.promote()?;
+        // What nobody uses may be all that keeps a slot in memory.
+        let mut touched = self.unused_code()?.0;
+        let mut changed = self.promote()?;
         loop {
-            let round = self.rounds()?;
+            touched = touched.and(changed);
+            let round = self.rounds(changed.any)?;
             let cycles = self.dead_cycles()?;
-            touched = touched.and(round).and(cycles.touched);
             let merged = self.merge_stores()?;
-            touched = touched.and(merged);
+            touched = touched.and(round).and(cycles.touched).and(merged);
+            changed = cycles.touched.and(merged);
             let mut has_more = cycles.reveal_more || merged.any;
             if round.and(cycles.touched).any {
                 let promoted = self.promote()?;
-                touched = touched.and(promoted);
+                changed = changed.and(promoted);
                 has_more |= promoted.any;
             }
             if !has_more {
-                return Ok(touched);
+                return Ok(touched.and(changed));
             }
         }
     }
@@ -331,8 +334,12 @@ impl Run<'_> {
             || forwarded as usize * INSTS_PER_FORWARDED >= self.insts
     }
 
-    fn rounds(&mut self) -> CodegenResult<Touched> {
-        let mut touched = self.unused_code()?.0;
+    /// All rounds. Has the function `changed` since unused code was last looked for?
+    fn rounds(&mut self, changed: bool) -> CodegenResult<Touched> {
+        let mut touched = match changed {
+            true => self.unused_code()?.0,
+            false => Touched::default(),
+        };
         for number in 1..=MAX_ROUNDS {
             let hits = self.editor.stats.limits_hit;
             let round = self.round()?;
