@@ -24,6 +24,9 @@ impl Terms {
     /// `whole`, an integer of at most 64 bits, with `part` in the place of its bits from `low` on.
     pub fn insert(&mut self, whole: Term, part: Term, low: u32) -> Term {
         let ty = self.ty(whole);
+        if self.bits(whole, low, self.ty(part)) == part {
+            return whole;
+        }
         let part_mask = u64::MAX >> (64 - self.ty(part).bits());
         let mask = self.number(ty, !(part_mask << low));
         let rest = self.binary(Opcode::Band, ty, whole, mask);
@@ -77,6 +80,13 @@ impl Terms {
             args: [Value::from_u32(0); 2],
         };
         let sum = self.raw_op(skeleton, 0, ty, smallvec![x, y]);
+        if self.height(sum) <= MAX_HEIGHT
+            && let Some(Inserted { whole, part, at }) = self.inserted(sum)
+            && self.bits(whole, at, self.ty(part)) == part
+        {
+            // The part was there already.
+            return Some(whole);
+        }
         let is_masked = |term: Term| match self.node(term) {
             Node::Op(data, 0, args) => {
                 data.opcode() == Opcode::Band && self.constant(args[1]).is_some()
@@ -90,6 +100,44 @@ impl Terms {
         let bytes: Vec<Term> = bytes.collect();
         let whole = self.together(&bytes, ty);
         Some(whole.unwrap_or(sum))
+    }
+
+    /// `term` with only those of its bits that are set in `mask`: zero, if all of these are zero; of a
+    /// sum of parts, the one that has them; and what is masked twice is masked once.
+    pub(super) fn masked(&mut self, term: Term, mask: u64, ty: Type) -> Option<Term> {
+        if self.height(term) > MAX_HEIGHT {
+            return None;
+        }
+        if self.is_zero_in(term, mask) {
+            return Some(self.number(ty, 0));
+        }
+        let Node::Op(data, 0, args) = self.node(term) else {
+            return None;
+        };
+        let (opcode, x, y) = (data.opcode(), *args.first()?, *args.get(1)?);
+        let (rest, mask) = match opcode {
+            Opcode::Band => (x, mask & self.constant(y)?),
+            Opcode::Bor if self.is_zero_in(y, mask) => (x, mask),
+            Opcode::Bor if self.is_zero_in(x, mask) => (y, mask),
+            _ => return None,
+        };
+        let mask = self.number(ty, mask);
+        Some(self.binary(Opcode::Band, ty, rest, mask))
+    }
+
+    /// Are all bits of `term` zero that are set in `mask`?
+    fn is_zero_in(&self, term: Term, mut mask: u64) -> bool {
+        let mut looks = MAX_LOOKS;
+        while mask != 0 {
+            let low = mask.trailing_zeros();
+            let bits = (mask >> low).trailing_ones();
+            let found = self.find(term, low, bits, MAX_DEPTH, &mut looks);
+            if !matches!(found, Some(Found::Zero)) {
+                return false;
+            }
+            mask &= !((u64::MAX >> (64 - bits)) << low);
+        }
+        true
     }
 
     /// What [`Self::insert`] has put together, as it is spelled if nothing in it is a constant.
@@ -218,6 +266,32 @@ mod tests {
         let half = terms.bits(whole, 16, I16);
         let expected = terms.insert(half, part, 8);
         assert_eq!(terms.bits(put, 16, I16), expected);
+    }
+
+    #[test]
+    fn a_part_that_is_put_in_twice_is_there_once() {
+        let mut terms = Terms::new(Vec::new());
+        let whole = terms.leaf(I32, SlotSet::default(), None);
+        let [part, other] = [(); 2].map(|()| terms.leaf(I8, SlotSet::default(), None));
+        let put = terms.insert(whole, part, 8);
+        assert_eq!(terms.insert(put, part, 8), put);
+        let [over, expected] = [put, whole].map(|whole| terms.insert(whole, other, 8));
+        assert_eq!(over, expected);
+        assert_ne!(over, put);
+        let beside = terms.insert(put, other, 16);
+        assert_ne!(beside, terms.insert(whole, other, 16));
+    }
+
+    #[test]
+    fn bits_that_are_zero_are_masked_to_zero() {
+        let mut terms = Terms::new(Vec::new());
+        let byte = terms.leaf(I8, SlotSet::default(), None);
+        let zero = terms.number(I32, 0);
+        let wide = terms.insert(zero, byte, 8);
+        assert_eq!(terms.masked(wide, 0xffff_0000, I32), Some(zero));
+        assert_eq!(terms.masked(wide, 0xff, I32), Some(zero));
+        assert_eq!(terms.masked(wide, 0xff00_00ff, I32), Some(zero));
+        assert_ne!(terms.masked(wide, 0xffff, I32), Some(zero));
     }
 
     #[test]

@@ -107,8 +107,11 @@ impl Terms {
                 }
                 let both = self.constant(*x).zip(self.constant(*y));
                 let Some((a, b)) = both else {
-                    let is_sum = opcode == Opcode::Bor;
-                    return is_sum.then(|| self.sum_of_parts(*x, *y, ty)).flatten();
+                    return match opcode {
+                        Opcode::Bor => self.sum_of_parts(*x, *y, ty),
+                        Opcode::Band => self.masked(*x, self.constant(*y)?, ty),
+                        _ => None,
+                    };
                 };
                 // The amount of a shift wraps at the width of the type.
                 let by = b & u64::from(ty.bits() - 1);
@@ -127,6 +130,10 @@ impl Terms {
             (Opcode::Uextend, [x]) if is_small_int(ty) => {
                 let bits = self.constant(*x)?;
                 Some(self.number(ty, bits))
+            }
+            (Opcode::Uextend, [x]) if ty == types::I128 => {
+                let bits = self.constant(*x)?;
+                Some(self.wide_number(bits.into(), ty))
             }
             (Opcode::Sextend, [x]) if is_small_int(ty) => {
                 let bits = self.signed_constant(*x)?;

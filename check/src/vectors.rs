@@ -87,6 +87,11 @@ impl Terms {
     pub(super) fn bits_of_halves(&mut self, term: Term, low: u32, ty: Type) -> Option<Term> {
         match self.node(term).clone() {
             Node::Op(data, 0, args) if data.opcode() == Opcode::Iconcat => {
+                if let Some((below, above)) = self.constant(args[0]).zip(self.constant(args[1])) {
+                    let all = u128::from(above) << 64 | u128::from(below);
+                    return Some(self.number(ty, all.checked_shr(low)? as u64))
+                        .filter(|_| ty.bits() <= 64);
+                }
                 let half = args[low as usize / 64];
                 (low % 64 + ty.bits() <= 64).then(|| self.bits(half, low % 64, ty))
             }

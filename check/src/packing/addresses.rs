@@ -213,6 +213,7 @@ impl<'a> Addresses<'a> {
             Kind::Call => self.call(block, inst),
             // What is passed to blocks is looked at below.
             Kind::Jump | Kind::Branch => {}
+            Kind::Switch => self.lose(args),
             Kind::Pure if matches!(dfg.insts[inst], InstructionData::IntCompare { .. }) => {
                 if self.known(args[0]).map(Known::slot) != self.known(args[1]).map(Known::slot) {
                     self.lose(args);

@@ -13,7 +13,7 @@ use crate::vectors::is_vector;
 use crate::verdict::{Limit, Reason};
 use cranelift_codegen::ir::{
     BlockArg, Endianness, Inst, InstructionData, MemFlags, MemFlagsData, Opcode, TrapCode, Type,
-    Value,
+    Value, types,
 };
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -207,16 +207,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A constant vector, or the bits of one as others, in little-endian order.
+    /// A constant of 128 bits, or the bits of one as others, in little-endian order.
     fn vector(&mut self, side: Side, inst: Inst, ty: Type, args: &[Term]) -> Option<Term> {
-        let has_bits = |ty: Type| is_vector(ty) || ty.is_int();
+        let has_bits = |ty: Type| is_vector(ty) || ty.is_int() || ty == types::F128;
         if !has_bits(ty) {
             return None;
         }
         let dfg = &self.bodies[side as usize].func.dfg;
         match dfg.insts[inst] {
             InstructionData::UnaryConst {
-                opcode: Opcode::Vconst,
+                opcode: Opcode::Vconst | Opcode::F128const,
                 constant_handle,
             } => {
                 let bytes = dfg.constants.get(constant_handle).iter().rev();

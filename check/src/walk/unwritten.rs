@@ -19,8 +19,9 @@ use crate::vectors::is_vector;
 use cranelift_codegen::FxHashSet;
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{
-    BlockArg, Endianness, Function, Inst, InstructionData, StackSlot, Type, Value, types,
+    BlockArg, Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Type, Value, types,
 };
+use smallvec::SmallVec;
 
 /// Bytes of which it is said at the beginning that they are zero. What is given up beyond it is
 /// that a load of others finds zero.
@@ -42,8 +43,8 @@ struct Bytes {
 impl Walk<'_> {
     /// The original loads these bytes, if nobody has written them, as zero.
     ///
-    /// Only loads at known offsets are looked at. Bytes that are loaded in two widths are known
-    /// as the wider one.
+    /// Only loads at known offsets are looked at, of one slot or of one of a few. Bytes that are
+    /// loaded in two widths are known as the wider one.
     pub(super) fn know_unwritten_slots(&mut self, memory: &mut Memory, named: SlotSet) {
         if self.slots_are_left {
             return;
@@ -73,20 +74,23 @@ impl Walk<'_> {
             let Some(zero) = self.zero(ty) else {
                 continue;
             };
-            left -= 1;
             let root = self.terms.slot(slot, self.pointer_type());
             let place = Place {
                 root: Some(root),
                 range: Some((start, ty.bytes())),
                 class: None,
             };
+            if !place.is_in_slot(&self.terms) {
+                continue;
+            }
+            left -= 1;
             let access = Access::plain(place, ty, order);
             memory.learn(&access, zero, Side::Original.bit(), true, Passed::Nothing);
         }
     }
 
     fn zero(&mut self, ty: Type) -> Option<Term> {
-        if is_vector(ty) || ty == types::I128 {
+        if is_vector(ty) || matches!(ty, types::I128 | types::F128) {
             return Some(self.terms.wide_number(0, ty));
         }
         let is_small = (ty.is_int() || ty.is_float()) && ty.bits() <= 64;
@@ -118,9 +122,10 @@ fn slot_loads(func: &Function, order: Endianness) -> Vec<Bytes> {
             continue;
         };
         let address = func.dfg.inst_args(inst)[0];
-        if let Some((slot, at)) = addresses.of(func, address)
-            && !said.ty.is_dynamic_vector()
-        {
+        if said.ty.is_dynamic_vector() {
+            continue;
+        }
+        for &(slot, at) in addresses.of(func, address) {
             let bytes = Bytes {
                 slot,
                 start: at.wrapping_add(said.offset.into()),
@@ -140,13 +145,38 @@ fn insts(func: &Function) -> impl Iterator<Item = Inst> + '_ {
     blocks.flat_map(|block| func.layout.block_insts(block))
 }
 
+/// Addresses that one value may be, where paths meet or an instruction selects. Of more nothing is
+/// known.
+const MAX_PLACES: usize = 4;
+
 /// What is known about a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Known {
     #[default]
     Unseen,
-    At(StackSlot, i64),
+    /// One of these, in order.
+    At(SmallVec<[(StackSlot, i64); 1]>),
     Else,
+}
+
+impl Known {
+    /// One or the other.
+    fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            (it, Self::Unseen) | (Self::Unseen, it) => it.clone(),
+            (Self::At(mine), Self::At(theirs)) => {
+                let mut all = mine.clone();
+                all.extend(theirs.iter().copied());
+                all.sort_unstable();
+                all.dedup();
+                match all.len() {
+                    ..=MAX_PLACES => Self::At(all),
+                    _ => Self::Else,
+                }
+            }
+            (Self::Else, _) | (_, Self::Else) => Self::Else,
+        }
+    }
 }
 
 /// Which values are addresses in slots at constant offsets.
@@ -168,10 +198,11 @@ impl Addresses {
         this
     }
 
-    fn of(&self, func: &Function, value: Value) -> Option<(StackSlot, i64)> {
-        match self.known[func.dfg.resolve_aliases(value)] {
-            Known::At(slot, at) => Some((slot, at)),
-            Known::Unseen | Known::Else => None,
+    /// The addresses one of which the value is; none if it may be another one.
+    fn of(&self, func: &Function, value: Value) -> &[(StackSlot, i64)] {
+        match &self.known[func.dfg.resolve_aliases(value)] {
+            Known::At(places) => places,
+            Known::Unseen | Known::Else => &[],
         }
     }
 
@@ -189,17 +220,13 @@ impl Addresses {
             for call in data.branch_destination(&dfg.jump_tables, &dfg.exception_tables) {
                 let params = dfg.block_params(call.block(&dfg.value_lists));
                 for (param, arg) in params.iter().zip(call.args(&dfg.value_lists)) {
-                    let passed = match arg {
-                        BlockArg::Value(value) => self.known[dfg.resolve_aliases(value)],
+                    let new = match arg {
+                        BlockArg::Value(value) => {
+                            self.known[*param].or(&self.known[dfg.resolve_aliases(value)])
+                        }
                         BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => Known::Else,
                     };
-                    let old = self.known[*param];
-                    let new = match (old, passed) {
-                        (it, Known::Unseen) | (Known::Unseen, it) => it,
-                        (a, b) if a == b => a,
-                        _ => Known::Else,
-                    };
-                    changed |= old != new;
+                    changed |= self.known[*param] != new;
                     self.known[*param] = new;
                 }
             }
@@ -208,18 +235,27 @@ impl Addresses {
     }
 
     fn result(&self, func: &Function, inst: Inst) -> Known {
-        if let InstructionData::StackAddr {
-            stack_slot, offset, ..
-        } = func.dfg.insts[inst]
-        {
-            return Known::At(stack_slot, offset.into());
-        }
-        let Some((base, by)) = opcodes::plus_constant(&func.dfg, inst) else {
-            return Known::Else;
-        };
-        match self.known[func.dfg.resolve_aliases(base)] {
-            Known::At(slot, at) => Known::At(slot, at.wrapping_add(by)),
-            known => known,
+        let known = |value: Value| &self.known[func.dfg.resolve_aliases(value)];
+        match func.dfg.insts[inst] {
+            InstructionData::StackAddr {
+                stack_slot, offset, ..
+            } => Known::At(SmallVec::from_slice(&[(stack_slot, offset.into())])),
+            InstructionData::Ternary {
+                opcode: Opcode::Select,
+                args: [_, yes, no],
+            } => known(yes).or(known(no)),
+            _ => {
+                let Some((base, by)) = opcodes::plus_constant(&func.dfg, inst) else {
+                    return Known::Else;
+                };
+                let mut moved = known(base).clone();
+                if let Known::At(places) = &mut moved {
+                    for (_, at) in places {
+                        *at = at.wrapping_add(by);
+                    }
+                }
+                moved
+            }
         }
     }
 }
