@@ -21,22 +21,26 @@ impl Memory {
         access: &Access,
         purpose: Purpose,
     ) -> SmallVec<[Term; 2]> {
-        let mut values: SmallVec<[((bool, u8), Term); 2]> = SmallVec::new();
-        if self.facts.is_empty() {
-            return SmallVec::new();
+        let mut values = self.known_as_one(terms, side, access, purpose);
+        if values.is_empty() {
+            values.extend(self.known_by_several(terms, side, access, purpose));
         }
+        values
+    }
+
+    /// Those of which one fact says all.
+    pub(super) fn known_as_one(
+        &self,
+        terms: &mut Terms,
+        side: Side,
+        access: &Access,
+        purpose: Purpose,
+    ) -> SmallVec<[Term; 2]> {
+        let mut values: SmallVec<[((bool, u8), Term); 2]> = SmallVec::new();
         let same = !self.differs_at(terms, &access.place);
-        let is_usable = |fact: &Fact| {
-            let serves = match purpose {
-                Purpose::Load => !fact.outlived || access.readonly,
-                Purpose::Store => !fact.outlived && !fact.readonly,
-            };
-            // Where the memories are equal, what is known of one is known of
-            // the other.
-            serves && (same || fact.sides & side.bit() != 0) && fact.is_for(access.place.class)
-        };
-        for fact in self.facts.iter().filter(|fact| is_usable(fact)) {
-            if let Some(position) = self.position_in(terms, &fact.place, &access.place)
+        for fact in &self.facts {
+            if self.is_usable(fact, (side, same), access, purpose)
+                && let Some(position) = self.position_in(terms, &fact.place, &access.place)
                 && let Some(value) = seen_through(terms, fact, position, access)
             {
                 let is_exact = terms.ty(fact.value) == access.ty;
@@ -48,12 +52,37 @@ impl Memory {
                 values.push(((fact.outlived, distance), value));
             }
         }
-        if values.is_empty() {
-            let value = self.known_in_pieces(terms, access, is_usable);
-            values.extend(value.map(|value| ((false, 0), value)));
-        }
         values.sort_by_key(|(distance, _)| *distance);
         values.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The value that several facts have together, or one in the other byte order.
+    pub(super) fn known_by_several(
+        &self,
+        terms: &mut Terms,
+        side: Side,
+        access: &Access,
+        purpose: Purpose,
+    ) -> Option<Term> {
+        let same = !self.differs_at(terms, &access.place);
+        let is_usable = |fact: &Fact| self.is_usable(fact, (side, same), access, purpose);
+        self.known_in_pieces(terms, access, is_usable)
+    }
+
+    /// Does a fact tell `side` about the bytes of an access, if it is about them? Where the memories
+    /// are the `same`, what is known of one is known of the other.
+    fn is_usable(
+        &self,
+        fact: &Fact,
+        (side, same): (Side, bool),
+        access: &Access,
+        purpose: Purpose,
+    ) -> bool {
+        let serves = match purpose {
+            Purpose::Load => !fact.outlived || access.readonly,
+            Purpose::Store => !fact.outlived && !fact.readonly,
+        };
+        serves && (same || fact.sides & side.bit() != 0) && fact.is_for(access.place.class)
     }
 
     /// A `readonly` load by `side` has found what an earlier one had found there.

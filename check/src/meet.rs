@@ -169,26 +169,27 @@ impl Meet<'_> {
         Some(self.terms.cast(both, ty))
     }
 
-    /// Two values that are the low bits of two others that have met: the low bits
+    /// Two values that are the bits of two others that have met, from one on: the bits
     /// of what those have become. So a value that is stored in part is what the
     /// memory holds, whatever it was on each path.
     fn part_of_a_pair(&mut self, mine: Term, theirs: Term) -> Option<Term> {
         let ty = self.terms.ty(mine);
-        let is_closed = |term: Term| matches!(self.terms.node(term), Node::Const(_));
         if !ty.is_int() || ty.bits() >= 64 || mine == theirs {
             return None;
         }
-        let is_part =
-            |term: Term| is_closed(term) || matches!(self.terms.node(term), Node::Bits(_, 0));
-        if !is_part(mine) && !is_part(theirs) {
-            return None;
-        }
+        let place = |term: Term| match *self.terms.node(term) {
+            Node::Bits(_, low) => Some((1, low)),
+            Node::Const(_) => Some((0, 0)),
+            _ => None,
+        };
+        // A constant may be bits of any other one, from anywhere on.
+        let (_, low) = place(mine).max(place(theirs))?;
         let mut pairs = self.log.iter().take(MAX_WIDER);
         let (x, y) = pairs.find(|(x, y)| {
-            self.terms.are_low_bits(mine, *x) && self.terms.are_low_bits(theirs, *y)
+            self.terms.are_bits(mine, *x, low) && self.terms.are_bits(theirs, *y, low)
         })?;
         let whole = *self.pairs.get(&(*x, *y))?;
-        Some(self.terms.bits(whole, 0, ty))
+        Some(self.terms.bits(whole, low, ty))
     }
 
     fn have_types_of(&self, xs: &[Term], ys: &[Term]) -> bool {

@@ -67,9 +67,25 @@ impl Terms {
         let mut looks = MAX_LOOKS;
         match self.find(term, low, ty.bits(), MAX_DEPTH, &mut looks)? {
             Found::Zero => Some(self.number(ty, 0)),
-            Found::Bits(inner, _) if inner == term => None,
+            Found::Bits(inner, _) if inner == term => self.bits_of_masked(term, low, ty),
             Found::Bits(inner, low) => Some(self.bits(inner, low, ty)),
         }
+    }
+
+    /// The bits of `term` from `low` on, if it is masked by a constant, or has one added: the bits that are
+    /// not looked at do not matter.
+    fn bits_of_masked(&mut self, term: Term, low: u32, ty: Type) -> Option<Term> {
+        let Node::Op(data, 0, args) = self.node(term) else {
+            return None;
+        };
+        let opcode = data.opcode();
+        let (x, y) = match args[..] {
+            [x, y] if matches!(opcode, Opcode::Band | Opcode::Bor) => (x, y),
+            _ => return None,
+        };
+        let constant = self.constant(y)?.checked_shr(low)?;
+        let (x, y) = (self.bits(x, low, ty), self.number(ty, constant));
+        Some(self.binary(opcode, ty, x, y))
     }
 
     /// The sum of `x` and `y`. If one of them is masked, as by [`Self::insert`], all of its bytes may

@@ -237,16 +237,16 @@ impl Terms {
         self.make(Node::Bits(term, low), ty, taint, None, &[term])
     }
 
-    /// Is `part` the low bits of `whole`, a wider integer? As the two are spelled.
-    pub fn are_low_bits(&self, part: Term, whole: Term) -> bool {
+    /// Is `part` the bits of `whole`, a wider integer, from `low` on? As the two are spelled.
+    pub fn are_bits(&self, part: Term, whole: Term, low: u32) -> bool {
         let (ty, wide) = (self.ty(part), self.ty(whole));
-        if !ty.is_int() || !wide.is_int() || ty.bits() >= wide.bits() {
+        if !ty.is_int() || !wide.is_int() || low + ty.bits() > wide.bits() || ty == wide {
             return false;
         }
         match (self.node(part), self.node(whole)) {
-            (Node::Const(bits), Node::Const(all)) => *bits == truncate(*all, ty),
-            (Node::Bits(inner, 0), _) if *inner == whole => true,
-            (_, Node::Op(InstructionData::Unary { opcode, .. }, _, args)) => {
+            (Node::Const(bits), Node::Const(all)) => *bits == truncate(*all >> low, ty),
+            (Node::Bits(inner, at), _) if *inner == whole => *at == low,
+            (_, Node::Op(InstructionData::Unary { opcode, .. }, _, args)) if low == 0 => {
                 matches!(opcode, Opcode::Uextend | Opcode::Sextend) && args[0] == part
             }
             _ => false,

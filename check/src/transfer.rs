@@ -14,7 +14,7 @@ use cranelift_codegen::ir::{Endianness, types};
 impl Memory {
     /// A plain load of one run; returns the value of the bytes.
     pub fn load(&mut self, terms: &mut Terms, side: Side, access: &Access) -> Term {
-        let known = self.known(terms, side, access, Purpose::Load);
+        let known = self.known_as_one(terms, side, access, Purpose::Load);
         let differs = self.differs_at(terms, &access.place);
         let sides = if differs {
             side.bit()
@@ -28,6 +28,12 @@ impl Memory {
             }
             self.pass(terms, access, *value, sides, passed);
             return *value;
+        }
+        // It is remembered as one: where paths meet, that has to be known of each of them as it is
+        // loaded there.
+        if let Some(value) = self.known_by_several(terms, side, access, Purpose::Load) {
+            self.learn(access, value, sides, false, passed);
+            return value;
         }
         let leaked = self.escaped.without(self.not_leaked);
         let taint = if access.foreign {
