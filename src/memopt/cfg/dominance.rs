@@ -24,10 +24,18 @@ const FRONTIER_ENTRIES_PER_EDGE: usize = 64;
 /// The dominator tree of a graph and the frontier of every node.
 pub struct Dominance {
     idom: Vec<Node>,
-    children: Lists,
     frontier: Lists,
-    /// When the walk over the tree enters and leaves a node.
+    /// The walk over the whole tree.
+    steps: Vec<Step>,
+    /// The steps that enter and leave a node.
     span: Vec<(u32, u32)>,
+}
+
+/// One step of the walk over a tree: it enters a node, or leaves it.
+#[derive(Clone, Copy)]
+struct Step {
+    node: Node,
+    enters: bool,
 }
 
 impl Dominance {
@@ -48,8 +56,8 @@ impl Dominance {
     }
 
     fn within_limit(graph: &Graph, idom: Vec<Node>) -> Option<Self> {
-        let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
-        let frontier = frontiers(graph, &idom, (edges + 64) * FRONTIER_ENTRIES_PER_EDGE)?;
+        let room = (graph.edges() + 64) * FRONTIER_ENTRIES_PER_EDGE;
+        let frontier = frontiers(graph, &idom, room)?;
         Some(Self::from_parts(graph, idom, frontier))
     }
 
@@ -64,13 +72,10 @@ impl Dominance {
     fn from_parts(graph: &Graph, idom: Vec<Node>, frontier: Lists) -> Self {
         // No edge leads back to where a function begins or ends.
         debug_assert!(graph.preds(graph.entry).is_empty());
-        let inner = (0..graph.len() as Node).filter(|node| *node != graph.entry);
-        let children = inner.map(|node| (idom[node as usize], node));
-        let children = Lists::collect(graph.len(), children);
         let mut dominance = Self {
             idom,
-            children,
             frontier,
+            steps: Vec::with_capacity(2 * graph.len()),
             span: vec![(0, 0); graph.len()],
         };
         dominance.number_tree(graph.entry);
@@ -85,15 +90,9 @@ impl Dominance {
 
     /// Calls `enter` and `leave` around each subtree, parents first.
     pub fn walk(&self, root: Node, mut visit: impl FnMut(Node, bool)) {
-        let mut stack = Vec::with_capacity(self.idom.len() + 1);
-        stack.push((root, false));
-        while let Some((node, done)) = stack.pop() {
-            visit(node, !done);
-            if !done {
-                stack.push((node, true));
-                let children = self.children.get(node).iter().rev();
-                stack.extend(children.map(|child| (*child, false)));
-            }
+        let (enter, leave) = self.span[root as usize];
+        for step in &self.steps[enter as usize..=leave as usize] {
+            visit(step.node, step.enters);
         }
     }
 
@@ -120,24 +119,48 @@ impl Dominance {
         self.frontier.get(node)
     }
 
+    /// Walks over the tree, siblings in their order.
     fn number_tree(&mut self, entry: Node) {
-        let mut clock = 0;
-        let mut span = core::mem::take(&mut self.span);
-        self.walk(entry, |node, enter| {
-            if enter {
-                span[node as usize].0 = clock;
-                clock += 1;
-            } else {
-                span[node as usize].1 = clock;
+        let nodes = self.idom.len();
+        // The first child of each node, and its next sibling.
+        let mut links = vec![(Node::MAX, Node::MAX); nodes];
+        for node in (0..nodes as Node).rev().filter(|node| *node != entry) {
+            let parent = self.idom[node as usize] as usize;
+            links[node as usize].1 = core::mem::replace(&mut links[parent].0, node);
+        }
+        let mut node = entry;
+        loop {
+            self.span[node as usize].0 = self.steps.len() as u32;
+            self.steps.push(Step { node, enters: true });
+            let (child, _) = links[node as usize];
+            if child != Node::MAX {
+                node = child;
+                continue;
             }
-        });
-        self.span = span;
+            // Leaves all nodes that end here.
+            loop {
+                self.span[node as usize].1 = self.steps.len() as u32;
+                self.steps.push(Step {
+                    node,
+                    enters: false,
+                });
+                if node == entry {
+                    return;
+                }
+                let (_, sibling) = links[node as usize];
+                if sibling != Node::MAX {
+                    node = sibling;
+                    break;
+                }
+                node = self.idom[node as usize];
+            }
+        }
     }
 }
 
 /// The frontier of every node; `None` if they hold more than `room` together.
 fn frontiers(graph: &Graph, idom: &[Node], room: usize) -> Option<Lists> {
-    let mut pairs = Vec::with_capacity(graph.len());
+    let mut pairs = Vec::with_capacity(graph.edges());
     let mut last = vec![Node::MAX; graph.len()];
     for join in 0..graph.len() as Node {
         let preds = graph.preds(join);
@@ -215,7 +238,7 @@ impl SemiNca {
             }
             self.semi[w as usize] = semi;
         }
-        let mut idom = self.parent.clone();
+        let mut idom = self.parent;
         for w in 1..len {
             while idom[w] > self.semi[w] {
                 idom[w] = idom[idom[w] as usize];

@@ -94,48 +94,59 @@ impl Lists {
 impl Graph {
     /// The graph of the function whose flow graph is `cfg`.
     pub fn forward(order: &Order, cfg: &ControlFlowGraph) -> Self {
-        let mut edges = Vec::with_capacity(order.len() * 2);
+        let len = order.len();
+        let mut succs = Lists {
+            starts: Vec::with_capacity(len + 1),
+            items: Vec::with_capacity(len * 2),
+        };
+        // The node from which each was come to last: a branch may name a block twice.
+        let mut last = vec![UNREACHABLE; len];
         for (from, block) in order.blocks.iter().enumerate() {
-            for succ in cfg.succ_iter(*block) {
-                if let Some(to) = order.node(succ) {
-                    edges.push((from as Node, to));
+            succs.starts.push(succs.items.len() as u32);
+            for to in cfg.succ_iter(*block).filter_map(|succ| order.node(succ)) {
+                let from = from as Node;
+                if core::mem::replace(&mut last[to as usize], from) != from {
+                    succs.items.push(to);
                 }
             }
         }
-        Self::from_edges(order.len(), 0, &edges)
+        succs.starts.push(succs.items.len() as u32);
+        Self::from_succs(0, succs)
     }
 
     /// `forward` turned round, with an exit as its last node.
     pub fn reversed(forward: &Self) -> Self {
-        let exit = forward.len() as Node;
-        let mut edges = Vec::with_capacity(forward.succs.items.len() + forward.len());
-        for from in 0..exit {
-            if forward.succs(from).is_empty() {
-                edges.push((exit, from));
-            }
-            edges.extend(forward.succs(from).iter().map(|to| (*to, from)));
-        }
-        for stuck in forward.blocks_without_exit() {
-            edges.push((exit, stuck));
-        }
-        Self::from_edges(forward.len() + 1, exit, &edges)
+        let len = forward.len();
+        let mut starts = Vec::with_capacity(len + 2);
+        starts.extend_from_slice(&forward.preds.starts);
+        let mut items = Vec::with_capacity(forward.edges() + len);
+        items.extend_from_slice(&forward.preds.items);
+        items.extend((0..len as Node).filter(|from| forward.succs(*from).is_empty()));
+        items.extend(forward.blocks_without_exit());
+        starts.push(items.len() as u32);
+        Self::from_succs(len as Node, Lists { starts, items })
     }
 
-    /// The graph of `edges`, which may repeat themselves.
-    fn from_edges(len: usize, entry: Node, edges: &[(Node, Node)]) -> Self {
-        let mut succs = Lists::collect(len, edges.iter().copied());
-        succs.dedup();
-        let turned =
-            (0..len as Node).flat_map(|from| succs.get(from).iter().map(move |to| (*to, from)));
-        let preds = Lists::collect(len, turned);
-        // Both visit the edges to one node in the order of their beginnings.
-        let mut seen = vec![0; len];
+    /// The graph in which `succs` has each edge once.
+    fn from_succs(entry: Node, succs: Lists) -> Self {
+        let len = succs.starts.len() - 1;
+        // How many have come to each node so far; in the end, all of them.
+        let mut starts = vec![0u32; len + 1];
         let positions = succs.items.iter().map(|to| {
-            let position = seen[*to as usize];
-            seen[*to as usize] += 1;
-            position
+            let count = &mut starts[*to as usize];
+            *count += 1;
+            *count - 1
         });
-        let positions = positions.collect();
+        let positions: Vec<u32> = positions.collect();
+        begin(&mut starts);
+        let mut items = vec![0; positions.len()];
+        for from in 0..len as Node {
+            for edge in succs.range(from) {
+                let to = succs.items[edge] as usize;
+                items[(starts[to] + positions[edge]) as usize] = from;
+            }
+        }
+        let preds = Lists { starts, items };
         Self {
             entry,
             succs,
@@ -147,6 +158,11 @@ impl Graph {
     /// The number of nodes.
     pub fn len(&self) -> usize {
         self.succs.starts.len() - 1
+    }
+
+    /// The number of edges.
+    pub fn edges(&self) -> usize {
+        self.succs.items.len()
     }
 
     /// The nodes that an edge from `node` leads to.
@@ -170,7 +186,7 @@ impl Graph {
     /// One block of each group from which no path leads out of the function.
     fn blocks_without_exit(&self) -> Vec<Node> {
         let mut leaves = vec![false; self.len()];
-        let mut work: Vec<Node> = Vec::new();
+        let mut work: Vec<Node> = Vec::with_capacity(self.len());
         for node in 0..self.len() as Node {
             if self.succs(node).is_empty() {
                 leaves[node as usize] = true;
@@ -224,40 +240,56 @@ impl Lists {
         let mut starts = vec![0u32; len + 1];
         let mut count = 0;
         for (node, _) in pairs.clone() {
-            starts[node as usize + 1] += 1;
+            starts[node as usize] += 1;
             count += 1;
         }
-        for at in 0..len {
-            starts[at + 1] += starts[at];
-        }
-        let mut next = starts.clone();
+        let mut next = begin(&mut starts);
         let mut items = vec![0; count];
         for (node, item) in pairs {
-            let at = &mut next[node as usize];
-            items[*at as usize] = item;
-            *at += 1;
+            items[next.place(node) as usize] = item;
         }
+        next.finish();
         Self { starts, items }
     }
+}
 
-    /// Drops what repeats itself in each list.
-    fn dedup(&mut self) {
-        let nodes = self.starts.len() - 1;
-        let mut last_list = vec![UNREACHABLE; nodes];
-        let mut kept = 0;
-        for node in 0..nodes as Node {
-            let range = self.range(node);
-            self.starts[node as usize] = kept;
-            for at in range {
-                // Items only move towards the front, behind the reader.
-                let item = self.items[at];
-                if core::mem::replace(&mut last_list[item as usize], node) != node {
-                    self.items[kept as usize] = item;
-                    kept += 1;
-                }
-            }
+/// Lists side by side that are being filled; see [`begin`].
+pub struct Filling<'s> {
+    starts: &'s mut [u32],
+}
+
+/// Makes places, behind each other, for lists of which `starts` has the lengths, and behind those
+/// one entry more, which is 0.
+pub fn begin(starts: &mut [u32]) -> Filling<'_> {
+    let mut next = 0;
+    for start in &mut *starts {
+        next += core::mem::replace(start, next);
+    }
+    Filling { starts }
+}
+
+impl Filling<'_> {
+    /// How many places there are in all, as long as none is taken.
+    pub fn places(&self) -> usize {
+        self.starts.last().map_or(0, |end| *end as usize)
+    }
+
+    /// The next place in this list.
+    pub fn place(&mut self, list: u32) -> u32 {
+        let at = &mut self.starts[list as usize];
+        let place = *at;
+        *at += 1;
+        place
+    }
+
+    /// All places are taken: from now on the numbers are where the lists begin, and where the last
+    /// one ends.
+    pub fn finish(self) {
+        // Each list has come to its end, and that is where the next one begins.
+        let last = self.starts.len() - 1;
+        self.starts.copy_within(..last, 1);
+        if let Some(first) = self.starts.first_mut() {
+            *first = 0;
         }
-        self.starts[nodes] = kept;
-        self.items.truncate(kept as usize);
     }
 }

@@ -13,13 +13,14 @@ pub struct Links {
 }
 
 impl Links {
-    /// Empty lists. `values` is how many values there are.
-    pub fn new(values: usize) -> Self {
+    /// Empty lists. `values` is how many values there are, and `room` how many items there may
+    /// be before they move.
+    pub fn new(values: usize, room: usize) -> Self {
         let mut first = SecondaryMap::new();
         first.resize(values);
         Self {
             first,
-            items: Vec::new(),
+            items: Vec::with_capacity(room),
         }
     }
 

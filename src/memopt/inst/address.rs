@@ -16,6 +16,8 @@ pub struct Addresses<'a> {
     func: &'a Function,
     policy: &'a dyn Policy,
     known: FxHashMap<Value, Address>,
+    /// The last that was taken apart: many accesses in a row have one base.
+    last: Option<(Value, Address)>,
 }
 
 impl<'a> Addresses<'a> {
@@ -25,6 +27,7 @@ impl<'a> Addresses<'a> {
             func,
             policy,
             known: FxHashMap::default(),
+            last: None,
         }
     }
 
@@ -32,7 +35,17 @@ impl<'a> Addresses<'a> {
     ///
     /// Cost: O(1) for each value in between, over all calls.
     pub fn of(&mut self, value: Value) -> Address {
-        let value = self.func.dfg.resolve_aliases(value);
+        match self.last {
+            Some((last, address)) if last == value => address,
+            _ => {
+                let address = self.take_apart(self.func.dfg.resolve_aliases(value));
+                self.last = Some((value, address));
+                address
+            }
+        }
+    }
+
+    fn take_apart(&mut self, value: Value) -> Address {
         let (mut at, mut distance) = (value, 0i64);
         for _ in 0..SHORT {
             match isle::address_step(&self.func.dfg, self.policy, at) {

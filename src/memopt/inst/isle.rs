@@ -5,7 +5,7 @@
 
 use crate::ir::condcodes::IntCC;
 use crate::ir::{
-    DataFlowGraph, Endianness, Inst, InstructionData, Opcode, StackSlot, Type, Value, types,
+    DataFlowGraph, Endianness, InstructionData, Opcode, StackSlot, Type, Value, types,
 };
 use crate::memopt::call::effects::Policy;
 use crate::memopt::inst::bits;
@@ -57,13 +57,18 @@ pub fn address_step(dfg: &DataFlowGraph, policy: &dyn Policy, value: Value) -> S
 
 /// Without a policy, no load is looked through.
 fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step {
-    if !may_step(dfg, policy.is_some(), value) {
+    let Some(inst) = dfg.value_def(value).inst() else {
+        return Step::Root;
+    };
+    let data = &dfg.insts[inst];
+    if !may_step(dfg, policy.is_some(), data) {
         return Step::Root;
     }
     let mut rules = Rules {
         dfg,
         policy,
         slots: &NoSlotFacts,
+        known: Some((value, data)),
     };
     generated::constructor_step(&mut rules, value)
 }
@@ -71,15 +76,12 @@ fn step(dfg: &DataFlowGraph, policy: Option<&dyn Policy>, value: Value) -> Step 
 /// Could a rule for [`Step`] match? `tests/address_rules.rs` sees to it that none is
 /// forgotten. Most addresses are roots, and to see that here
 /// takes a tenth of asking the rules.
-fn may_step(dfg: &DataFlowGraph, sees_loads: bool, value: Value) -> bool {
+fn may_step(dfg: &DataFlowGraph, sees_loads: bool, data: &InstructionData) -> bool {
     let is_constant = |value: Value| {
         let inst = dfg.value_def(value).inst();
         inst.is_some_and(|inst| dfg.insts[inst].opcode() == Opcode::Iconst)
     };
-    let Some(inst) = dfg.value_def(value).inst() else {
-        return false;
-    };
-    match dfg.insts[inst] {
+    match *data {
         InstructionData::Binary {
             opcode: Opcode::Iadd | Opcode::Isub,
             args,
@@ -121,6 +123,7 @@ pub fn fold_icmp(
         dfg,
         policy: Some(policy),
         slots,
+        known: None,
     };
     generated::constructor_fold_icmp(&mut rules, &cc, x, y)
 }
@@ -144,6 +147,7 @@ pub fn coerce(
         dfg,
         policy: Some(policy),
         slots: &NoSlotFacts,
+        known: None,
     };
     generated::constructor_coerce(&mut rules, stored, shift, load)
 }
@@ -152,16 +156,20 @@ struct Rules<'a> {
     dfg: &'a DataFlowGraph,
     policy: Option<&'a dyn Policy>,
     slots: &'a dyn SlotFacts,
+    /// A value that several rules ask about, with the instruction that defines it.
+    known: Option<(Value, &'a InstructionData)>,
 }
 
 impl Rules<'_> {
-    fn instruction(&self, value: Value) -> Option<(Inst, &InstructionData)> {
-        let inst = self.dfg.value_def(value).inst()?;
-        Some((inst, &self.dfg.insts[inst]))
+    fn instruction(&self, value: Value) -> Option<&InstructionData> {
+        match self.known {
+            Some((known, data)) if known == value => Some(data),
+            _ => Some(&self.dfg.insts[self.dfg.value_def(value).inst()?]),
+        }
     }
 
     fn binary(&self, wanted: Opcode, value: Value) -> Option<(Value, Value)> {
-        match *self.instruction(value)?.1 {
+        match *self.instruction(value)? {
             InstructionData::Binary {
                 opcode,
                 args: [x, y],
@@ -183,7 +191,7 @@ impl Context for Rules<'_> {
     }
 
     fn iconst(&mut self, value: Value) -> Option<i64> {
-        match *self.instruction(value)?.1 {
+        match *self.instruction(value)? {
             InstructionData::UnaryImm { imm, .. } => {
                 let bits = self.dfg.value_type(value).bits();
                 Some(imm.sign_extend_from_width(bits).bits())
@@ -193,7 +201,7 @@ impl Context for Rules<'_> {
     }
 
     fn stack_addr(&mut self, value: Value) -> Option<(StackSlot, i64)> {
-        match *self.instruction(value)?.1 {
+        match *self.instruction(value)? {
             InstructionData::StackAddr {
                 stack_slot, offset, ..
             } => Some((stack_slot, offset.into())),
@@ -208,7 +216,7 @@ impl Context for Rules<'_> {
             arg,
             flags,
             offset,
-        } = *self.instruction(value)?.1
+        } = *self.instruction(value)?
         else {
             return None;
         };

@@ -4,7 +4,6 @@
 //! writes, observes or changes memory, with its location and its class. The
 //! analyses work on this list alone; what is not in it does not concern memory.
 
-use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::AliasRegion;
 use crate::ir::{Endianness, Function, Inst, Opcode, StackSlot, TrapCode, Value, ValueDef};
@@ -261,7 +260,6 @@ pub struct Traffic {
     /// Are there [transfers](EventKind::Transfer)?
     pub has_transfers: bool,
     pub(super) regions: Regions,
-    pub(super) slot_classes: FxHashMap<StackSlot, Class>,
     pub(super) foreign: SecondaryMap<Value, Foreign>,
     pub(super) numbering: Numbering,
 }
@@ -363,7 +361,8 @@ impl<'a> Memory<'a> {
 
     /// The class of the private life of `slot`.
     pub fn slot_class(&self, slot: StackSlot) -> Class {
-        self.slot_classes[&slot]
+        let at = self.slots.used_at(slot);
+        self.first_slot_class() + at.expect("the address of the slot is taken")
     }
 
     /// The class of `access`; that of its slot while that is `private`.
@@ -382,7 +381,12 @@ impl<'a> Memory<'a> {
 
     /// The number of classes of regions and slots together.
     pub fn classes(&self) -> u32 {
-        ANY + 1 + (self.regions.data.len() + self.slot_classes.len()) as u32
+        self.first_slot_class() + self.slots.used().len() as u32
+    }
+
+    /// The class of the first slot; those of the regions come before, and the others behind.
+    fn first_slot_class(&self) -> Class {
+        ANY + 1 + self.regions.data.len() as Class
     }
 
     /// Is what `class` holds at a trap seen by anyone?

@@ -227,8 +227,12 @@ impl<'f> Numberer<'f> {
             return root;
         }
         if self.names.is_empty() {
-            self.names.resize(self.func.dfg.num_values(), UNNAMED);
-            self.found.at.resize(self.func.dfg.num_values());
+            let values = self.func.dfg.num_values();
+            self.names = alloc::vec![UNNAMED; values];
+            self.found.at.resize(values);
+            // Few of them have a part in an address.
+            self.named.reserve(16);
+            self.first.reserve(8);
         }
         let named = self.name(root);
         if self.found.of(named.value).is_none() {

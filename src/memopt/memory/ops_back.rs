@@ -2,7 +2,6 @@
 //! write, and which of them ask.
 
 use crate::FxHashMap;
-use crate::entity::SecondaryMap;
 use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::inst::location::Location;
@@ -67,7 +66,6 @@ pub(super) struct Builder<'a> {
     /// Those by which a transfer asks about what it is to write; its other ones ask about what it
     /// reads.
     pub(super) written_ops: FxHashMap<EventIndex, EventOps>,
-    escape_classes: SecondaryMap<StackSlot, Class>,
     classes_at_ends: &'a [Class],
     pub(super) end_ops: FxHashMap<(EventIndex, Class), OpIndex>,
     /// The classes that can be asked about. Those of escapes are always.
@@ -84,10 +82,6 @@ impl<'a> Builder<'a> {
         paired: &[bool],
         classes_at_ends: &'a [Class],
     ) -> Self {
-        let mut escape_classes = SecondaryMap::new();
-        for (class, slot) in (memory.classes()..).zip(memory.slots.used()) {
-            escape_classes[*slot] = class;
-        }
         // Most accesses have an operation in the class of their region and one in that of all.
         let ops = memory.events.len() * 2;
         Self {
@@ -97,7 +91,6 @@ impl<'a> Builder<'a> {
             event_of_op: Vec::with_capacity(ops),
             ops: Vec::with_capacity(memory.events.len()),
             written_ops: FxHashMap::default(),
-            escape_classes,
             classes_at_ends,
             end_ops: FxHashMap::default(),
             wanted: wanted_classes(memory, paired, classes_at_ends),
@@ -155,7 +148,7 @@ impl<'a> Builder<'a> {
             EventKind::Trap | EventKind::Escape => {}
         }
         for slot in memory.slots.escapes_at(inst) {
-            self.push(event, self.escape_classes[*slot], true);
+            self.push(event, self.escape_class(*slot), true);
         }
         self.ops.push(ops);
     }
@@ -252,7 +245,13 @@ impl<'a> Builder<'a> {
     }
 
     fn ask_escape(&mut self, event: EventIndex, slot: StackSlot) -> (OpIndex, Class) {
-        let class = self.escape_classes[slot];
+        let class = self.escape_class(slot);
         (self.push(event, class, false), class)
+    }
+
+    /// The class that tells whether `slot` has escaped. They come behind all others.
+    fn escape_class(&self, slot: StackSlot) -> Class {
+        let at = self.memory.slots.used_at(slot);
+        self.memory.classes() + at.expect("the address of the slot is taken")
     }
 }

@@ -8,7 +8,7 @@
 //! handed a slot for is stored before it and loaded behind it.
 
 use crate::FxHashMap;
-use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::cfg::graph::{self, Graph, Node};
 use crate::memopt::inst::location::{Location, Root};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes as Asked, Writes, mod_ref};
@@ -50,13 +50,12 @@ impl Pairs {
         let mut paired = vec![false; memory.events.len()];
         let mut parted = vec![false; memory.events.len()];
         let mut all: Vec<(u32, Bytes)> = Vec::with_capacity(memory.events.len());
-        let mut roots: FxHashMap<Root, u32> = FxHashMap::default();
+        let mut roots = Roots::new(memory);
         for event in 0..memory.events.len() as EventIndex {
             let mut add = |location: &Location| {
                 let (address, bytes) = (location.address, location.bytes);
                 let (start, bytes) = (address.offset?, bytes?);
-                let next = roots.len() as u32;
-                let root = *roots.entry(address.root).or_insert(next);
+                let root = roots.number(address.root);
                 let end = start.saturating_add(bytes.into());
                 all.push((root, Bytes { start, end, event }));
                 Some(start)
@@ -73,7 +72,7 @@ impl Pairs {
                 }
             }
         }
-        let groups = Groups::new(roots.len(), &all);
+        let groups = Groups::new(roots.count as usize, &all);
         let apart = graph.is_some_and(|graph| {
             !memory.has_transfers
                 && groups.are_all(|cluster| are_kept_apart(memory, graph, cluster))
@@ -97,6 +96,45 @@ impl Pairs {
     }
 }
 
+/// Numbers of roots, from 0 on.
+struct Roots {
+    count: u32,
+    /// That of each value and of each slot, counted from 1; 0 if it has none.
+    values: Vec<u32>,
+    slots: Vec<u32>,
+    others: FxHashMap<Root, u32>,
+}
+
+impl Roots {
+    /// None has a number yet.
+    fn new(memory: &Memory<'_>) -> Self {
+        let slots = match memory.slots.used() {
+            [] => 0,
+            _ => memory.func.sized_stack_slots.len(),
+        };
+        Self {
+            count: 0,
+            values: vec![0; memory.func.dfg.num_values()],
+            slots: vec![0; slots],
+            others: FxHashMap::default(),
+        }
+    }
+
+    /// The number of `root`; the next one if it has none.
+    fn number(&mut self, root: Root) -> u32 {
+        let number = match root {
+            Root::Value(value) => &mut self.values[value.as_u32() as usize],
+            Root::Slot(slot) => &mut self.slots[slot.as_u32() as usize],
+            Root::Shared(..) | Root::Absolute => self.others.entry(root).or_insert(0),
+        };
+        if *number == 0 {
+            self.count += 1;
+            *number = self.count;
+        }
+        *number - 1
+    }
+}
+
 /// The accesses behind each root, sorted.
 struct Groups {
     starts: Vec<u32>,
@@ -108,18 +146,14 @@ impl Groups {
     fn new(count: usize, all: &[(u32, Bytes)]) -> Self {
         let mut starts = vec![0u32; count + 1];
         for (group, _) in all {
-            starts[*group as usize + 1] += 1;
+            starts[*group as usize] += 1;
         }
-        for group in 0..count {
-            starts[group + 1] += starts[group];
-        }
+        let mut next = graph::begin(&mut starts);
         let mut sorted = vec![Bytes::default(); all.len()];
-        let mut next = starts.clone();
         for (group, bytes) in all {
-            let at = &mut next[*group as usize];
-            sorted[*at as usize] = *bytes;
-            *at += 1;
+            sorted[next.place(*group) as usize] = *bytes;
         }
+        next.finish();
         for range in starts.windows(2) {
             sorted[range[0] as usize..range[1] as usize].sort_unstable();
         }

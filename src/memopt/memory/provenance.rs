@@ -151,6 +151,7 @@ impl Provenance {
     pub fn new(func: &Function, order: &Order, policy: &dyn Policy) -> Self {
         let mut this = Self::default();
         this.facts.at.resize(func.dfg.num_values());
+        this.is_used.resize(func.sized_stack_slots.len());
         // About every fourth instruction is an access, and as many compute addresses.
         this.concerned.reserve(func.dfg.num_insts() / 2);
         this.facts.known.reserve(func.dfg.num_insts() / 4);

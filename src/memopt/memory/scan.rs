@@ -1,6 +1,5 @@
 //! The scan that finds the memory instructions of a function.
 
-use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot};
 use crate::memopt::call::effects::{Policy, Summary};
@@ -11,12 +10,11 @@ use crate::memopt::inst::location::{Address, Location, Root};
 use crate::memopt::inst::transfer::{self, Range};
 use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
 use crate::memopt::memory::insts::{
-    ANY, Access, Call, Event, EventKind, Foreign, Memory, TargetFacts, Traffic, Transfer,
+    Access, Call, Event, EventKind, Foreign, Memory, TargetFacts, Traffic, Transfer,
 };
 use crate::memopt::memory::numbering::{Numberer, Numbering};
 use crate::memopt::memory::regions::Regions;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
-use crate::memopt::memory::ssa::Class;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -56,7 +54,6 @@ impl<'a> Memory<'a> {
             untagged_stores: false,
             has_transfers: false,
             regions,
-            slot_classes: FxHashMap::default(),
             foreign: SecondaryMap::new(),
             numbering: Numbering::default(),
         };
@@ -65,15 +62,6 @@ impl<'a> Memory<'a> {
             policy,
             traffic,
         };
-        let first_slot = ANY + 1 + this.regions.data.len() as Class;
-        let Traffic {
-            slots,
-            slot_classes,
-            ..
-        } = &mut this.traffic;
-        for (class, slot) in (first_slot..).zip(slots.used()) {
-            slot_classes.insert(*slot, class);
-        }
         this.scan(order, target.endianness);
         this.number_roots(order);
         this
@@ -128,13 +116,18 @@ impl<'a> Memory<'a> {
                     self.note_foreign(inst);
                 }
                 let effect = effect::effect(func, inst);
-                self.note_store(effect.writes());
+                match effect {
+                    Effect::None | Effect::Call | Effect::Trap | Effect::End => {}
+                    Effect::Access(_) | Effect::Transfer(_) | Effect::Barrier(_) => {
+                        self.note_store(effect.writes());
+                    }
+                }
                 let kind = match effect {
                     Effect::None => {
                         if func.dfg.insts[inst].opcode() == Opcode::Icmp {
                             self.traffic.compares.push(inst);
                         }
-                        match self.concern_with_slots(inst) {
+                        match has_slots.then(|| self.concern_with_slots(inst)).flatten() {
                             Some(kind) => kind,
                             None => continue,
                         }
@@ -206,9 +199,6 @@ impl<'a> Memory<'a> {
     }
 
     fn concern_with_slots(&self, inst: Inst) -> Option<EventKind> {
-        if self.slots.used().is_empty() {
-            return None;
-        }
         if !self.slots.escapes_at(inst).is_empty() {
             return Some(EventKind::Escape);
         }
@@ -363,7 +353,7 @@ impl<'a> Memory<'a> {
     fn mapped_slots(&self, inst: Inst) -> SmallVec<[StackSlot; 2]> {
         let mut slots = SmallVec::new();
         for entry in self.func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
-            if self.slot_classes.contains_key(&entry.slot) && !slots.contains(&entry.slot) {
+            if self.slots.used_at(entry.slot).is_some() && !slots.contains(&entry.slot) {
                 slots.push(entry.slot);
             }
         }

@@ -37,6 +37,8 @@ pub enum Privacy {
 pub struct Slots {
     values: Provenance,
     escapes: FxHashMap<Inst, SmallVec<[StackSlot; 2]>>,
+    /// A bit for each instruction in `escapes`, by its number modulo 64: most are in none.
+    escape_bits: u64,
     /// The slots whose addresses callees are passed that let them not go, and what those do.
     lent: FxHashMap<Inst, SmallVec<[(StackSlot, PointerUse); 2]>>,
     privacy: SecondaryMap<StackSlot, Privacy>,
@@ -56,6 +58,7 @@ impl Slots {
         let mut this = Self {
             values: Provenance::default(),
             escapes: FxHashMap::default(),
+            escape_bits: 0,
             lent: FxHashMap::default(),
             privacy: SecondaryMap::new(),
             accesses: Vec::new(),
@@ -64,6 +67,7 @@ impl Slots {
         if func.sized_stack_slots.is_empty() {
             return this;
         }
+        this.privacy.resize(func.sized_stack_slots.len());
         this.values = Provenance::new(func, order, policy);
         if this.values.used.is_empty() {
             this.values.concerned.clear();
@@ -96,6 +100,12 @@ impl Slots {
         &self.values.used
     }
 
+    /// The position of `slot` among the [used](Self::used) ones, if it is one of them.
+    pub fn used_at(&self, slot: StackSlot) -> Option<u32> {
+        let at = self.used().binary_search(&slot);
+        at.ok().map(|at| at as u32)
+    }
+
     /// Was the search for addresses stopped?
     pub fn limit_hit(&self) -> bool {
         self.values.limit_hit
@@ -108,6 +118,9 @@ impl Slots {
 
     /// The slots whose addresses escape at `inst`.
     pub fn escapes_at(&self, inst: Inst) -> &[StackSlot] {
+        if self.escape_bits & bit(inst) == 0 {
+            return &[];
+        }
         match self.escapes.get(&inst) {
             Some(slots) => slots,
             None => &[],
@@ -222,6 +235,7 @@ impl Slots {
                 self.privacy[*slot] = Privacy::UntilEscape;
             }
         }
+        self.escape_bits |= bit(inst);
         self.escapes.insert(inst, slots);
     }
 
@@ -304,4 +318,9 @@ impl Slots {
         }
         escaping
     }
+}
+
+/// The bit of `inst` among 64.
+fn bit(inst: Inst) -> u64 {
+    1 << (inst.as_u32() % 64)
 }

@@ -20,7 +20,7 @@
 //! in "array SSA by region" formulations; LLVM's has a single variable.
 
 use crate::memopt::cfg::dominance::Dominance;
-use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::cfg::graph::{self, Graph, Node};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -164,8 +164,8 @@ impl Versions {
             node_end: vec![[ENTRY; FIRST_CLASS as usize]; graph.len()],
             tracked: vec![true; ops.classes as usize],
         };
-        this.place_phis(graph, dominance, ops);
-        this.rename(graph, dominance, ops);
+        let phi_starts = this.place_phis(graph, dominance, ops);
+        this.rename(graph, dominance, ops, &phi_starts);
         this
     }
 
@@ -270,58 +270,65 @@ impl Versions {
         Version(1 + self.ops + phi)
     }
 
-    fn place_phis(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) {
+    /// Places the phis; where those of each node begin.
+    fn place_phis(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) -> Vec<u32> {
         let sites = DefinitionSites::new(graph, ops);
-        let edges: usize = (0..graph.len() as Node).map(|n| graph.preds(n).len()).sum();
         let mut placing = Placing {
             graph,
             dominance,
-            room: (ops.list.len() + ops.left_out + edges + 64) * PHI_ARGS_PER_ITEM,
+            room: (ops.list.len() + ops.left_out + graph.edges() + 64) * PHI_ARGS_PER_ITEM,
             has_phi: vec![u32::MAX; graph.len()],
-            placed: Vec::new(),
-            work: Vec::new(),
+            phis: Vec::with_capacity(graph.len()),
+            work: Vec::with_capacity(graph.len()),
         };
-        let mut phis = Vec::new();
         for class in 0..ops.classes {
             // A class that is only asked about once has no client for a phi,
             // except for epochs, which every query reads.
             if class >= FIRST_CLASS && sites.uses_and_definitions[class as usize] < 2 {
                 continue;
             }
-            if placing.place(class, sites.of(class)) {
-                phis.extend(placing.placed.iter().map(|node| Phi {
-                    node: *node,
-                    class,
-                    args: 0,
-                }));
-            } else {
-                self.tracked[class as usize] = false;
-            }
+            self.tracked[class as usize] = placing.place(class, sites.of(class));
         }
-        self.phis = by_node(phis, graph.len());
+        let mut starts = vec![0u32; graph.len() + 1];
+        self.sort_phis(&placing.phis, &mut starts);
         let mut args = 0;
         for phi in &mut self.phis {
             phi.args = args;
             args += graph.preds(phi.node).len() as u32;
         }
         self.args = vec![ENTRY; args as usize];
+        starts
     }
 
-    fn rename(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) {
+    /// Takes the phis, which come class after class, node after node. `starts` is all 0; then it
+    /// says where those of each node begin.
+    fn sort_phis(&mut self, phis: &[Phi], starts: &mut [u32]) {
+        for phi in phis {
+            starts[phi.node as usize] += 1;
+        }
+        let mut next = graph::begin(starts);
+        self.phis.extend_from_slice(phis);
+        for phi in phis {
+            self.phis[next.place(phi.node) as usize] = *phi;
+        }
+        next.finish();
+    }
+
+    fn rename(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops, phi_starts: &[u32]) {
         self.before.resize(ops.list.len(), Self::entry_state());
-        let phi_starts = self.phi_starts(graph.len());
         let mut renaming = Renaming {
             current: vec![ENTRY; ops.classes as usize],
-            undo: Vec::with_capacity(ops.list.len()),
+            undo: Vec::with_capacity(ops.list.len() + self.phis.len()),
             marks: Vec::with_capacity(graph.len()),
         };
+        let phis = |node: Node| phi_starts[node as usize]..phi_starts[node as usize + 1];
         dominance.walk(graph.entry, |node, enter| {
             if !enter {
                 renaming.leave();
                 return;
             }
             renaming.enter();
-            for phi in phi_starts[node as usize]..phi_starts[node as usize + 1] {
+            for phi in phis(node) {
                 let class = self.phis[phi as usize].class;
                 renaming.define(class, self.phi_version(phi));
             }
@@ -334,8 +341,11 @@ impl Versions {
                 }
             }
             self.node_end[node as usize] = renaming.epochs();
+            if self.phis.is_empty() {
+                return;
+            }
             for (succ, position) in graph.edges_out(node) {
-                for phi in phi_starts[succ as usize]..phi_starts[succ as usize + 1] {
+                for phi in phis(succ) {
                     let Phi { class, args, .. } = self.phis[phi as usize];
                     let version = renaming.current[class as usize];
                     self.args[(args + position) as usize] = version;
@@ -343,36 +353,6 @@ impl Versions {
             }
         });
     }
-
-    /// Where the phis of each node begin.
-    fn phi_starts(&self, nodes: usize) -> Vec<u32> {
-        let mut starts = vec![0u32; nodes + 1];
-        for phi in &self.phis {
-            starts[phi.node as usize + 1] += 1;
-        }
-        for node in 0..nodes {
-            starts[node + 1] += starts[node];
-        }
-        starts
-    }
-}
-
-/// The phis, which come class after class, node after node.
-fn by_node(phis: Vec<Phi>, nodes: usize) -> Vec<Phi> {
-    let mut next = vec![0u32; nodes + 1];
-    for phi in &phis {
-        next[phi.node as usize + 1] += 1;
-    }
-    for node in 0..nodes {
-        next[node + 1] += next[node];
-    }
-    let mut sorted = phis.clone();
-    for phi in phis {
-        let at = &mut next[phi.node as usize];
-        sorted[*at as usize] = phi;
-        *at += 1;
-    }
-    sorted
 }
 
 /// Finds where the versions of one class after the other meet.
@@ -382,16 +362,17 @@ struct Placing<'a> {
     /// What is left of [`PHI_ARGS_PER_ITEM`]; looking costs as much as having.
     room: usize,
     has_phi: Vec<Class>,
-    placed: Vec<Node>,
+    /// The phis of the classes so far; none has arguments yet.
+    phis: Vec<Phi>,
     /// Where to look next; empty between two classes.
     work: Vec<Node>,
 }
 
 impl Placing<'_> {
-    /// Collects the iterated dominance frontier of `sites`; `false` if there is
-    /// no room for it. Epochs always have room.
+    /// Adds a phi at each node of the iterated dominance frontier of `sites`; none, and
+    /// `false`, if there is no room for them. Epochs always have room.
     fn place(&mut self, class: Class, sites: &[Node]) -> bool {
-        self.placed.clear();
+        let before = self.phis.len();
         self.work.clear();
         self.work.extend_from_slice(sites);
         while let Some(node) = self.work.pop() {
@@ -399,10 +380,15 @@ impl Placing<'_> {
                 let mut cost = 1;
                 if core::mem::replace(&mut self.has_phi[*join as usize], class) != class {
                     cost += self.graph.preds(*join).len();
-                    self.placed.push(*join);
+                    self.phis.push(Phi {
+                        node: *join,
+                        class,
+                        args: 0,
+                    });
                     self.work.push(*join);
                 }
                 if class >= FIRST_CLASS && cost > self.room {
+                    self.phis.truncate(before);
                     return false;
                 }
                 self.room = self.room.saturating_sub(cost);
@@ -458,23 +444,19 @@ impl DefinitionSites {
         let mut starts = vec![0u32; ops.classes as usize + 1];
         for op in &ops.list {
             uses_and_definitions[op.class as usize] += 1;
-            starts[op.class as usize + 1] += u32::from(op.defines);
+            starts[op.class as usize] += u32::from(op.defines);
         }
-        for class in 0..ops.classes as usize {
-            starts[class + 1] += starts[class];
-        }
-        let mut next = starts.clone();
-        let mut nodes = vec![0; next[ops.classes as usize] as usize];
+        let mut next = graph::begin(&mut starts);
+        let mut nodes = vec![0; next.places()];
         for node in 0..graph.len() as Node {
             for op in ops.of_node(node) {
                 let Op { class, defines } = ops.list[op as usize];
                 if defines {
-                    let at = &mut next[class as usize];
-                    nodes[*at as usize] = node;
-                    *at += 1;
+                    nodes[next.place(class) as usize] = node;
                 }
             }
         }
+        next.finish();
         Self {
             starts,
             nodes,

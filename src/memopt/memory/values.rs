@@ -23,6 +23,9 @@ use smallvec::SmallVec;
 /// What is given up is a block parameter where a later one was known.
 const MAX_LOADED: usize = 8;
 
+/// Keys for which there is room from the start, in a function that has so many accesses.
+const MANY: usize = 64;
+
 /// Bytes as some load finds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -72,11 +75,12 @@ pub struct Values<'p, 'a> {
 impl<'p, 'a> Values<'p, 'a> {
     /// Nothing is known yet.
     pub fn new(memory: &'p Memory<'a>, order: &'p Order, dominance: &'p Dominance) -> Self {
+        let room = (memory.events.len() / 2).min(MANY);
         Self {
             memory,
             order,
             dominance,
-            found: FxHashMap::default(),
+            found: FxHashMap::with_capacity_and_hasher(room, Default::default()),
             replaced: FxHashMap::default(),
         }
     }

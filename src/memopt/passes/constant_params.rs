@@ -49,8 +49,8 @@ pub fn exist(func: &Function) -> bool {
     }
     let passed = passed(func);
     // What each parameter is passed on to.
-    let mut onward = Links::new(func.dfg.num_values());
-    let mut work: Vec<Value> = Vec::new();
+    let mut onward = Links::new(func.dfg.num_values(), passed.len());
+    let mut work: Vec<Value> = Vec::with_capacity(passed.len());
     for (param, arg) in &passed {
         match arg {
             Some(value) if taken[*value] != Taken::NoParam => onward.add(*value, *param),

@@ -76,7 +76,7 @@ use crate::memopt::memory::ssa::Class;
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec;
 use alloc::vec::Vec;
-use outcome::{Outcome, StoreIndex};
+use outcome::{Outcome, StoreIndex, Stores};
 pub use passing::can_any_move;
 use passing::is_passed;
 use smallvec::SmallVec;
@@ -111,6 +111,9 @@ struct Store {
     pinned: bool,
 }
 
+/// What comes to a node, and from where.
+type Incoming = SmallVec<[(Node, Stores); 2]>;
+
 /// The stores of a function that may move, before it is known whether they do.
 pub struct Sinking<'a> {
     memory: &'a Memory<'a>,
@@ -123,8 +126,10 @@ pub struct Sinking<'a> {
     /// May a store be dropped on all paths? That is what dead stores are.
     dead_stores: bool,
     stores: Vec<Store>,
-    by_event: FxHashMap<EventIndex, StoreIndex>,
-    by_node: FxHashMap<Node, Vec<StoreIndex>>,
+    /// The store that each event is, if it is one.
+    by_event: Vec<Option<StoreIndex>>,
+    /// Is there one in the node?
+    in_node: Vec<bool>,
     /// How often [`MAX_SETTLING`] has kept everything where it is.
     pub limits_hit: u32,
 }
@@ -148,17 +153,16 @@ impl<'a> Sinking<'a> {
             cold: Vec::new(),
             dead_stores,
             stores: Vec::new(),
-            by_event: FxHashMap::default(),
-            by_node: FxHashMap::default(),
+            by_event: vec![None; memory.events.len()],
+            in_node: vec![false; graph.len()],
             limits_hit: 0,
         };
         for event in 0..memory.events.len() as EventIndex {
             let node = memory.events[event as usize].node;
             if this.may_move(event) {
                 let private = is_private(event);
-                let index = this.stores.len();
-                this.by_event.insert(event, index);
-                this.by_node.entry(node).or_default().push(index);
+                this.by_event[event as usize] = Some(this.stores.len());
+                this.in_node[node as usize] = true;
                 let class = memory.access(event)?;
                 this.stores.push(Store {
                     event,
@@ -283,13 +287,13 @@ impl<'a> Sinking<'a> {
     /// `next_access`, none is dropped on an edge.
     fn walk(&self, mut next_access: Option<&mut NextAccess<'_>>) -> Outcome {
         let mut outcome = Outcome::of(self.stores.len());
-        let mut incoming: FxHashMap<Node, Vec<(Node, Vec<StoreIndex>)>> = FxHashMap::default();
+        let mut incoming: FxHashMap<Node, Incoming> = FxHashMap::default();
         for node in 0..self.graph.len() as Node {
             let arrived = match incoming.remove(&node) {
                 Some(arriving) => self.arrived(node, arriving, &mut outcome),
-                None => Vec::new(),
+                None => Stores::new(),
             };
-            if arrived.is_empty() && !self.by_node.contains_key(&node) {
+            if arrived.is_empty() && !self.in_node[node as usize] {
                 continue;
             }
             let leaving = self.leaving(node, &arrived, &mut outcome);
@@ -310,16 +314,11 @@ impl<'a> Sinking<'a> {
 
     /// The stores that come over all edges to `node`, in their order. The others end on their
     /// edges.
-    fn arrived(
-        &self,
-        node: Node,
-        arriving: Vec<(Node, Vec<StoreIndex>)>,
-        outcome: &mut Outcome,
-    ) -> Vec<StoreIndex> {
+    fn arrived(&self, node: Node, arriving: Incoming, outcome: &mut Outcome) -> Stores {
         let on_all = arriving.len() == self.graph.preds(node).len();
         let mut common = match arriving.first() {
             Some((_, first)) if on_all => first.clone(),
-            Some(_) | None => Vec::new(),
+            Some(_) | None => Stores::new(),
         };
         // One that does not go on may keep one before it.
         loop {
@@ -362,8 +361,8 @@ impl<'a> Sinking<'a> {
         leaving: &[StoreIndex],
         outcome: &mut Outcome,
         mut next_access: Option<&mut NextAccess<'_>>,
-    ) -> Vec<StoreIndex> {
-        let mut going = Vec::new();
+    ) -> Stores {
+        let mut going = Stores::new();
         // Slots whose address goes along that edge.
         let mut escaping: SmallVec<[StackSlot; 2]> = SmallVec::new();
         for index in leaving.iter().rev() {

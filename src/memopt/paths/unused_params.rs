@@ -110,7 +110,7 @@ impl Cascade<'_> {
 
 /// For each parameter the values that are passed to it.
 fn passed_by_param(func: &Function) -> Links {
-    let mut passed = Links::new(func.dfg.num_values());
+    let mut passed = Links::new(func.dfg.num_values(), func.dfg.num_blocks());
     for block in func.layout.blocks() {
         for_each_passed(func, block, |param, value| passed.add(param, value));
     }
@@ -144,7 +144,7 @@ fn used_candidates(func: &Function, uses: &Uses, candidates: &[Value]) -> Entity
     let mut used = EntitySet::new();
     let mut work = Vec::new();
     // For each parameter those that are passed to it.
-    let mut feeds = Links::new(func.dfg.num_values());
+    let mut feeds = Links::new(func.dfg.num_values(), func.dfg.num_blocks());
     for block in func.layout.blocks() {
         for_each_passed(func, block, |param, value| {
             if is_candidate.contains(value) {

@@ -6,9 +6,13 @@ use crate::memopt::edit::Place;
 use crate::memopt::memory::ssa::Class;
 use alloc::vec;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// A store that may move, by its position in the list of all.
 pub(super) type StoreIndex = usize;
+
+/// Some of the stores, in their order.
+pub(super) type Stores = SmallVec<[StoreIndex; 8]>;
 
 /// Stores by which a function may grow though few move.
 const MORE: u32 = 3;
@@ -26,7 +30,7 @@ pub(super) struct Outcome {
     pub splits: Vec<u32>,
     pub blocks: Vec<u32>,
     pub moved: Vec<bool>,
-    pub places: Vec<(Place, Vec<StoreIndex>)>,
+    pub places: Vec<(Place, Stores)>,
     by_place: FxHashMap<Place, usize>,
     pub questions: Vec<(Node, Class)>,
 }
@@ -74,7 +78,7 @@ impl Outcome {
         self.warm[store] += u32::from(warm);
         let places = &mut self.places;
         let at = *self.by_place.entry(place).or_insert_with(|| {
-            places.push((place, Vec::new()));
+            places.push((place, Stores::new()));
             places.len() - 1
         });
         self.places[at].1.push(store);

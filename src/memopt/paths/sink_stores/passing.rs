@@ -1,6 +1,6 @@
 //! What a store goes past in one block.
 
-use super::outcome::{Outcome, StoreIndex};
+use super::outcome::{Outcome, StoreIndex, Stores};
 use super::{MAX_BLOCKS, Sinking, Store};
 use crate::ir::{Function, Opcode};
 use crate::memopt::cfg::flow::Flow;
@@ -8,7 +8,6 @@ use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::Place;
 use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, may_meet, mod_ref};
-use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 /// Events of a block that stay behind stores and are compared with them.
@@ -22,13 +21,13 @@ struct Visit {
     /// May a store go past the end of the block?
     leads_on: bool,
     /// What stays, the last one first.
-    stay: Vec<EventIndex>,
+    stay: SmallVec<[EventIndex; 16]>,
     /// Is a conditional trap in `stay`?
     has_trap: bool,
     /// What goes past the end, the last one first.
-    leaving: Vec<StoreIndex>,
+    leaving: Stores,
     /// Stores that go onto the path of a conditional trap, the last one first.
-    on_traps: Vec<(EventIndex, StoreIndex)>,
+    on_traps: SmallVec<[(EventIndex, StoreIndex); 2]>,
 }
 
 /// How far a store gets in a block.
@@ -121,19 +120,19 @@ impl Sinking<'_> {
         node: Node,
         arrived: &[StoreIndex],
         outcome: &mut Outcome,
-    ) -> Vec<StoreIndex> {
+    ) -> Stores {
         let mut visit = Visit {
             node,
             leads_on: leads_on(self.memory.func, self.order, self.graph, node),
-            stay: Vec::new(),
+            stay: SmallVec::new(),
             has_trap: false,
-            leaving: Vec::new(),
-            on_traps: Vec::new(),
+            leaving: Stores::new(),
+            on_traps: SmallVec::new(),
         };
         for event in self.memory.of_node(node).rev() {
-            match self.by_event.get(&event) {
-                Some(store) if self.goes(*store, &mut visit, outcome) => {
-                    outcome.moved[*store] = true;
+            match self.by_event[event as usize] {
+                Some(store) if self.goes(store, &mut visit, outcome) => {
+                    outcome.moved[store] = true;
                 }
                 Some(_) | None => {
                     visit.stay.push(event);
@@ -141,7 +140,7 @@ impl Sinking<'_> {
                 }
             }
         }
-        let mut stuck = Vec::new();
+        let mut stuck = Stores::new();
         for store in arrived.iter().rev() {
             if !self.goes(*store, &mut visit, outcome) {
                 visit.stay.push(self.stores[*store].event);
