@@ -120,13 +120,16 @@ impl Numbering {
     /// behind different constants, or unknown. Pointers have `bits` bits.
     pub fn overlap(&self, dfg: &DataFlowGraph, a: &Location, b: &Location, bits: u32) -> Overlap {
         let widened = |location: &Location| match location.address.root {
-            Root::Value(value) => self.of(value)?.widened,
+            Root::Value(value) => self.of(value)?.widened.as_ref(),
             Root::Slot(_) | Root::Shared(..) | Root::Absolute => None,
         };
-        let (Some(x), Some(y)) = (widened(a), widened(b)) else {
+        let Some(x) = widened(a) else {
             return Overlap::Unknown;
         };
-        if (x.base, x.narrow) != (y.base, y.narrow) {
+        let Some(y) = widened(b) else {
+            return Overlap::Unknown;
+        };
+        if x.narrow != y.narrow || x.base != y.base {
             return Overlap::Unknown;
         }
         let modulus = 1i64 << dfg.value_type(x.narrow).bits();
@@ -184,7 +187,8 @@ pub struct Numberer<'f> {
     names: Vec<u32>,
     named: Vec<Named>,
     first: FxHashMap<Operation, Value>,
-    work: Vec<Value>,
+    /// Results of operations that get their names next, and the operations.
+    work: Vec<(Value, &'f InstructionData)>,
     found: Numbering,
 }
 
@@ -223,9 +227,9 @@ impl<'f> Numberer<'f> {
         if let Some(named) = self.known(root) {
             return named.value;
         }
-        if self.operation(root).is_none() {
+        let Some(data) = self.operation(root) else {
             return root;
-        }
+        };
         if self.names.is_empty() {
             let values = self.func.dfg.num_values();
             self.names = alloc::vec![UNNAMED; values];
@@ -234,7 +238,7 @@ impl<'f> Numberer<'f> {
             self.named.reserve(16);
             self.first.reserve(8);
         }
-        let named = self.name(root);
+        let named = self.name_result(root, data);
         if self.found.of(named.value).is_none() {
             let facts = Facts {
                 deepest: named.deepest.map(|(_, leaf)| leaf),
@@ -273,15 +277,22 @@ impl<'f> Numberer<'f> {
         if let Some(named) = self.known(value) {
             return named;
         }
-        self.work.push(value);
+        match self.operation(value) {
+            Some(data) => self.name_result(value, data),
+            None => self.name_leaf(value),
+        }
+    }
+
+    /// The same for the result of `data`, which has no name yet.
+    fn name_result(&mut self, value: Value, data: &'f InstructionData) -> Named {
+        self.work.push((value, data));
         loop {
-            let at = *self.work.last().unwrap_or(&value);
-            let named = match (self.known(at), self.operation(at)) {
-                (Some(named), _) => Some(named),
-                (None, None) => Some(self.name_leaf(at)),
-                (None, Some(data)) => self.name_operation(at, data),
+            let (at, data) = *self.work.last().unwrap_or(&(value, data));
+            let named = match self.known(at) {
+                Some(named) => Some(named),
+                None => self.name_operation(at, data),
             };
-            // Without a name, its arguments are on the list now.
+            // Without a name, those of its arguments that have none are on the list now.
             if let Some(named) = named {
                 self.work.pop();
                 if self.work.is_empty() {
@@ -309,13 +320,15 @@ impl<'f> Numberer<'f> {
         let mut data = *data;
         let mut deepest = None;
         for arg in own_arguments(&mut data) {
-            let named = match (self.known(*arg), self.operation(*arg)) {
-                (Some(named), _) => named,
-                (None, None) => self.name_leaf(*arg),
-                (None, Some(_)) => {
-                    self.work.push(*arg);
-                    continue;
-                }
+            let named = match self.known(*arg) {
+                Some(named) => named,
+                None => match self.operation(*arg) {
+                    None => self.name_leaf(*arg),
+                    Some(data) => {
+                        self.work.push((*arg, data));
+                        continue;
+                    }
+                },
             };
             *arg = named.value;
             deepest = deepest.max(named.deepest);

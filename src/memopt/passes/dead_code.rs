@@ -37,7 +37,8 @@ pub fn find(func: &Function, policy: &dyn Policy, loads: bool, uses: Uses) -> De
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
             // What has no results is there for something else.
-            if !func.dfg.inst_results(inst).is_empty() && uses.are_none(func, inst) {
+            let results = func.dfg.inst_results(inst);
+            if !results.is_empty() && uses.use_none_of(results) {
                 work.push(inst);
             }
         }

@@ -97,8 +97,11 @@ impl Marking<'_> {
 
     /// Is a result of `inst` needed?
     fn feeds(&self, inst: Inst) -> bool {
-        let mut results = self.func.dfg.inst_results(inst).iter();
-        results.any(|result| self.is_needed(*result))
+        self.needs_any(self.func.dfg.inst_results(inst))
+    }
+
+    fn needs_any(&self, values: &[Value]) -> bool {
+        values.iter().any(|value| self.is_needed(*value))
     }
 
     /// Marks all that is needed; the instructions that are needed only if their results are, and
@@ -112,7 +115,7 @@ impl Marking<'_> {
             for inst in func.layout.block_insts(block).rev() {
                 let results = func.dfg.inst_results(inst);
                 let is_candidate = !results.is_empty()
-                    && !self.feeds(inst)
+                    && !self.needs_any(results)
                     && match removable(func, policy, inst) {
                         Removable::Pure => true,
                         Removable::Load => loads,

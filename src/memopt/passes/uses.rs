@@ -20,8 +20,8 @@ impl Uses {
     ///
     /// Cost: O(instructions + values).
     pub fn new(func: &Function) -> Self {
-        let (this, has_aliases) = Self::count(func);
-        debug_assert!(!has_aliases, "aliases are resolved");
+        let this = Self::count(func);
+        debug_assert!(!this.have_aliases(func), "aliases are resolved");
         this
     }
 
@@ -29,26 +29,29 @@ impl Uses {
     ///
     /// Cost: O(instructions + values).
     pub fn unless_aliases(func: &Function) -> Option<Self> {
-        let (this, has_aliases) = Self::count(func);
-        (!has_aliases).then_some(this)
+        let this = Self::count(func);
+        (!this.have_aliases(func)).then_some(this)
     }
 
-    /// Counts; are there aliases among what is used?
-    fn count(func: &Function) -> (Self, bool) {
+    /// Is one of the values that are used another name of a value?
+    fn have_aliases(&self, func: &Function) -> bool {
+        let mut counts = self.counts.iter();
+        counts.any(|(value, count)| count.all > 0 && func.dfg.value_is_alias(value))
+    }
+
+    fn count(func: &Function) -> Self {
         let mut counts: SecondaryMap<Value, Count> = SecondaryMap::new();
         counts.resize(func.dfg.num_values());
-        let mut has_aliases = false;
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
                 for_each_use(func, inst, |value, passed| {
-                    has_aliases |= func.dfg.value_is_alias(value);
                     let count = &mut counts[value];
                     count.all += 1;
                     count.passed += u32::from(passed);
                 });
             }
         }
-        (Self { counts }, has_aliases)
+        Self { counts }
     }
 
     /// Is there a block parameter that nobody uses, those of the function itself aside?
@@ -62,8 +65,12 @@ impl Uses {
 
     /// Does nothing use a result of `inst`?
     pub fn are_none(&self, func: &Function, inst: Inst) -> bool {
-        let results = func.dfg.inst_results(inst);
-        results.iter().all(|result| self.counts[*result].all == 0)
+        self.use_none_of(func.dfg.inst_results(inst))
+    }
+
+    /// Does nothing use any of `values`?
+    pub fn use_none_of(&self, values: &[Value]) -> bool {
+        values.iter().all(|value| self.counts[*value].all == 0)
     }
 
     /// Does anything use `value`, but to pass it to a block parameter?
