@@ -14,20 +14,23 @@ use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::{Change, Edit, Touched};
 use crate::memopt::memory::insts::{Memory, TargetFacts, Traffic};
 use crate::memopt::memory::patch::Replaced;
-use crate::memopt::memory::regions::Regions;
+use crate::memopt::memory::room::Room;
 use crate::memopt::memory::slot_escape::Slots;
 use alloc::vec::Vec;
-use core::cell::{Cell, OnceCell};
+use core::cell::{Cell, OnceCell, RefCell};
 
 /// What is known about the function as it is, as far as anybody has asked.
 #[derive(Default)]
 pub struct Analyses {
     flow: OnceCell<Flow>,
     traffic: Cell<Option<Traffic>>,
-    /// Those of the list that is no longer true: no edit concerns the classes themselves.
-    regions: Cell<Option<Regions>>,
+    /// The list that is no longer true, to make the next one in. No edit concerns the classes of
+    /// the regions themselves.
+    stale: Cell<Option<Traffic>>,
     /// The slots, if somebody has looked at them before the list was made.
     slots: Cell<Option<Slots>>,
+    /// Lists for the next walkers over versions.
+    rooms: RefCell<Vec<Room>>,
 }
 
 /// How much of the analyses outlives a change.
@@ -58,14 +61,9 @@ impl Analyses {
         if let Some(traffic) = self.traffic.take() {
             return Memory::resume(func, policy, traffic);
         }
-        let regions = match self.regions.take() {
-            Some(regions) => regions.without_stores(func, policy),
-            None => Regions::new(func, policy),
-        };
         let order = &self.flow(ctx).order;
-        let slots = self.slots.take();
-        let slots = slots.unwrap_or_else(|| Slots::new(func, order, policy));
-        Memory::with_regions(func, order, policy, target, slots, regions)
+        let (stale, slots) = (self.stale.take().unwrap_or_default(), self.slots.take());
+        Memory::again(func, order, policy, target, stale, slots)
     }
 
     /// The graph of the function is another one.
@@ -83,8 +81,18 @@ impl Analyses {
     pub fn forget_memory(&mut self) {
         self.slots.set(None);
         if let Some(traffic) = self.traffic.take() {
-            self.regions.set(Some(traffic.into_regions()));
+            self.stale.set(Some(traffic));
         }
+    }
+
+    /// Lists to make a walker over versions in, to be given [back](Self::give_room).
+    pub fn room(&self) -> Room {
+        self.rooms.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps the lists of a walker for the next one.
+    pub fn give_room(&self, room: Room) {
+        self.rooms.borrow_mut().push(room);
     }
 
     /// Keeps the memory instructions for the next search.
@@ -135,8 +143,7 @@ impl Analyses {
         };
         let mut memory = Memory::resume(&ctx.func, policy, traffic);
         if !memory.patch(edits, replaced) {
-            let traffic = memory.into_traffic();
-            self.regions.set(Some(traffic.into_regions()));
+            self.stale.set(Some(memory.into_traffic()));
             return;
         }
         let current = |memory: &Memory<'_>| {

@@ -142,6 +142,9 @@ pub fn first<'f>(
     if from + 1 < passes.len() {
         search.count_limits();
     }
+    if let Some(clobbers) = search.clobbers.take() {
+        search.analyses.give_room(clobbers.into_room());
+    }
     drop(search);
     if let Some(memory) = memory.into_inner() {
         analyses.give_back(memory);
@@ -176,7 +179,9 @@ impl<'s, 'f> Search<'s, 'f> {
         if self.clobbers.is_none() {
             let pairs = self.pairs.take().unwrap_or_else(|| self.find_pairs());
             let (order, graph) = (&flow.order, &flow.graph);
-            self.clobbers = Some(Clobbers::new(memory, order, graph, dominance, pairs));
+            let room = self.analyses.room();
+            let clobbers = Clobbers::in_room(memory, order, graph, dominance, pairs, room);
+            self.clobbers = Some(clobbers);
         }
         self.clobbers.as_mut()
     }
@@ -274,8 +279,9 @@ impl<'s, 'f> Search<'s, 'f> {
             [true, false].map(|it| memory.class_at(location, class, it))
         });
         let (reversed, repeating) = (flow.reversed(), flow.repeating());
+        let (order, room) = (&flow.order, self.analyses.room());
         let mut next_access =
-            NextAccess::new(memory, &flow.order, reversed, dominance, repeating, asked);
+            NextAccess::new(memory, order, reversed, dominance, repeating, asked, room);
         let slots = memory.slots.used().iter();
         let mut privacy = slots.map(|slot| memory.slots.privacy(*slot));
         // Where an escape lies decides only for slots that have one.
@@ -302,6 +308,7 @@ impl<'s, 'f> Search<'s, 'f> {
             self.job.refusals,
         );
         self.job.stats.limits_hit += next_access.limits_hit;
+        self.analyses.give_room(next_access.into_room());
         edits
     }
 

@@ -14,6 +14,7 @@ use crate::memopt::cfg::graph::Order;
 use crate::memopt::memory::clobber::{Clobbers, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, Memory, TargetFacts};
 use crate::memopt::memory::next_access::{Fate, NextAccess};
+use crate::memopt::memory::room::Room;
 use alloc::vec::Vec;
 
 /// What the walkers say about one access.
@@ -86,7 +87,15 @@ pub fn find(
     let (order, back, repeating) = (&flow.order, flow.reversed(), flow.repeating());
     let mut walkers = Walkers {
         clobbers: Clobbers::of_all(&memory, order, &flow.graph, dominance),
-        next_access: NextAccess::new(&memory, order, back, reversed, repeating, classes),
+        next_access: NextAccess::new(
+            &memory,
+            order,
+            back,
+            reversed,
+            repeating,
+            classes,
+            Room::default(),
+        ),
         memory: &memory,
         order,
     };

@@ -17,6 +17,7 @@ use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::numbering::Meaning;
 use crate::memopt::memory::ops_back::{Builder, EventOps};
 use crate::memopt::memory::overlapping::Pairs;
+use crate::memopt::memory::room::{Room, filled};
 use crate::memopt::memory::ssa::{
     Class, Definition, FIRST_CLASS, NONE, Op, OpIndex, Ops, Versions,
 };
@@ -95,6 +96,8 @@ pub struct Clobbers<'a> {
     noops: Vec<bool>,
     /// The joins of the query that is being answered.
     joins: RefCell<Joins>,
+    /// What is left of the lists that it was made in.
+    room: Room,
     /// How many queries [`MAX_STEPS`] has ended, and classes without versions.
     pub limits_hit: u32,
 }
@@ -102,7 +105,7 @@ pub struct Clobbers<'a> {
 impl<'a> Clobbers<'a> {
     /// Computes the versions of all classes that one of the accesses of `pairs` asks about.
     ///
-    /// Cost: O(instructions + edges), see [`Versions::new`].
+    /// Cost: O(instructions + edges), see [`Versions::make`].
     pub fn new(
         memory: &'a Memory<'a>,
         order: &'a Order,
@@ -110,7 +113,20 @@ impl<'a> Clobbers<'a> {
         dominance: &'a Dominance,
         pairs: Pairs,
     ) -> Self {
-        Self::of_pairs(memory, order, graph, dominance, &[], pairs)
+        let room = Room::default();
+        Self::in_room(memory, order, graph, dominance, pairs, room)
+    }
+
+    /// The same, in the lists of others.
+    pub fn in_room(
+        memory: &'a Memory<'a>,
+        order: &'a Order,
+        graph: &'a Graph,
+        dominance: &'a Dominance,
+        pairs: Pairs,
+        room: Room,
+    ) -> Self {
+        Self::of_pairs(memory, order, graph, dominance, &[], pairs, room)
     }
 
     /// The same, and [`Self::sources_at_end`] can be asked about `classes`.
@@ -124,7 +140,16 @@ impl<'a> Clobbers<'a> {
         classes_at_ends: &'a [Class],
     ) -> Self {
         let pairs = Pairs::new(memory, &graph.repeating_nodes(), None);
-        Self::of_pairs(memory, order, graph, dominance, classes_at_ends, pairs)
+        let room = Room::default();
+        Self::of_pairs(
+            memory,
+            order,
+            graph,
+            dominance,
+            classes_at_ends,
+            pairs,
+            room,
+        )
     }
 
     /// The same, and [`Self::source`] can be asked about every access, also where no pass could
@@ -142,7 +167,7 @@ impl<'a> Clobbers<'a> {
             paired: all(true),
             parted: all(false),
         };
-        Self::of_pairs(memory, order, graph, dominance, &[], pairs)
+        Self::new(memory, order, graph, dominance, pairs)
     }
 
     fn of_pairs(
@@ -152,8 +177,9 @@ impl<'a> Clobbers<'a> {
         dominance: &'a Dominance,
         classes_at_ends: &'a [Class],
         pairs: Pairs,
+        mut room: Room,
     ) -> Self {
-        let mut builder = Builder::new(memory, &pairs.paired, classes_at_ends);
+        let mut builder = Builder::new(memory, &pairs.paired, classes_at_ends, &mut room);
         if memory.slots.used().is_empty() && !builder.wanted[FIRST_CLASS as usize..].contains(&true)
         {
             builder.add_nothing();
@@ -167,10 +193,12 @@ impl<'a> Clobbers<'a> {
             classes,
             left_out: builder.left_out,
         };
-        let versions = match builder.asks {
-            true => Versions::new(graph, dominance, &ops),
-            false => Versions::of_nothing(&ops),
-        };
+        let mut versions = core::mem::take(&mut room.versions);
+        match builder.asks {
+            true => versions.make(graph, dominance, &ops),
+            false => versions.make_none(&ops),
+        }
+        room.wanted = builder.wanted;
         Self {
             memory,
             order,
@@ -185,8 +213,22 @@ impl<'a> Clobbers<'a> {
             op_starts: ops.starts,
             end_ops: builder.end_ops,
             pairs,
-            noops: alloc::vec![false; memory.events.len()],
+            noops: filled(&mut room.marks, memory.events.len(), false),
             joins: RefCell::default(),
+            room,
+        }
+    }
+
+    /// The lists, for the next one.
+    pub fn into_room(self) -> Room {
+        Room {
+            versions: self.versions,
+            list: self.op_list,
+            starts: self.op_starts,
+            event_of_op: self.event_of_op,
+            marks: self.noops,
+            event_ops: self.ops,
+            ..self.room
         }
     }
 

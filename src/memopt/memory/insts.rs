@@ -244,6 +244,7 @@ pub struct Memory<'a> {
 }
 
 /// The memory traffic of a function, without the function.
+#[derive(Default)]
 pub struct Traffic {
     /// The events of all reachable blocks, node after node.
     pub events: Vec<Event>,
@@ -262,13 +263,6 @@ pub struct Traffic {
     pub(super) regions: Regions,
     pub(super) foreign: SecondaryMap<Value, Foreign>,
     pub(super) numbering: Numbering,
-}
-
-impl Traffic {
-    /// The classes of the regions, which outlive the instructions.
-    pub fn into_regions(self) -> Regions {
-        self.regions
-    }
 }
 
 impl Deref for Memory<'_> {

@@ -14,6 +14,7 @@ pub mod overlapping;
 pub mod patch;
 pub mod provenance;
 pub mod regions;
+pub mod room;
 mod scan;
 pub mod seen_soon;
 pub mod slot_escape;

@@ -20,6 +20,7 @@ use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::links::Links;
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::ops_ahead::Builder;
+use crate::memopt::memory::room::Room;
 use crate::memopt::memory::ssa::{Class, Definition, NONE, OpIndex, Ops, State, Versions};
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
@@ -76,17 +77,19 @@ pub struct NextAccess<'a> {
     event_of_op: Vec<EventIndex>,
     /// Does the operation stand for the access, or does it observe all?
     is_access: Vec<bool>,
+    /// What is left of the lists that it was made in.
+    room: Room,
     /// How many queries [`MAX_STEPS`] has ended, and classes without versions.
     pub limits_hit: u32,
 }
 
 impl<'a> NextAccess<'a> {
-    /// Computes the versions of the classes in `asked`. `reversed` is the graph against the
-    /// edges, and `dominance` is that of it.
+    /// Computes the versions of the classes in `asked`, in the lists of others. `reversed` is the
+    /// graph against the edges, and `dominance` is that of it.
     ///
     /// Of a store in another class everything is observed.
     ///
-    /// Cost: O(instructions + edges), see [`Versions::new`].
+    /// Cost: O(instructions + edges), see [`Versions::make`].
     pub fn new(
         memory: &'a Memory<'a>,
         order: &'a Order,
@@ -94,9 +97,11 @@ impl<'a> NextAccess<'a> {
         dominance: &Dominance,
         repeating: &'a [bool],
         asked: impl IntoIterator<Item = Class>,
+        mut room: Room,
     ) -> Self {
-        let builder = Builder::new(memory, asked);
-        Self::build(memory, order, reversed, dominance, repeating, builder, &[])
+        let builder = Builder::new(memory, asked, &mut room);
+        let flow = (order, reversed, dominance);
+        Self::build(memory, flow, repeating, builder, &[], room)
     }
 
     /// The same, for [`Self::is_observed_from`] to be asked about the classes at
@@ -108,21 +113,21 @@ impl<'a> NextAccess<'a> {
         dominance: &Dominance,
         repeating: &'a [bool],
         questions: &[(Node, Class)],
+        mut room: Room,
     ) -> Self {
-        let builder = Builder::new(memory, questions.iter().map(|(_, class)| *class));
-        Self::build(
-            memory, order, reversed, dominance, repeating, builder, questions,
-        )
+        let classes = questions.iter().map(|(_, class)| *class);
+        let builder = Builder::new(memory, classes, &mut room);
+        let flow = (order, reversed, dominance);
+        Self::build(memory, flow, repeating, builder, questions, room)
     }
 
     fn build(
         memory: &'a Memory<'a>,
-        order: &'a Order,
-        reversed: &'a Graph,
-        dominance: &Dominance,
+        (order, reversed, dominance): (&'a Order, &'a Graph, &Dominance),
         repeating: &'a [bool],
         mut builder: Builder<'a>,
         questions: &[(Node, Class)],
+        mut room: Room,
     ) -> Self {
         let mut questions = questions.iter().copied().peekable();
         for node in 0..order.len() as Node {
@@ -142,7 +147,9 @@ impl<'a> NextAccess<'a> {
             classes: memory.classes(),
             left_out: builder.left_out,
         };
-        let versions = Versions::new(reversed, dominance, &ops);
+        let mut versions = core::mem::take(&mut room.versions);
+        versions.make(reversed, dominance, &ops);
+        (room.list, room.starts, room.wanted) = (ops.list, ops.starts, builder.wanted);
         Self {
             memory,
             order,
@@ -156,6 +163,19 @@ impl<'a> NextAccess<'a> {
             start_ops: builder.start_ops,
             event_of_op: builder.event_of_op,
             is_access: builder.is_access,
+            room,
+        }
+    }
+
+    /// The lists, for the next one.
+    pub fn into_room(self) -> Room {
+        Room {
+            versions: self.versions,
+            event_of_op: self.event_of_op,
+            marks: self.is_access,
+            region_ops: self.region_ops,
+            slot_ops: self.slot_ops,
+            ..self.room
         }
     }
 

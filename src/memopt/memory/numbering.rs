@@ -64,9 +64,12 @@ pub struct Numbering {
     /// The position in `facts`, counted from 1, of the value that stands for all that are
     /// congruent to it.
     at: SecondaryMap<Value, u32>,
-    /// For each value whether an address is computed from it, or none if that is true of no value:
-    /// anything but [`UNNAMED`].
+    /// The position in `named` of what each value is congruent to, or [`UNNAMED`] if no address
+    /// is computed from it; none if that is true of all values.
     names: Vec<u32>,
+    /// Lists of the [`Numberer`], of which nothing counts afterwards.
+    named: Vec<Named>,
+    first: FxHashMap<Operation, Value>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -183,41 +186,44 @@ pub struct Numberer<'f> {
     order: &'f Order,
     /// Is what a `readonly` load finds a function of its address alone?
     is_constant: &'f dyn Fn(&InstructionData) -> bool,
-    /// The position of each value in `named`.
-    names: Vec<u32>,
-    named: Vec<Named>,
-    first: FxHashMap<Operation, Value>,
     /// Results of operations that get their names next, and the operations.
     work: Vec<(Value, &'f InstructionData)>,
     found: Numbering,
 }
 
 impl<'f> Numberer<'f> {
-    /// For values of `func`, whose aliases are resolved. `is_constant` says whether what a
-    /// load finds is a function of its address alone.
+    /// For values of `func`, whose aliases are resolved, in the lists of `stale`. `is_constant`
+    /// says whether what a load finds is a function of its address alone.
     pub fn new(
         func: &'f Function,
         order: &'f Order,
         is_constant: &'f dyn Fn(&InstructionData) -> bool,
+        mut stale: Numbering,
     ) -> Self {
+        let Numbering {
+            facts,
+            at,
+            names,
+            named,
+            first,
+        } = &mut stale;
+        facts.clear();
+        at.clear();
+        names.clear();
+        named.clear();
+        first.clear();
         Self {
             func,
             order,
             is_constant,
-            names: Vec::new(),
-            named: Vec::new(),
-            first: FxHashMap::default(),
             work: Vec::new(),
-            found: Numbering::default(),
+            found: stale,
         }
     }
 
     /// What is known about all roots that were asked about.
     pub fn finish(self) -> Numbering {
-        Numbering {
-            names: self.names,
-            ..self.found
-        }
+        self.found
     }
 
     /// The value that stands for all that are congruent to `root`.
@@ -230,13 +236,14 @@ impl<'f> Numberer<'f> {
         let Some(data) = self.operation(root) else {
             return root;
         };
-        if self.names.is_empty() {
+        let found = &mut self.found;
+        if found.names.is_empty() {
             let values = self.func.dfg.num_values();
-            self.names = alloc::vec![UNNAMED; values];
-            self.found.at.resize(values);
+            found.names.resize(values, UNNAMED);
+            found.at.resize(values);
             // Few of them have a part in an address.
-            self.named.reserve(16);
-            self.first.reserve(8);
+            found.named.reserve(16);
+            found.first.reserve(8);
         }
         let named = self.name_result(root, data);
         if self.found.of(named.value).is_none() {
@@ -251,14 +258,17 @@ impl<'f> Numberer<'f> {
 
     /// The name of `value`, if it has one.
     fn known(&self, value: Value) -> Option<Named> {
-        let at = *self.names.get(value.as_u32() as usize)?;
-        self.named.get(at as usize).copied()
+        let at = *self.found.names.get(value.as_u32() as usize)?;
+        self.found.named.get(at as usize).copied()
     }
 
     /// Gives `value` a name.
     fn give(&mut self, value: Value, named: Named) -> Named {
-        self.names[value.as_u32() as usize] = self.named.len() as u32;
-        self.named.push(named);
+        let Numbering {
+            names, named: list, ..
+        } = &mut self.found;
+        names[value.as_u32() as usize] = list.len() as u32;
+        list.push(named);
         named
     }
 
@@ -337,7 +347,7 @@ impl<'f> Numberer<'f> {
             return None;
         }
         let first = match operation(&data, dfg.value_type(value)) {
-            Some(operation) => *self.first.entry(operation).or_insert(value),
+            Some(operation) => *self.found.first.entry(operation).or_insert(value),
             None => value,
         };
         let named = Named {

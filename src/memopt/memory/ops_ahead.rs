@@ -7,6 +7,7 @@ use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::location::Location;
 use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::regions::Classes;
+use crate::memopt::memory::room::{Room, emptied, filled};
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{
     Class, EPOCH, FIRST_CLASS, NONE, Op, OpIndex, RETURN_EPOCH, TRAP_EPOCH,
@@ -24,26 +25,30 @@ pub(super) struct Builder<'a> {
     pub(super) slot_ops: Vec<OpIndex>,
     pub(super) start_ops: FxHashMap<(Node, Class), OpIndex>,
     /// The classes that are asked about, and the epochs.
-    wanted: Vec<bool>,
+    pub(super) wanted: Vec<bool>,
     /// Operations of other classes.
     pub(super) left_out: usize,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(memory: &'a Memory<'a>, asked: impl IntoIterator<Item = Class>) -> Self {
+    pub(super) fn new(
+        memory: &'a Memory<'a>,
+        asked: impl IntoIterator<Item = Class>,
+        room: &mut Room,
+    ) -> Self {
         let events = memory.events.len();
-        let mut wanted = alloc::vec![false; memory.classes() as usize];
+        let mut wanted = filled(&mut room.wanted, memory.classes() as usize, false);
         for class in (0..FIRST_CLASS).chain(asked) {
             wanted[class as usize] = true;
         }
         Self {
             memory,
-            list: Vec::with_capacity(events * 2),
-            starts: Vec::with_capacity(memory.starts.len() + 1),
-            event_of_op: Vec::with_capacity(events * 2),
-            is_access: Vec::with_capacity(events * 2),
-            region_ops: alloc::vec![NONE; events],
-            slot_ops: alloc::vec![NONE; events],
+            list: emptied(&mut room.list, events * 2),
+            starts: emptied(&mut room.starts, memory.starts.len() + 1),
+            event_of_op: emptied(&mut room.event_of_op, events * 2),
+            is_access: emptied(&mut room.marks, events * 2),
+            region_ops: filled(&mut room.region_ops, events, NONE),
+            slot_ops: filled(&mut room.slot_ops, events, NONE),
             start_ops: FxHashMap::default(),
             wanted,
             left_out: 0,

@@ -7,6 +7,7 @@ use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::inst::location::Location;
 use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::regions::Classes;
+use crate::memopt::memory::room::{Room, emptied, filled};
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{Class, EPOCH, NONE, Op, OpIndex};
 use alloc::vec::Vec;
@@ -32,8 +33,13 @@ impl EventOps {
 
 /// The classes in which one of the `paired` accesses is looked for, and others that are
 /// asked about.
-fn wanted_classes(memory: &Memory<'_>, paired: &[bool], classes_at_ends: &[Class]) -> Vec<bool> {
-    let mut wanted = alloc::vec![false; memory.classes() as usize];
+fn wanted_classes(
+    memory: &Memory<'_>,
+    paired: &[bool],
+    classes_at_ends: &[Class],
+    room: &mut Room,
+) -> Vec<bool> {
+    let mut wanted = filled(&mut room.wanted, memory.classes() as usize, false);
     wanted[EPOCH as usize] = true;
     for (event, _) in paired.iter().enumerate().filter(|(_, paired)| **paired) {
         if let Some(access) = memory.access(event as EventIndex) {
@@ -81,19 +87,20 @@ impl<'a> Builder<'a> {
         memory: &'a Memory<'a>,
         paired: &[bool],
         classes_at_ends: &'a [Class],
+        room: &mut Room,
     ) -> Self {
         // Most accesses have an operation in the class of their region and one in that of all.
         let ops = memory.events.len() * 2;
         Self {
             memory,
-            list: Vec::with_capacity(ops),
-            starts: Vec::with_capacity(memory.starts.len()),
-            event_of_op: Vec::with_capacity(ops),
-            ops: Vec::with_capacity(memory.events.len()),
+            list: emptied(&mut room.list, ops),
+            starts: emptied(&mut room.starts, memory.starts.len()),
+            event_of_op: emptied(&mut room.event_of_op, ops),
+            ops: emptied(&mut room.event_ops, memory.events.len()),
             written_ops: FxHashMap::default(),
             classes_at_ends,
             end_ops: FxHashMap::default(),
-            wanted: wanted_classes(memory, paired, classes_at_ends),
+            wanted: wanted_classes(memory, paired, classes_at_ends, room),
             left_out: 0,
             asks: false,
         }
@@ -111,7 +118,7 @@ impl<'a> Builder<'a> {
 
     /// Nobody asks anything: no event has operations.
     pub(super) fn add_nothing(&mut self) {
-        self.ops = alloc::vec![EventOps::NONE; self.memory.events.len()];
+        self.ops.resize(self.memory.events.len(), EventOps::NONE);
     }
 
     /// Adds an operation, unless nobody asks about its class.

@@ -143,26 +143,41 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        let Self {
+            facts: Facts { at, known },
+            used,
+            is_used,
+            concerned,
+            limit_hit,
+        } = self;
+        at.clear();
+        known.clear();
+        used.clear();
+        is_used.clear();
+        concerned.clear();
+        *limit_hit = false;
+    }
+
     /// Follows the addresses of all slots of `func`, whose aliases are resolved, until the block
-    /// parameters settle.
+    /// parameters settle. Nothing is known yet.
     ///
     /// Cost: O(instructions) for each scan, and one scan unless an address is
     /// passed to a block parameter.
-    pub fn new(func: &Function, order: &Order, policy: &dyn Policy) -> Self {
-        let mut this = Self::default();
-        this.facts.at.resize(func.dfg.num_values());
-        this.is_used.resize(func.sized_stack_slots.len());
+    pub fn find(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {
+        self.facts.at.resize(func.dfg.num_values());
+        self.is_used.resize(func.sized_stack_slots.len());
         // About every fourth instruction is an access, and as many compute addresses.
-        this.concerned.reserve(func.dfg.num_insts() / 2);
-        this.facts.known.reserve(func.dfg.num_insts() / 4);
+        self.concerned.reserve(func.dfg.num_insts() / 2);
+        self.facts.known.reserve(func.dfg.num_insts() / 4);
         for block in order.blocks().iter().skip(1) {
             for param in func.dfg.block_params(*block) {
-                this.facts.set(*param, Fact::Unseen);
+                self.facts.set(*param, Fact::Unseen);
             }
         }
-        this.settle(func, order, policy);
-        this.used.sort_unstable();
-        this
+        self.settle(func, order, policy);
+        self.used.sort_unstable();
     }
 
     fn settle(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {

@@ -1,6 +1,5 @@
 //! The scan that finds the memory instructions of a function.
 
-use crate::entity::SecondaryMap;
 use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot};
 use crate::memopt::call::effects::{Policy, Summary};
 use crate::memopt::cfg::graph::{Node, Order};
@@ -12,11 +11,10 @@ use crate::memopt::memory::calls::{handles_all_exceptions, summary_of_call};
 use crate::memopt::memory::insts::{
     Access, Call, Event, EventKind, Foreign, Memory, TargetFacts, Traffic, Transfer,
 };
-use crate::memopt::memory::numbering::{Numberer, Numbering};
-use crate::memopt::memory::regions::Regions;
+use crate::memopt::memory::numbering::Numberer;
+use crate::memopt::memory::room::emptied;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 impl<'a> Memory<'a> {
@@ -29,33 +27,32 @@ impl<'a> Memory<'a> {
         policy: &'a dyn Policy,
         target: TargetFacts,
     ) -> Self {
-        let slots = Slots::new(func, order, policy);
-        let regions = Regions::new(func, policy);
-        Self::with_regions(func, order, policy, target, slots, regions)
+        Self::again(func, order, policy, target, Traffic::default(), None)
     }
 
-    /// The same, with the slots of `func`, and the classes of its regions, for none of which a
-    /// store is known.
-    pub fn with_regions(
+    /// The same in the lists of `stale`, which is about `func` as it was; with its slots, if they
+    /// are known.
+    pub fn again(
         func: &'a Function,
         order: &Order,
         policy: &'a dyn Policy,
         target: TargetFacts,
-        slots: Slots,
-        regions: Regions,
+        mut stale: Traffic,
+        slots: Option<Slots>,
     ) -> Self {
+        stale.foreign.clear();
         let traffic = Traffic {
             // About every fourth instruction that there ever was.
-            events: Vec::with_capacity(func.dfg.num_insts() / 4),
-            starts: Vec::with_capacity(order.len() + 1),
-            compares: Vec::new(),
-            slots,
+            events: emptied(&mut stale.events, func.dfg.num_insts() / 4),
+            starts: emptied(&mut stale.starts, order.len() + 1),
+            compares: emptied(&mut stale.compares, 0),
+            slots: slots.unwrap_or_else(|| stale.slots.again(func, order, policy)),
             pointer_bits: target.pointer_bits,
             untagged_stores: false,
             has_transfers: false,
-            regions,
-            foreign: SecondaryMap::new(),
-            numbering: Numbering::default(),
+            regions: stale.regions.without_stores(func, policy),
+            foreign: stale.foreign,
+            numbering: stale.numbering,
         };
         let mut this = Self {
             func,
@@ -159,8 +156,9 @@ impl<'a> Memory<'a> {
     /// Gives congruent roots one name.
     fn number_roots(&mut self, order: &Order) {
         let mut events = core::mem::take(&mut self.traffic.events);
+        let stale = core::mem::take(&mut self.traffic.numbering);
         let is_constant = |load: &InstructionData| self.finds_one_value(load);
-        let mut numberer = Numberer::new(self.func, order, &is_constant);
+        let mut numberer = Numberer::new(self.func, order, &is_constant, stale);
         for event in &mut events {
             let mut name = |location: &mut Location| {
                 if let Root::Value(root) = &mut location.address.root {

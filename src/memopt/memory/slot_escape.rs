@@ -34,6 +34,7 @@ pub enum Privacy {
 }
 
 /// The addresses of stack slots in a function.
+#[derive(Default)]
 pub struct Slots {
     values: Provenance,
     escapes: FxHashMap<Inst, SmallVec<[StackSlot; 2]>>,
@@ -55,20 +56,17 @@ impl Slots {
     /// Cost: O(instructions) for each scan, and one scan unless an address is
     /// passed to a block parameter; nothing if there is no slot.
     pub fn new(func: &Function, order: &Order, policy: &dyn Policy) -> Self {
-        let mut this = Self {
-            values: Provenance::default(),
-            escapes: FxHashMap::default(),
-            escape_bits: 0,
-            lent: FxHashMap::default(),
-            privacy: SecondaryMap::new(),
-            accesses: Vec::new(),
-            are_left: false,
-        };
+        Self::default().again(func, order, policy)
+    }
+
+    /// The same, in the lists of slots as they were.
+    pub fn again(self, func: &Function, order: &Order, policy: &dyn Policy) -> Self {
+        let mut this = self.emptied();
         if func.sized_stack_slots.is_empty() {
             return this;
         }
         this.privacy.resize(func.sized_stack_slots.len());
-        this.values = Provenance::new(func, order, policy);
+        this.values.find(func, order, policy);
         if this.values.used.is_empty() {
             this.values.concerned.clear();
             return this;
@@ -81,6 +79,27 @@ impl Slots {
             }
         }
         this
+    }
+
+    /// The lists, with nothing in them.
+    fn emptied(mut self) -> Self {
+        let Self {
+            values,
+            escapes,
+            escape_bits,
+            lent,
+            privacy,
+            accesses,
+            are_left,
+        } = &mut self;
+        values.clear();
+        escapes.clear();
+        *escape_bits = 0;
+        lent.clear();
+        privacy.clear();
+        accesses.clear();
+        *are_left = false;
+        self
     }
 
     /// The instructions that compute or use an address in a slot, and all calls; in reverse

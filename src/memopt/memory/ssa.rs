@@ -21,8 +21,10 @@
 
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{self, Graph, Node};
-use alloc::vec;
 use alloc::vec::Vec;
+use making::{Making, Placing};
+
+mod making;
 
 /// A class of memory, as a small number.
 pub type Class = u32;
@@ -119,6 +121,7 @@ struct Phi {
 const PHI_ARGS_PER_ITEM: usize = 16;
 
 /// The versions of all classes of a function.
+#[derive(Default)]
 pub struct Versions {
     ops: u32,
     /// The state just before each operation.
@@ -130,6 +133,7 @@ pub struct Versions {
     /// Epochs after the last operation of each node.
     node_end: Vec<Epochs>,
     tracked: Vec<bool>,
+    making: Making,
 }
 
 /// The operations of a function, node after node.
@@ -151,35 +155,41 @@ impl Ops {
 }
 
 impl Versions {
-    /// Computes the versions of every class in `ops`.
+    /// Computes the versions of every class in `ops`; what is known of others is forgotten.
     ///
     /// Cost: O(operations + nodes + phis), phis within their limit.
-    pub fn new(graph: &Graph, dominance: &Dominance, ops: &Ops) -> Self {
-        let mut this = Self {
-            ops: ops.list.len() as u32,
-            before: Vec::with_capacity(ops.list.len()),
-            phis: Vec::new(),
-            args: Vec::new(),
-            node_start: vec![[ENTRY; FIRST_CLASS as usize]; graph.len()],
-            node_end: vec![[ENTRY; FIRST_CLASS as usize]; graph.len()],
-            tracked: vec![true; ops.classes as usize],
-        };
-        let phi_starts = this.place_phis(graph, dominance, ops);
-        this.rename(graph, dominance, ops, &phi_starts);
-        this
+    pub fn make(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) {
+        self.make_none(ops);
+        let epochs = [ENTRY; FIRST_CLASS as usize];
+        self.node_start.resize(graph.len(), epochs);
+        self.node_end.resize(graph.len(), epochs);
+        self.before.resize(ops.list.len(), Self::entry_state());
+        let mut making = core::mem::take(&mut self.making);
+        self.place_phis(graph, dominance, ops, &mut making);
+        self.rename(graph, dominance, ops, &mut making);
+        self.making = making;
     }
 
     /// No versions at all, where no operation asks about one.
-    pub fn of_nothing(ops: &Ops) -> Self {
-        Self {
-            ops: ops.list.len() as u32,
-            before: Vec::new(),
-            phis: Vec::new(),
-            args: Vec::new(),
-            node_start: Vec::new(),
-            node_end: Vec::new(),
-            tracked: vec![true; ops.classes as usize],
-        }
+    pub fn make_none(&mut self, operations: &Ops) {
+        let Self {
+            ops,
+            before,
+            phis,
+            args,
+            node_start,
+            node_end,
+            tracked,
+            making: _,
+        } = self;
+        *ops = operations.list.len() as u32;
+        before.clear();
+        phis.clear();
+        args.clear();
+        node_start.clear();
+        node_end.clear();
+        tracked.clear();
+        tracked.resize(operations.classes as usize, true);
     }
 
     /// Is `class` tracked, or has it too many phis?
@@ -270,16 +280,19 @@ impl Versions {
         Version(1 + self.ops + phi)
     }
 
-    /// Places the phis; where those of each node begin.
-    fn place_phis(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops) -> Vec<u32> {
-        let sites = DefinitionSites::new(graph, ops);
+    fn place_phis(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops, making: &mut Making) {
+        making.sites.find(graph, ops);
+        making.has_phi.clear();
+        making.has_phi.resize(graph.len(), u32::MAX);
+        making.phis.clear();
+        let sites = &making.sites;
         let mut placing = Placing {
             graph,
             dominance,
             room: (ops.list.len() + ops.left_out + graph.edges() + 64) * PHI_ARGS_PER_ITEM,
-            has_phi: vec![u32::MAX; graph.len()],
-            phis: Vec::with_capacity(graph.len()),
-            work: Vec::with_capacity(graph.len()),
+            has_phi: &mut making.has_phi,
+            phis: &mut making.phis,
+            work: &mut making.work,
         };
         for class in 0..ops.classes {
             // A class that is only asked about once has no client for a phi,
@@ -289,15 +302,15 @@ impl Versions {
             }
             self.tracked[class as usize] = placing.place(class, sites.of(class));
         }
-        let mut starts = vec![0u32; graph.len() + 1];
-        self.sort_phis(&placing.phis, &mut starts);
+        making.phi_starts.clear();
+        making.phi_starts.resize(graph.len() + 1, 0);
+        self.sort_phis(&making.phis, &mut making.phi_starts);
         let mut args = 0;
         for phi in &mut self.phis {
             phi.args = args;
             args += graph.preds(phi.node).len() as u32;
         }
-        self.args = vec![ENTRY; args as usize];
-        starts
+        self.args.resize(args as usize, ENTRY);
     }
 
     /// Takes the phis, which come class after class, node after node. `starts` is all 0; then it
@@ -314,13 +327,9 @@ impl Versions {
         next.finish();
     }
 
-    fn rename(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops, phi_starts: &[u32]) {
-        self.before.resize(ops.list.len(), Self::entry_state());
-        let mut renaming = Renaming {
-            current: vec![ENTRY; ops.classes as usize],
-            undo: Vec::with_capacity(ops.list.len() + self.phis.len()),
-            marks: Vec::with_capacity(graph.len()),
-        };
+    fn rename(&mut self, graph: &Graph, dominance: &Dominance, ops: &Ops, making: &mut Making) {
+        let (renaming, phi_starts) = (&mut making.renaming, &making.phi_starts);
+        renaming.begin(ops);
         let phis = |node: Node| phi_starts[node as usize]..phi_starts[node as usize + 1];
         dominance.walk(graph.entry, |node, enter| {
             if !enter {
@@ -352,120 +361,5 @@ impl Versions {
                 }
             }
         });
-    }
-}
-
-/// Finds where the versions of one class after the other meet.
-struct Placing<'a> {
-    graph: &'a Graph,
-    dominance: &'a Dominance,
-    /// What is left of [`PHI_ARGS_PER_ITEM`]; looking costs as much as having.
-    room: usize,
-    has_phi: Vec<Class>,
-    /// The phis of the classes so far; none has arguments yet.
-    phis: Vec<Phi>,
-    /// Where to look next; empty between two classes.
-    work: Vec<Node>,
-}
-
-impl Placing<'_> {
-    /// Adds a phi at each node of the iterated dominance frontier of `sites`; none, and
-    /// `false`, if there is no room for them. Epochs always have room.
-    fn place(&mut self, class: Class, sites: &[Node]) -> bool {
-        let before = self.phis.len();
-        self.work.clear();
-        self.work.extend_from_slice(sites);
-        while let Some(node) = self.work.pop() {
-            for join in self.dominance.frontier(node) {
-                let mut cost = 1;
-                if core::mem::replace(&mut self.has_phi[*join as usize], class) != class {
-                    cost += self.graph.preds(*join).len();
-                    self.phis.push(Phi {
-                        node: *join,
-                        class,
-                        args: 0,
-                    });
-                    self.work.push(*join);
-                }
-                if class >= FIRST_CLASS && cost > self.room {
-                    self.phis.truncate(before);
-                    return false;
-                }
-                self.room = self.room.saturating_sub(cost);
-            }
-        }
-        true
-    }
-}
-
-/// The versions that hold at one point of the walk over the dominator tree.
-struct Renaming {
-    current: Vec<Version>,
-    undo: Vec<(Class, Version)>,
-    marks: Vec<usize>,
-}
-
-impl Renaming {
-    fn enter(&mut self) {
-        self.marks.push(self.undo.len());
-    }
-
-    fn leave(&mut self) {
-        let mark = self.marks.pop().expect("every node is entered first");
-        for (class, version) in self.undo.drain(mark..).rev() {
-            self.current[class as usize] = version;
-        }
-    }
-
-    fn define(&mut self, class: Class, version: Version) {
-        let old = core::mem::replace(&mut self.current[class as usize], version);
-        self.undo.push((class, old));
-    }
-
-    fn epochs(&self) -> Epochs {
-        [EPOCH, TRAP_EPOCH, RETURN_EPOCH].map(|class| self.current[class as usize])
-    }
-
-    fn state(&self, class: Class) -> State {
-        State::new(self.current[class as usize], self.epochs())
-    }
-}
-
-/// In which nodes each class is defined, in their order, with repetitions.
-struct DefinitionSites {
-    starts: Vec<u32>,
-    nodes: Vec<Node>,
-    uses_and_definitions: Vec<u32>,
-}
-
-impl DefinitionSites {
-    fn new(graph: &Graph, ops: &Ops) -> Self {
-        let mut uses_and_definitions = vec![0; ops.classes as usize];
-        let mut starts = vec![0u32; ops.classes as usize + 1];
-        for op in &ops.list {
-            uses_and_definitions[op.class as usize] += 1;
-            starts[op.class as usize] += u32::from(op.defines);
-        }
-        let mut next = graph::begin(&mut starts);
-        let mut nodes = vec![0; next.places()];
-        for node in 0..graph.len() as Node {
-            for op in ops.of_node(node) {
-                let Op { class, defines } = ops.list[op as usize];
-                if defines {
-                    nodes[next.place(class) as usize] = node;
-                }
-            }
-        }
-        next.finish();
-        Self {
-            starts,
-            nodes,
-            uses_and_definitions,
-        }
-    }
-
-    fn of(&self, class: Class) -> &[Node] {
-        let class = class as usize;
-        &self.nodes[self.starts[class] as usize..self.starts[class + 1] as usize]
     }
 }
