@@ -13,6 +13,7 @@ use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::{Change, Edit, Touched};
 use crate::memopt::memory::insts::{Memory, TargetFacts, Traffic};
+use crate::memopt::memory::overlapping::Pairs;
 use crate::memopt::memory::patch::Replaced;
 use crate::memopt::memory::room::Room;
 use crate::memopt::memory::slot_escape::Slots;
@@ -31,6 +32,8 @@ pub struct Analyses {
     slots: Cell<Option<Slots>>,
     /// Lists for the next walkers over versions.
     rooms: RefCell<Vec<Room>>,
+    /// Those of another list, to find the next ones in.
+    pairs: Cell<Option<Pairs>>,
 }
 
 /// How much of the analyses outlives a change.
@@ -93,6 +96,17 @@ impl Analyses {
     /// Keeps the lists of a walker for the next one.
     pub fn give_room(&self, room: Room) {
         self.rooms.borrow_mut().push(room);
+    }
+
+    /// Accesses that have to do with others, which are no longer true; to be found again in their
+    /// lists, and given [back](Self::give_pairs).
+    pub fn pairs(&self) -> Pairs {
+        self.pairs.take().unwrap_or_default()
+    }
+
+    /// Keeps the lists for the next search.
+    pub fn give_pairs(&self, pairs: Pairs) {
+        self.pairs.set(Some(pairs));
     }
 
     /// Keeps the memory instructions for the next search.

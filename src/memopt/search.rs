@@ -142,9 +142,7 @@ pub fn first<'f>(
     if from + 1 < passes.len() {
         search.count_limits();
     }
-    if let Some(clobbers) = search.clobbers.take() {
-        search.analyses.give_room(clobbers.into_room());
-    }
+    search.give_lists();
     drop(search);
     if let Some(memory) = memory.into_inner() {
         analyses.give_back(memory);
@@ -190,7 +188,19 @@ impl<'s, 'f> Search<'s, 'f> {
         let flow = self.flow();
         // Whoever hears refusals hears of what is between two accesses.
         let graph = Some(&flow.graph).filter(|_| !self.job.refusals.are_heard());
-        Pairs::new(self.memory(), flow.repeating(), graph)
+        let stale = self.analyses.pairs();
+        stale.again(self.memory(), flow.repeating(), graph)
+    }
+
+    /// Gives the lists to the next search.
+    fn give_lists(&mut self) {
+        if let Some(clobbers) = self.clobbers.take() {
+            let (room, pairs) = clobbers.into_lists();
+            self.analyses.give_room(room);
+            self.analyses.give_pairs(pairs);
+        } else if let Some(pairs) = self.pairs.take() {
+            self.analyses.give_pairs(pairs);
+        }
     }
 
     /// Is there anything to be asked about what memory holds, and about slots that are compared?

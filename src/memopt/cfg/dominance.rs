@@ -160,7 +160,7 @@ impl Dominance {
 
 /// The frontier of every node; `None` if they hold more than `room` together.
 fn frontiers(graph: &Graph, idom: &[Node], room: usize) -> Option<Lists> {
-    let mut pairs = Vec::with_capacity(graph.edges());
+    let mut pairs = Vec::with_capacity(graph.edges() + graph.len());
     let mut last = vec![Node::MAX; graph.len()];
     for join in 0..graph.len() as Node {
         let preds = graph.preds(join);
@@ -208,7 +208,7 @@ impl SemiNca {
             ancestor: Vec::new(),
             label: (0..len as u32).collect(),
             semi: (0..len as u32).collect(),
-            path: Vec::new(),
+            path: Vec::with_capacity(len.min(16)),
         };
         let mut stack = Vec::with_capacity(len);
         stack.push((graph.entry, 0));

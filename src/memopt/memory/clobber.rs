@@ -162,12 +162,7 @@ impl<'a> Clobbers<'a> {
         graph: &'a Graph,
         dominance: &'a Dominance,
     ) -> Self {
-        let all = |mark| alloc::vec![mark; memory.events.len()];
-        let pairs = Pairs {
-            paired: all(true),
-            parted: all(false),
-        };
-        Self::new(memory, order, graph, dominance, pairs)
+        Self::new(memory, order, graph, dominance, Pairs::all(memory))
     }
 
     fn of_pairs(
@@ -220,8 +215,8 @@ impl<'a> Clobbers<'a> {
     }
 
     /// The lists, for the next one.
-    pub fn into_room(self) -> Room {
-        Room {
+    pub fn into_lists(self) -> (Room, Pairs) {
+        let room = Room {
             versions: self.versions,
             list: self.op_list,
             starts: self.op_starts,
@@ -229,7 +224,8 @@ impl<'a> Clobbers<'a> {
             marks: self.noops,
             event_ops: self.ops,
             ..self.room
-        }
+        };
+        (room, self.pairs)
     }
 
     fn class_of_op(&self, op: OpIndex) -> Class {

@@ -12,6 +12,7 @@
 //! from D too the next event is Q; but the store is an event itself and can be
 //! reached from D, so that Q would have to dominate it, and Q < P.
 
+use crate::FxHashMap;
 use crate::ir::StackSlot;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
@@ -22,7 +23,6 @@ use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::ops_ahead::Builder;
 use crate::memopt::memory::room::Room;
 use crate::memopt::memory::ssa::{Class, Definition, NONE, OpIndex, Ops, State, Versions};
-use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -275,7 +275,7 @@ impl<'a> NextAccess<'a> {
             traps_observe: !private && memory.survives_trap(class),
             returns_observe: !private && location.slot().is_none(),
             steady,
-            seen: FxHashSet::default(),
+            seen: SmallVec::new(),
             steps: MAX_STEPS,
         };
         let (fate, steps) = query.run(self.versions.before(op), node);
@@ -299,8 +299,8 @@ struct Query<'q, 'a> {
     returns_observe: bool,
     /// Does the base mean one address for the whole run of the function?
     steady: bool,
-    /// Branches whose successors have been queued.
-    seen: FxHashSet<Node>,
+    /// Branches whose successors have been queued; at most [`MAX_STEPS`].
+    seen: SmallVec<[Node; 8]>,
     steps: u32,
 }
 
@@ -315,7 +315,7 @@ enum Next {
 impl Query<'_, '_> {
     /// Follows all paths; also returns the steps that are left.
     fn run(mut self, state: State, node: Node) -> (Fate, u32) {
-        let mut work = Vec::new();
+        let mut work: SmallVec<[(State, Node); 8]> = SmallVec::new();
         let mut kills: SmallVec<[EventIndex; 2]> = SmallVec::new();
         work.push((state, node));
         while let Some((mut state, mut from)) = work.pop() {
@@ -360,7 +360,8 @@ impl Query<'_, '_> {
                         if !self.may_step(from, node) {
                             return (Fate::AddressChanges, self.steps);
                         }
-                        if self.seen.insert(node) {
+                        if !self.seen.contains(&node) {
+                            self.seen.push(node);
                             let versions = &self.next_access.versions;
                             for (succ, state) in versions.phi_inputs(self.next_access.graph, phi) {
                                 let exit = succ as usize == self.next_access.order.len();
@@ -410,7 +411,7 @@ impl Query<'_, '_> {
         &mut self,
         state: &mut State,
         own: Definition,
-        work: &mut Vec<(State, Node)>,
+        work: &mut SmallVec<[(State, Node); 8]>,
     ) -> Option<bool> {
         let slot = self.linked?;
         // Of the observers of all memory and of traps, which comes first is
@@ -430,7 +431,8 @@ impl Query<'_, '_> {
             }
             Definition::Phi(phi) => {
                 let node = versions.phi_node(phi);
-                if self.seen.insert(node) {
+                if !self.seen.contains(&node) {
+                    self.seen.push(node);
                     let inputs =
                         versions.inputs_without_phi(self.next_access.graph, node, state.own);
                     for (succ, state) in inputs {
@@ -477,9 +479,8 @@ impl Query<'_, '_> {
 
     fn event(&self, op: OpIndex, event: EventIndex) -> Next {
         if !self.next_access.is_access[op as usize] {
-            let found = self
-                .linked
-                .is_none_or(|slot| self.next_access.links.is_linked(slot, event));
+            let links = &self.next_access.links;
+            let found = self.linked.is_none_or(|slot| links.is_linked(slot, event));
             return if found { Next::Observed } else { Next::Pass };
         }
         // The class of the versions says which regions concern it.

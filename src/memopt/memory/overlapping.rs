@@ -12,6 +12,7 @@ use crate::memopt::cfg::graph::{self, Graph, Node};
 use crate::memopt::inst::location::{Location, Root};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes as Asked, Writes, mod_ref};
+use crate::memopt::memory::room::filled;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -25,12 +26,23 @@ const MAX_BEFORE: usize = 8;
 const WRAPS: i64 = 1 << 16;
 
 /// The accesses that share bytes with others.
+#[derive(Default)]
 pub struct Pairs {
     /// For each event, does another access share bytes with it, by root and offset,
     /// or is it a store that may run more than once?
     pub paired: Vec<bool>,
     /// Does another access share some of its bytes, without being of the same ones?
     pub parted: Vec<bool>,
+    /// Lists that they are found with, and of which nothing counts afterwards.
+    making: Making,
+}
+
+#[derive(Default)]
+struct Making {
+    /// The bytes of each access, with the number of their root.
+    all: Vec<(u32, Bytes)>,
+    roots: Roots,
+    groups: Groups,
 }
 
 /// Some bytes behind one root.
@@ -47,10 +59,17 @@ impl Pairs {
     ///
     /// Cost: O(accesses), and a logarithm of how many one root has.
     pub fn new(memory: &Memory<'_>, repeating: &[bool], graph: Option<&Graph>) -> Self {
-        let mut paired = vec![false; memory.events.len()];
-        let mut parted = vec![false; memory.events.len()];
-        let mut all: Vec<(u32, Bytes)> = Vec::with_capacity(memory.events.len());
-        let mut roots = Roots::new(memory);
+        Self::default().again(memory, repeating, graph)
+    }
+
+    /// The same, in the lists of others.
+    pub fn again(mut self, memory: &Memory<'_>, repeating: &[bool], graph: Option<&Graph>) -> Self {
+        let mut paired = filled(&mut self.paired, memory.events.len(), false);
+        let mut parted = filled(&mut self.parted, memory.events.len(), false);
+        let Making { all, roots, groups } = &mut self.making;
+        all.clear();
+        all.reserve(memory.events.len());
+        roots.begin(memory);
         for event in 0..memory.events.len() as EventIndex {
             let mut add = |location: &Location| {
                 let (address, bytes) = (location.address, location.bytes);
@@ -72,7 +91,7 @@ impl Pairs {
                 }
             }
         }
-        let groups = Groups::new(roots.count as usize, &all);
+        groups.sort(roots.count as usize, all);
         let apart = graph.is_some_and(|graph| {
             !memory.has_transfers
                 && groups.are_all(|cluster| are_kept_apart(memory, graph, cluster))
@@ -87,7 +106,20 @@ impl Pairs {
             // What is copied is looked at in pieces.
             parted.copy_from_slice(&paired);
         }
-        Self { paired, parted }
+        Self {
+            paired,
+            parted,
+            making: self.making,
+        }
+    }
+
+    /// Every access is taken for one that shares bytes with others.
+    pub fn all(memory: &Memory<'_>) -> Self {
+        Self {
+            paired: vec![true; memory.events.len()],
+            parted: vec![false; memory.events.len()],
+            making: Making::default(),
+        }
     }
 
     /// Is there none?
@@ -97,6 +129,7 @@ impl Pairs {
 }
 
 /// Numbers of roots, from 0 on.
+#[derive(Default)]
 struct Roots {
     count: u32,
     /// That of each value and of each slot, counted from 1; 0 if it has none.
@@ -106,18 +139,22 @@ struct Roots {
 }
 
 impl Roots {
-    /// None has a number yet.
-    fn new(memory: &Memory<'_>) -> Self {
-        let slots = match memory.slots.used() {
-            [] => 0,
-            _ => memory.func.sized_stack_slots.len(),
-        };
-        Self {
-            count: 0,
-            values: vec![0; memory.func.dfg.num_values()],
-            slots: vec![0; slots],
-            others: FxHashMap::default(),
+    /// None has a number any more.
+    fn begin(&mut self, memory: &Memory<'_>) {
+        let Self {
+            count,
+            values,
+            slots,
+            others,
+        } = self;
+        *count = 0;
+        values.clear();
+        values.resize(memory.func.dfg.num_values(), 0);
+        slots.clear();
+        if !memory.slots.used().is_empty() {
+            slots.resize(memory.func.sized_stack_slots.len(), 0);
         }
+        others.clear();
     }
 
     /// The number of `root`; the next one if it has none.
@@ -136,20 +173,24 @@ impl Roots {
 }
 
 /// The accesses behind each root, sorted.
+#[derive(Default)]
 struct Groups {
     starts: Vec<u32>,
     sorted: Vec<Bytes>,
 }
 
 impl Groups {
-    /// The members of the first `count` groups.
-    fn new(count: usize, all: &[(u32, Bytes)]) -> Self {
-        let mut starts = vec![0u32; count + 1];
+    /// Sorts the members of the first `count` groups.
+    fn sort(&mut self, count: usize, all: &[(u32, Bytes)]) {
+        let Self { starts, sorted } = self;
+        starts.clear();
+        starts.resize(count + 1, 0);
         for (group, _) in all {
             starts[*group as usize] += 1;
         }
-        let mut next = graph::begin(&mut starts);
-        let mut sorted = vec![Bytes::default(); all.len()];
+        let mut next = graph::begin(starts);
+        sorted.clear();
+        sorted.resize(all.len(), Bytes::default());
         for (group, bytes) in all {
             sorted[next.place(*group) as usize] = *bytes;
         }
@@ -157,7 +198,6 @@ impl Groups {
         for range in starts.windows(2) {
             sorted[range[0] as usize..range[1] as usize].sort_unstable();
         }
-        Self { starts, sorted }
     }
 
     /// Does `holds` hold for all clusters: two or more of a group that hang together by bytes that

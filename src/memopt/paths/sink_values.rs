@@ -23,6 +23,7 @@ use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::passes::dead_code::{Removable, removable};
 use crate::memopt::passes::uses::for_each_use;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// Blocks that one value may pass, as for stores.
 const MAX_BLOCKS: u32 = 48;
@@ -101,7 +102,7 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
         let block = self.order.block(node);
         let mut events = self.memory.of_node(node).rev().peekable();
         // Events of the block behind the instruction.
-        let mut behind: Vec<EventIndex> = Vec::new();
+        let mut behind: SmallVec<[EventIndex; 16]> = SmallVec::new();
         let mut next = func.layout.last_inst(block);
         while let Some(inst) = next {
             next = func.layout.prev_inst(inst);
