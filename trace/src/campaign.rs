@@ -49,7 +49,7 @@ pub struct Tally {
 }
 
 /// Of a thousand runs over a function, those that the checker may fail to prove.
-const UNPROVEN_PER_MILLE: u64 = 5;
+const UNPROVEN_PER_MILLE: u64 = 4;
 
 impl Tally {
     /// Is nothing wrong, and is nearly everything proven?
