@@ -82,6 +82,24 @@ impl<'a> Editor<'a> {
         Ok(editor)
     }
 
+    /// The same, of a function that may have aliases.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new`].
+    pub fn before_aliases_are_resolved(
+        ctx: &'a mut Context,
+        isa: &'a dyn TargetIsa,
+        policy: &'a dyn Policy,
+        observer: Option<&'a mut dyn Observer>,
+        limit: Option<u32>,
+    ) -> CodegenResult<Self> {
+        egraph::forget_removed_branches(&mut ctx.func);
+        let mut editor = Self::of_resolved(ctx, isa, policy, observer, limit)?;
+        editor.has_aliases = true;
+        Ok(editor)
+    }
+
     /// The same, of a function that the mid-end comes to next. Aliases that the last edits
     /// have made may be left to it, because it begins by resolving them.
     ///

@@ -121,7 +121,12 @@ pub fn run_observed<'a>(
     let insts = ctx.func.dfg.num_insts();
     let copies = COPIES_PER_RUN + insts / INSTS_PER_COPY;
     let refusals = Refusals::new(observer.as_ref().is_some_and(|it| it.wants_refusals()));
-    let editor = Editor::new(ctx, isa, policy, observer, options.edit_limit)?;
+    let is_left = gate::is_left(&ctx.func, policy, options.effort);
+    let limit = options.edit_limit;
+    let editor = match is_left {
+        true => Editor::new(ctx, isa, policy, observer, limit)?,
+        false => Editor::before_aliases_are_resolved(ctx, isa, policy, observer, limit)?,
+    };
     debug_assert!(
         is_current(editor.context()),
         "graph or tree of another function"
@@ -147,8 +152,7 @@ pub fn run_observed<'a>(
         run.editor.remove_unreachable_blocks()?;
     }
     run.editor.stats.runs = 1;
-    let func = &run.editor.context().func;
-    match gate::is_left(func, policy, options.effort) {
+    match is_left {
         true => run.all()?,
         false => run.without_memory()?,
     }
@@ -236,15 +240,24 @@ impl Run<'_> {
     /// What is left to do where promotion has made values of all that the passes are for: what
     /// only fed them goes.
     fn without_memory(&mut self) -> CodegenResult<()> {
-        let mut touched = self.unused_code()?.0;
-        let cycles = self.dead_cycles()?;
-        if cycles.touched.any {
-            touched = touched.and(cycles.touched).and(self.unused_code()?.0);
-        }
-        if touched.any {
+        let edits = match self.unneeded() {
+            Some(edits) => edits,
+            None => {
+                self.editor.resolve_aliases();
+                self.unneeded().unwrap_or_default()
+            }
+        };
+        if self.apply(&edits)?.any {
             self.editor.settled();
         }
         Ok(())
+    }
+
+    /// Removes all that nobody needs; `None` if the function has aliases.
+    fn unneeded(&self) -> Option<Vec<Edit>> {
+        let ctx = self.editor.context();
+        let flow = self.analyses.flow(ctx);
+        dead_cycles::with_dead_code(&ctx.func, flow, self.policy, self.options.unused_loads)
     }
 
     /// Promotion and all rounds, until neither finds anything: what the rounds remove may be

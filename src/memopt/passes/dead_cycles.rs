@@ -39,39 +39,87 @@ use alloc::vec::Vec;
 
 /// Removes all parameters that nobody needs, with what feeds them, in one edit.
 ///
-/// `flow` is that of `func`. With `loads` false, loads stay, and so does what they
-/// need. Values that nobody uses at all are for [`dead_code`](super::dead_code).
+/// `flow` is that of `func`, which has no aliases. With `loads` false, loads stay, and so does
+/// what they need. Values that nobody uses at all are for [`dead_code`](super::dead_code).
 pub fn edits(func: &Function, flow: &Flow, policy: &dyn Policy, loads: bool) -> Vec<Edit> {
-    let order = &flow.order;
-    let inner = || order.blocks().iter().skip(1);
-    if inner().all(|block| func.dfg.block_params(*block).is_empty()) {
+    let mut inner = flow.order.blocks().iter().skip(1);
+    if inner.all(|block| func.dfg.block_params(*block).is_empty()) {
         return Vec::new();
     }
-    let mut marking = Marking {
-        func,
-        order,
-        graph: &flow.graph,
-        needed: vec![false; func.dfg.num_values()],
-        scanned: order.len() as Node,
-        work: Vec::new(),
-    };
-    let mut unneeded = marking.mark(policy, loads);
-    let params = inner().flat_map(|block| func.dfg.block_params(*block).iter().rev());
-    let params: Vec<Value> = params
-        .copied()
-        .filter(|param| !marking.is_needed(*param))
-        .collect();
-    if params.is_empty() {
-        return Vec::new();
+    let unneeded = Unneeded::find(func, flow, policy, loads);
+    debug_assert!(!unneeded.has_aliases, "aliases are resolved");
+    match unneeded.params.is_empty() {
+        true => Vec::new(),
+        false => unneeded.edits(func),
     }
-    unneeded.retain(|inst| !marking.feeds(*inst));
-    // In the order of the function.
-    unneeded.reverse();
-    let change = Change::RemoveCycles {
-        params,
-        insts: unneeded,
-    };
-    Vec::from([change.because(Reason::NoUses)])
+}
+
+/// The same, and removes what nobody uses at all: what [`dead_code`](super::dead_code) does, too.
+/// `None` if an instruction uses another name of a value.
+pub fn with_dead_code(
+    func: &Function,
+    flow: &Flow,
+    policy: &dyn Policy,
+    loads: bool,
+) -> Option<Vec<Edit>> {
+    let unneeded = Unneeded::find(func, flow, policy, loads);
+    (!unneeded.has_aliases).then(|| unneeded.edits(func))
+}
+
+/// What nobody needs.
+struct Unneeded {
+    /// Parameters, the last of each block first.
+    params: Vec<Value>,
+    /// Instructions, against the order of the function: what uses a result comes before it.
+    insts: Vec<Inst>,
+    /// Has a value that is used another name?
+    has_aliases: bool,
+}
+
+impl Unneeded {
+    fn find(func: &Function, flow: &Flow, policy: &dyn Policy, loads: bool) -> Self {
+        let order = &flow.order;
+        let mut marking = Marking {
+            func,
+            order,
+            graph: &flow.graph,
+            needed: vec![false; func.dfg.num_values()],
+            scanned: order.len() as Node,
+            has_aliases: false,
+            work: Vec::new(),
+        };
+        let mut insts = marking.mark(policy, loads);
+        insts.retain(|inst| !marking.feeds(*inst));
+        let inner = order.blocks().iter().skip(1);
+        let params = inner.flat_map(|block| func.dfg.block_params(*block).iter().rev());
+        let params = params.filter(|param| !marking.is_needed(**param));
+        Self {
+            params: params.copied().collect(),
+            insts,
+            has_aliases: marking.has_aliases,
+        }
+    }
+
+    /// One edit if there are parameters, because they may need each other.
+    fn edits(mut self, func: &Function) -> Vec<Edit> {
+        if self.params.is_empty() {
+            let removed = self.insts.into_iter().map(|inst| {
+                let change = match func.dfg.insts[inst].opcode().can_load() {
+                    true => Change::RemoveUnusedLoad(inst),
+                    false => Change::RemoveUnusedCode(inst),
+                };
+                change.because(Reason::NoUses)
+            });
+            return removed.collect();
+        }
+        // In the order of the function.
+        self.insts.reverse();
+        let change = Change::RemoveCycles {
+            params: self.params,
+            insts: self.insts,
+        };
+        Vec::from([change.because(Reason::NoUses)])
+    }
 }
 
 struct Marking<'a> {
@@ -82,6 +130,8 @@ struct Marking<'a> {
     needed: Vec<bool>,
     /// The nodes from this one on have been scanned.
     scanned: Node,
+    /// Has a value that is used another name?
+    has_aliases: bool,
     /// Needed values whose definition may have been scanned before that was known.
     work: Vec<Value>,
 }
@@ -145,7 +195,10 @@ impl Marking<'_> {
         let unreachable = blocks.filter(|block| self.order.node(*block).is_none());
         for block in unreachable.collect::<Vec<_>>() {
             for inst in func.layout.block_insts(block) {
-                for_each_use(func, inst, |value, _| self.need(value));
+                for_each_use(func, inst, |value, _| {
+                    self.has_aliases |= func.dfg.value_is_alias(value);
+                    self.need(value);
+                });
             }
         }
     }
@@ -155,6 +208,7 @@ impl Marking<'_> {
     fn need_operands(&mut self, inst: Inst, node: Node) {
         let func = self.func;
         for_each_use(func, inst, |value, passed| {
+            self.has_aliases |= func.dfg.value_is_alias(value);
             if !passed {
                 self.need(value);
             }
