@@ -9,27 +9,25 @@ use crate::isa::TargetIsa;
 use crate::memopt::analyses::Analyses;
 use crate::memopt::apply::Editor;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::edit::{Change, Edit, Reason, Touched};
+use crate::memopt::edit::{Edit, Touched};
 use crate::memopt::gate;
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::{Effort, Options};
 use crate::memopt::passes::dead_code;
-use crate::memopt::passes::dead_cycles;
 use crate::memopt::passes::uses::Uses;
-use crate::memopt::promote::published;
 use crate::memopt::refusal::Refusals;
-use crate::memopt::run_before::promote;
 use crate::memopt::search::{self, CleanUp, Job, Pass};
 use crate::memopt::stats::Stats;
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
-use table::{MERGE_STORES, PACK_SLOTS, PASSES};
+use table::PASSES;
 
 #[cfg(memopt_paths)]
 mod on_paths;
+mod stages;
 mod table;
 
 /// Rounds of all passes.
@@ -64,13 +62,6 @@ const INSTS_PER_COPY: usize = 256;
 /// the first. What is given up is what such a path uncovers in a function that is larger
 /// and that gated effort would not look at: 0.1 to 0.4 % of the code. The run counts one hit.
 const MAX_LOOKED_AT_AGAIN: usize = 512;
-
-/// The egraph pass runs again if a value was forwarded for each so many instructions, or if
-/// a slot was freed, a branch folded or a loop turned round.
-///
-/// It costs a fifth of a compile, and few forwarded values in a large function give it next
-/// to nothing to do: on functions of WebAssembly 0.02 to 0.6 % of the code.
-const INSTS_PER_FORWARDED: usize = 64;
 
 /// Runs the passes on `ctx.func` until nothing changes, within a limit.
 ///
@@ -160,14 +151,6 @@ pub fn run_observed<'a>(
     run.editor.finish()
 }
 
-/// What became of parameters that only feed themselves.
-#[derive(Default)]
-struct Cycles {
-    touched: Touched,
-    /// Some went, and there is something left for the passes to look at.
-    reveal_more: bool,
-}
-
 /// One run over one function.
 struct Run<'a> {
     /// Has the function to itself.
@@ -200,153 +183,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// All rounds, and those behind the egraph pass.
-    fn all(&mut self) -> CodegenResult<()> {
-        let touched = self.settle()?;
-        self.editor.settled();
-        if touched.values && self.options.rerun_egraph && self.egraph_pays() {
-            let edit = Change::RunEgraph.because(Reason::ReachedArithmetic);
-            if self.apply(&[edit])?.any {
-                self.settle()?;
-                self.editor.settled();
-            }
-        }
-        self.pack_slots()
-    }
-
-    /// Lets slots shrink, and share their places. Nothing may be looked for behind that.
-    fn pack_slots(&mut self) -> CodegenResult<()> {
-        let ctx = self.editor.context();
-        // What is in unreachable blocks nobody has looked at.
-        if !self.options.pack_slots
-            || !gate::has_slot(&ctx.func)
-            || ctx.func.layout.blocks().count() != self.analyses.flow(ctx).order.len()
-        {
-            return Ok(());
-        }
-        let (mut touched, mut next) = (Touched::default(), 0);
-        while self.editor.has_room()
-            && let Some((at, edits)) = self.search(PACK_SLOTS, next, false)
-        {
-            touched = touched.and(self.apply(&edits)?);
-            next = at + 1;
-        }
-        if touched.any {
-            self.editor.settled();
-        }
-        Ok(())
-    }
-
-    /// What is left to do where promotion has made values of all that the passes are for: what
-    /// only fed them goes.
-    fn without_memory(&mut self) -> CodegenResult<()> {
-        let edits = match self.unneeded() {
-            Some(edits) => edits,
-            None => {
-                self.editor.resolve_aliases();
-                self.unneeded().unwrap_or_default()
-            }
-        };
-        if self.apply(&edits)?.any {
-            self.editor.settled();
-        }
-        Ok(())
-    }
-
-    /// Removes all that nobody needs; `None` if the function has aliases.
-    fn unneeded(&self) -> Option<Vec<Edit>> {
-        let ctx = self.editor.context();
-        let flow = self.analyses.flow(ctx);
-        dead_cycles::with_dead_code(&ctx.func, flow, self.policy, self.options.unused_loads)
-    }
-
-    /// Promotion and all rounds, until neither finds anything: what the rounds remove may be
-    /// all that has kept a slot in memory.
-    fn settle(&mut self) -> CodegenResult<Touched> {
-        // What nobody uses may be all that keeps a slot in memory.
-        let mut touched = self.unused_code()?.0;
-        let mut changed = self.promote()?;
-        loop {
-            touched = touched.and(changed);
-            let round = self.rounds(changed.any)?;
-            let cycles = self.dead_cycles()?;
-            let merged = self.merge_stores()?;
-            touched = touched.and(round).and(cycles.touched).and(merged);
-            changed = cycles.touched.and(merged);
-            let mut has_more = cycles.reveal_more || merged.any;
-            if round.and(cycles.touched).any {
-                let promoted = self.promote()?;
-                changed = changed.and(promoted);
-                has_more |= promoted.any;
-            }
-            if !has_more {
-                return Ok(touched.and(changed));
-            }
-        }
-    }
-
-    /// Lets stores side by side become one, where nothing else is found.
-    fn merge_stores(&mut self) -> CodegenResult<Touched> {
-        let mut touched = Touched::default();
-        while self.editor.has_room()
-            && let Some((_, edits)) = self.search(MERGE_STORES, 0, false)
-        {
-            let made = self.apply(&edits)?;
-            if !made.any {
-                break;
-            }
-            touched = touched.and(made);
-        }
-        match touched.any {
-            true => Ok(touched.and(self.unused_code()?.0)),
-            false => Ok(touched),
-        }
-    }
-
-    /// Removes parameters that only feed themselves, where nothing else is found.
-    ///
-    /// Where there is no loop, one of them is used by nobody at all.
-    fn dead_cycles(&mut self) -> CodegenResult<Cycles> {
-        let ctx = self.editor.context();
-        if !self.has_unused_param && !self.analyses.flow(ctx).repeating().contains(&true) {
-            return Ok(Cycles::default());
-        }
-        let flow = self.analyses.flow(ctx);
-        let edits = dead_cycles::edits(&ctx.func, flow, self.policy, self.options.unused_loads);
-        let touched = self.apply(&edits)?;
-        // Where a parameter goes, stores may have become dead, and what fed it can sink.
-        let is_left =
-            self.options.effort == Effort::Full || gate::holds_memory(&self.editor.context().func);
-        Ok(Cycles {
-            touched,
-            reveal_more: touched.any && is_left,
-        })
-    }
-
-    fn promote(&mut self) -> CodegenResult<Touched> {
-        if published::are_all(&self.editor.context().func) {
-            return Ok(Touched::default());
-        }
-        let flow = self.analyses.flow(self.editor.context());
-        let editor = &mut self.editor;
-        let promoted = promote(editor, flow, self.policy, self.target, self.options)?;
-        match promoted.touched.any {
-            true => self.analyses.forget_memory(),
-            false => self.analyses.give_slots(promoted.slots),
-        }
-        Ok(promoted.touched)
-    }
-
-    /// Can the egraph pass find enough to be worth its time?
-    fn egraph_pays(&self) -> bool {
-        let stats = &self.editor.stats;
-        let forwarded = stats.forwarded_loads + stats.joined_loads + stats.raised_loads;
-        stats.freed_slots > 0
-            || stats.folded_branches > 0
-            || stats.turned_loops > 0
-            || forwarded as usize * INSTS_PER_FORWARDED >= self.insts
-    }
-
     /// All rounds. Has the function `changed` since unused code was last looked for?
     fn rounds(&mut self, changed: bool) -> CodegenResult<Touched> {
         let mut touched = match changed {
