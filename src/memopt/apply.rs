@@ -50,8 +50,6 @@ pub struct Editor<'a> {
     leaves_aliases: bool,
     /// Are there such aliases?
     has_aliases: bool,
-    /// Did aliases that are resolved since feed what can be simplified by it?
-    has_reached_arithmetic: bool,
     /// What has been done.
     pub stats: Stats,
 }
@@ -146,7 +144,6 @@ impl<'a> Editor<'a> {
             uses: None,
             leaves_aliases: false,
             has_aliases: false,
-            has_reached_arithmetic: false,
             stats: Stats::default(),
         })
     }
@@ -234,7 +231,6 @@ impl<'a> Editor<'a> {
         if touched.aliases {
             self.has_aliases = true;
             if !self.leaves_aliases {
-                touched.values |= core::mem::take(&mut self.has_reached_arithmetic);
                 touched.values |= self.reached_arithmetic();
                 self.resolve_aliases();
             }
@@ -261,16 +257,13 @@ impl<'a> Editor<'a> {
     }
 
     /// Shows whoever watches what a part of an edit has made of the function, which stands by
-    /// itself.
+    /// itself. In the function aliases stay until the end: the rest of the edit may name them.
     #[cfg(memopt_paths)]
     fn show_step(&mut self) {
-        if self.observer.is_none() {
-            return;
-        }
-        self.has_reached_arithmetic |= self.reached_arithmetic();
-        self.ctx.func.dfg.resolve_all_aliases();
         if let Some(observer) = &mut self.observer {
-            observer.step(&self.ctx.func);
+            let mut shown = self.ctx.func.clone();
+            shown.dfg.resolve_all_aliases();
+            observer.step(&shown);
         }
     }
 
