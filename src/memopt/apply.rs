@@ -34,6 +34,17 @@ mod promote;
 mod selects;
 mod slots;
 
+/// What an [`Editor`] does about the aliases of its function.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Aliases {
+    /// There are none, at the beginning and behind each batch of edits.
+    Resolved,
+    /// The mid-end comes next, and begins by resolving those that the last edits have made.
+    LeftToMidEnd,
+    /// There may be some, until [`Editor::resolve_aliases`] is called.
+    Unknown,
+}
+
 /// Makes edits, counts them, and stops at the limit.
 pub struct Editor<'a> {
     ctx: &'a mut Context,
@@ -57,8 +68,8 @@ pub struct Editor<'a> {
 impl<'a> Editor<'a> {
     /// An editor of the function in `ctx`, for at most so many edits as `limit` says.
     ///
-    /// The function is brought into the form that the passes work on, which is no edit: it
-    /// has no aliases, and its graph and dominator tree are at hand.
+    /// The function is brought into the form that the passes work on, which is no edit: its
+    /// graph and dominator tree are at hand, and it has no aliases, but for what `aliases` say.
     ///
     /// # Errors
     ///
@@ -69,71 +80,30 @@ impl<'a> Editor<'a> {
         policy: &'a dyn Policy,
         observer: Option<&'a mut dyn Observer>,
         limit: Option<u32>,
-    ) -> CodegenResult<Self> {
-        egraph::forget_removed_branches(&mut ctx.func);
-        let uses = Uses::unless_aliases(&ctx.func);
-        if uses.is_none() {
-            ctx.func.dfg.resolve_all_aliases();
-        }
-        let mut editor = Self::of_resolved(ctx, isa, policy, observer, limit)?;
-        editor.uses = uses;
-        Ok(editor)
-    }
-
-    /// The same, of a function that may have aliases.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::new`].
-    pub fn before_aliases_are_resolved(
-        ctx: &'a mut Context,
-        isa: &'a dyn TargetIsa,
-        policy: &'a dyn Policy,
-        observer: Option<&'a mut dyn Observer>,
-        limit: Option<u32>,
-    ) -> CodegenResult<Self> {
-        egraph::forget_removed_branches(&mut ctx.func);
-        let mut editor = Self::of_resolved(ctx, isa, policy, observer, limit)?;
-        editor.has_aliases = true;
-        Ok(editor)
-    }
-
-    /// The same, of a function that the mid-end comes to next. Aliases that the last edits
-    /// have made may be left to it, because it begins by resolving them.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::new`].
-    pub fn before_mid_end(
-        ctx: &'a mut Context,
-        isa: &'a dyn TargetIsa,
-        policy: &'a dyn Policy,
-        observer: Option<&'a mut dyn Observer>,
-        limit: Option<u32>,
+        aliases: Aliases,
     ) -> CodegenResult<Self> {
         egraph::forget_removed_branches(&mut ctx.func);
         let dfg = &mut ctx.func.dfg;
-        if (0..dfg.num_values() as u32).any(|at| dfg.value_is_alias(Value::from_u32(at))) {
-            dfg.resolve_all_aliases();
+        let mut uses = None;
+        match aliases {
+            Aliases::Resolved => {
+                uses = Uses::unless_aliases(&ctx.func);
+                if uses.is_none() {
+                    ctx.func.dfg.resolve_all_aliases();
+                }
+            }
+            Aliases::LeftToMidEnd => {
+                if (0..dfg.num_values() as u32).any(|at| dfg.value_is_alias(Value::from_u32(at))) {
+                    dfg.resolve_all_aliases();
+                }
+            }
+            Aliases::Unknown => {}
         }
-        let mut editor = Self::of_resolved(ctx, isa, policy, observer, limit)?;
-        // Whoever watches wants to see the whole of it.
-        editor.leaves_aliases = editor.observer.is_none();
-        Ok(editor)
-    }
-
-    /// An editor of a function without aliases.
-    fn of_resolved(
-        ctx: &'a mut Context,
-        isa: &'a dyn TargetIsa,
-        policy: &'a dyn Policy,
-        observer: Option<&'a mut dyn Observer>,
-        limit: Option<u32>,
-    ) -> CodegenResult<Self> {
         if !ctx.cfg.is_valid() || !ctx.domtree.is_valid() {
             ctx.flowgraph();
         }
         ctx.verify_if(isa)?;
+        let is_watched = observer.is_some();
         Ok(Self {
             ctx,
             isa,
@@ -141,9 +111,10 @@ impl<'a> Editor<'a> {
             observer,
             room: limit,
             copied: Vec::new(),
-            uses: None,
-            leaves_aliases: false,
-            has_aliases: false,
+            uses,
+            // Whoever watches wants to see the whole of it.
+            leaves_aliases: aliases == Aliases::LeftToMidEnd && !is_watched,
+            has_aliases: aliases == Aliases::Unknown,
             stats: Stats::default(),
         })
     }

@@ -7,7 +7,7 @@ use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Function, Opcode};
 use crate::isa::TargetIsa;
 use crate::memopt::analyses::Analyses;
-use crate::memopt::apply::Editor;
+use crate::memopt::apply::{Aliases, Editor};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::{Edit, Touched};
 use crate::memopt::gate;
@@ -114,10 +114,11 @@ pub fn run_observed<'a>(
     let refusals = Refusals::new(observer.as_ref().is_some_and(|it| it.wants_refusals()));
     let is_left = gate::is_left(&ctx.func, policy, options.effort);
     let limit = options.edit_limit;
-    let editor = match is_left {
-        true => Editor::new(ctx, isa, policy, observer, limit)?,
-        false => Editor::before_aliases_are_resolved(ctx, isa, policy, observer, limit)?,
+    let aliases = match is_left {
+        true => Aliases::Resolved,
+        false => Aliases::Unknown,
     };
+    let editor = Editor::new(ctx, isa, policy, observer, limit, aliases)?;
     debug_assert!(
         is_current(editor.context()),
         "graph or tree of another function"

@@ -17,7 +17,7 @@
 //! the graph and the dominator tree, which the mid-end computes once more, and four scans.
 
 use crate::isa::TargetIsa;
-use crate::memopt::apply::Editor;
+use crate::memopt::apply::{Aliases, Editor};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::Touched;
@@ -74,7 +74,7 @@ pub fn run_before_observed<'a>(
         return Ok(Stats::default());
     }
     let limit = options.edit_limit;
-    let mut editor = Editor::before_mid_end(ctx, isa, policy, observer, limit)?;
+    let mut editor = Editor::new(ctx, isa, policy, observer, limit, Aliases::LeftToMidEnd)?;
     let flow = Flow::new(&editor.context().cfg, &editor.context().domtree);
     let promoted = promote(&mut editor, &flow, policy, TargetFacts::of(isa), options)?;
     if promoted.touched.any {
