@@ -89,7 +89,8 @@ impl Run<'_> {
     }
 
     /// Promotion and all rounds, until neither finds anything: what the rounds remove may be
-    /// all that has kept a slot in memory.
+    /// all that has kept a slot in memory, and a merged store may be the only one to all bytes of
+    /// a field.
     fn settle(&mut self) -> CodegenResult<Touched> {
         // What nobody uses may be all that keeps a slot in memory.
         let mut touched = self.unused_code()?.0;
@@ -102,7 +103,7 @@ impl Run<'_> {
             touched = touched.and(round).and(cycles.touched).and(merged);
             changed = cycles.touched.and(merged);
             let mut has_more = cycles.reveal_more || merged.any;
-            if round.and(cycles.touched).any {
+            if round.and(changed).any {
                 let promoted = self.promote()?;
                 changed = changed.and(promoted);
                 has_more |= promoted.any;
