@@ -36,6 +36,13 @@ impl Terms {
         args: SmallVec<[Term; 3]>,
     ) -> Term {
         let opcode = skeleton.opcode();
+        if let (Opcode::Iadd | Opcode::Imul, [x, y]) = (opcode, &args[..]) {
+            // The order in which it came first.
+            let turned = Node::Op(skeleton, index, SmallVec::from_slice(&[*y, *x]));
+            if let Some(term) = self.made(&turned, ty) {
+                return term;
+            }
+        }
         let taint = match opcode {
             // A comparison tells nobody where something is.
             Opcode::Icmp | Opcode::Fcmp => SlotSet::default(),

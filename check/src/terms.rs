@@ -269,6 +269,11 @@ impl Terms {
         self.make(node, ty, taint, within, &[])
     }
 
+    /// The term that is made so, if there is one.
+    pub fn made(&self, node: &Node, ty: Type) -> Option<Term> {
+        self.known.get(&(node.clone(), ty)).copied()
+    }
+
     pub fn make(
         &mut self,
         node: Node,

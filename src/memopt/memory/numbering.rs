@@ -39,14 +39,17 @@
 //! Cost: O(1) for each instruction that has a part in an address; nothing for roots that
 //! are no results of pure operations.
 
+mod operation;
+
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
-use crate::ir::{DataFlowGraph, Function, InstructionData, Opcode, Type, Value};
+use crate::ir::{DataFlowGraph, Function, InstructionData, Opcode, Value};
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use crate::memopt::memory::insts::defining_node;
 use alloc::vec::Vec;
+use operation::{Operation, is_pure, operation, own_arguments};
 
 /// Where a root gets its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,10 +164,6 @@ impl Numbering {
         }
     }
 }
-
-/// A pure operation on the values that stand for its arguments, in few bits: all that makes
-/// two of them different is in it.
-type Operation = [u64; 2];
 
 /// What a value is congruent to.
 #[derive(Clone, Copy)]
@@ -346,7 +345,7 @@ impl<'f> Numberer<'f> {
         if self.work.len() > before {
             return None;
         }
-        let first = match operation(&data, dfg.value_type(value)) {
+        let first = match operation(dfg, &data, dfg.value_type(value)) {
             Some(operation) => *self.found.first.entry(operation).or_insert(value),
             None => value,
         };
@@ -402,94 +401,5 @@ fn widened_argument(dfg: &DataFlowGraph, value: Value) -> Option<Value> {
             arg,
         } => Some(arg),
         _ => None,
-    }
-}
-
-/// Is the result of the opcode a function of its arguments alone, wherever it is executed?
-///
-/// Of integers only: the bits of a float that is no number may differ.
-fn is_pure(opcode: Opcode) -> bool {
-    matches!(
-        opcode,
-        Opcode::Iconst
-            | Opcode::SymbolValue
-            | Opcode::FuncAddr
-            | Opcode::StackAddr
-            | Opcode::Iadd
-            | Opcode::Isub
-            | Opcode::Ineg
-            | Opcode::Imul
-            | Opcode::Ishl
-            | Opcode::Ushr
-            | Opcode::Sshr
-            | Opcode::Rotl
-            | Opcode::Rotr
-            | Opcode::Band
-            | Opcode::Bor
-            | Opcode::Bxor
-            | Opcode::Bnot
-            | Opcode::Umin
-            | Opcode::Umax
-            | Opcode::Smin
-            | Opcode::Smax
-            | Opcode::Icmp
-            | Opcode::Select
-            | Opcode::SelectSpectreGuard
-            | Opcode::Uextend
-            | Opcode::Sextend
-            | Opcode::Ireduce
-    )
-}
-
-/// `data`, of which [`is_pure`] or a load, with a result of type `ty`. Opcodes of different
-/// formats differ.
-fn operation(data: &InstructionData, ty: Type) -> Option<Operation> {
-    let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-    // A type is a number of 16 bits; the opcode takes 8, and what is left is free.
-    let what = u32::from(data.opcode() as u8) | (ty.index() as u32) << 8;
-    Some(match *data {
-        InstructionData::UnaryImm { imm, .. } => [both(what, 0), imm.bits() as u64],
-        InstructionData::Unary { arg, .. } => [both(what, 0), arg.as_u32().into()],
-        InstructionData::Binary { args: [x, y], .. } => {
-            [both(what, 0), both(x.as_u32(), y.as_u32())]
-        }
-        InstructionData::IntCompare {
-            args: [x, y], cond, ..
-        } => [both(what, cond as u32), both(x.as_u32(), y.as_u32())],
-        InstructionData::Ternary {
-            args: [x, y, z], ..
-        } => [both(what, x.as_u32()), both(y.as_u32(), z.as_u32())],
-        InstructionData::Load {
-            arg, flags, offset, ..
-        } => {
-            let offset: i32 = offset.into();
-            [
-                both(what, arg.as_u32()),
-                both(flags.as_u32(), offset as u32),
-            ]
-        }
-        InstructionData::UnaryGlobalValue { global_value, .. } => {
-            [both(what, 0), global_value.as_u32().into()]
-        }
-        InstructionData::FuncAddr { func_ref, .. } => [both(what, 0), func_ref.as_u32().into()],
-        InstructionData::StackAddr {
-            stack_slot, offset, ..
-        } => {
-            let offset: i32 = offset.into();
-            [both(what, 0), both(stack_slot.as_u32(), offset as u32)]
-        }
-        _ => return None,
-    })
-}
-
-/// The arguments of a pure operation, or of a load, all of which stand in it.
-fn own_arguments(data: &mut InstructionData) -> &mut [Value] {
-    match data {
-        InstructionData::Unary { arg, .. } | InstructionData::Load { arg, .. } => {
-            core::slice::from_mut(arg)
-        }
-        InstructionData::Binary { args, .. } | InstructionData::IntCompare { args, .. } => args,
-        InstructionData::Ternary { args, .. } => args,
-        _ => &mut [],
     }
 }
