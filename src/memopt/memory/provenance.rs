@@ -17,6 +17,7 @@
 //!        Plain             anything; an address met with it escapes
 //! ```
 
+use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{BlockArg, BlockCall, Function, Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::call::effects::Policy;
@@ -126,9 +127,15 @@ pub struct Concerned {
     pub(super) access: u32,
 }
 
+/// Addresses that slots are assumed to keep: by slot and first byte, the slot and byte that the address
+/// is of.
+pub type Kept = FxHashMap<(StackSlot, i64), (StackSlot, i64)>;
+
 /// What is known about the values of a function.
 #[derive(Default)]
 pub struct Provenance {
+    /// Addresses that loads from slots are assumed to find.
+    pub kept: Kept,
     /// About each.
     pub facts: Facts,
     /// Slots whose address is taken, in order.
@@ -146,12 +153,14 @@ impl Provenance {
     /// Forgets everything.
     pub fn clear(&mut self) {
         let Self {
+            kept,
             facts: Facts { at, known },
             used,
             is_used,
             concerned,
             limit_hit,
         } = self;
+        kept.clear();
         at.clear();
         known.clear();
         used.clear();
@@ -236,7 +245,13 @@ impl Scan<'_> {
         let facts = &self.found.facts;
         match data {
             // The most frequent ones compute no address, and pass nothing to a block.
-            InstructionData::Load { arg, .. } => return facts.is_address(*arg),
+            InstructionData::Load { arg, offset, .. } => {
+                let is_concerned = facts.is_address(*arg);
+                if is_concerned && !self.found.kept.is_empty() {
+                    self.load(inst, *arg, (*offset).into());
+                }
+                return is_concerned;
+            }
             InstructionData::Store { args, .. } | InstructionData::IntCompare { args, .. } => {
                 return facts.is_address(args[0]) || facts.is_address(args[1]);
             }
@@ -261,6 +276,17 @@ impl Scan<'_> {
             });
         }
         is_concerned
+    }
+
+    /// A load that may find an address that is kept.
+    fn load(&mut self, inst: Inst, address: Value, offset: i64) {
+        let kept = match self.fact(address) {
+            Fact::At(slot, at) => self.found.kept.get(&(slot, at + offset)),
+            Fact::Within(_) | Fact::Unseen | Fact::Plain => None,
+        };
+        let found = kept.map_or(Fact::Plain, |(slot, at)| Fact::At(*slot, *at));
+        let result = self.func.dfg.first_result(inst);
+        self.found.facts.set(result, found);
     }
 
     /// Meets the fact of an argument into that of its parameter.

@@ -17,7 +17,7 @@ use crate::memopt::cfg::graph::Order;
 use crate::memopt::inst::effect::{self, Access, Effect, Place, Touch, effect};
 use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::memory::calls::{summary_of_call, use_of_arg};
-use crate::memopt::memory::provenance::{Concerned, Fact, Provenance, for_each_block_arg};
+use crate::memopt::memory::provenance::{Concerned, Fact, Kept, Provenance, for_each_block_arg};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -59,9 +59,31 @@ impl Slots {
         Self::default().again(func, order, policy)
     }
 
+    /// The same, if slots keep addresses as `kept` says, which is assumed.
+    pub fn with_kept(func: &Function, order: &Order, policy: &dyn Policy, kept: Kept) -> Self {
+        let mut this = Self::default();
+        this.values.kept = kept;
+        this.found(func, order, policy)
+    }
+
+    /// The addresses that slots are assumed to keep.
+    pub fn kept(&self) -> &Kept {
+        &self.values.kept
+    }
+
+    /// The same, for other slots.
+    pub fn into_kept(self) -> Kept {
+        self.values.kept
+    }
+
     /// The same, in the lists of slots as they were.
     pub fn again(self, func: &Function, order: &Order, policy: &dyn Policy) -> Self {
-        let mut this = self.emptied();
+        self.emptied().found(func, order, policy)
+    }
+
+    /// What there is to know, in lists that are empty.
+    fn found(self, func: &Function, order: &Order, policy: &dyn Policy) -> Self {
+        let mut this = self;
         if func.sized_stack_slots.is_empty() {
             return this;
         }
@@ -179,6 +201,7 @@ impl Slots {
                 if let Some(slot) = access
                     .published()
                     .and_then(|it| self.values.facts.of(it).slot())
+                    && !self.keeps(&access)
                 {
                     self.let_go(inst, SmallVec::from_slice(&[slot]));
                 }
@@ -203,6 +226,22 @@ impl Slots {
             inside &= self.access_stays_inside(func, &effect);
         }
         inside
+    }
+
+    /// Does the access store an address where that is assumed to be kept?
+    fn keeps(&self, access: &Access) -> bool {
+        let Some(Fact::At(slot, at)) = access.stored.map(|value| self.values.facts.of(value))
+        else {
+            return false;
+        };
+        let Fact::At(keeper, offset) = self.values.facts.of(access.address) else {
+            return false;
+        };
+        let kept = self
+            .values
+            .kept
+            .get(&(keeper, offset + i64::from(access.offset)));
+        kept == Some(&(slot, at))
     }
 
     /// Takes the slots off `escaping` whose addresses the callee of the call `inst` does not let
@@ -274,9 +313,10 @@ impl Slots {
     /// Is the one result of `inst` an address in a slot?
     fn is_followed(&self, func: &Function, inst: Inst) -> bool {
         match func.dfg.inst_results(inst) {
-            // One of Cranelift's own functions does something besides.
+            // One of Cranelift's own functions does something besides, and so does a load.
             [result] => {
-                self.values.facts.is_address(*result) && !func.dfg.insts[inst].opcode().is_call()
+                let opcode = func.dfg.insts[inst].opcode();
+                self.values.facts.is_address(*result) && !opcode.is_call() && !opcode.can_load()
             }
             _ => false,
         }

@@ -37,7 +37,8 @@
 //!    then promotion looks again.
 //! 6. [`selects`]: accesses of the slot that a `select` gives become accesses of both, and then
 //!    promotion looks again, too.
-//! 7. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
+//! 7. [`kept`]: addresses are followed through slots that point at each other.
+//! 8. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
 //!
 //! # Soundness
 //!
@@ -76,6 +77,7 @@ mod constants;
 mod copies;
 mod fields;
 mod groups;
+mod kept;
 pub mod published;
 mod reaching;
 mod selects;
@@ -161,11 +163,29 @@ impl Promoting<'_> {
         reveals_more |= chosen.is_some() || !selected.is_empty();
         edits.extend(chosen);
         edits.extend(selected);
+        if !reveals_more && kept::is_any(&slots) {
+            match edits.is_empty() {
+                true => edits = self.behind_kept(&slots, &mut limits_hit),
+                false => reveals_more = true,
+            }
+        }
         Found {
             slots: edits.is_empty().then_some(slots),
             edits,
             reveals_more,
             limits_hit,
+        }
+    }
+
+    /// The edits, if addresses are followed through slots that keep them.
+    fn behind_kept(&self, slots: &Slots, limits_hit: &mut u32) -> Vec<Edit> {
+        let Some(dominance) = self.flow.dominance(self.domtree) else {
+            *limits_hit += 1;
+            return Vec::new();
+        };
+        match kept::find(self, dominance, slots) {
+            Some(slots) => self.edits(&slots, limits_hit),
+            None => Vec::new(),
         }
     }
 
@@ -175,6 +195,7 @@ impl Promoting<'_> {
                 self.func,
                 slots,
                 &Traffic::new(self.func, slots, self.target),
+                self.policy,
             ),
             false => Vec::new(),
         }
