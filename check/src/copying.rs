@@ -7,6 +7,7 @@ use super::side::Side;
 use super::store_buffer::StoreBuffers;
 use super::terms::{Term, Terms};
 use cranelift_codegen::ir::{Endianness, Type, types};
+use smallvec::SmallVec;
 
 /// Bytes of a range that are known one word after the other. Of a longer one nothing is known but
 /// where it may differ, and a proof that would need more has met a limit.
@@ -111,6 +112,12 @@ impl Memory {
         }
         self.add(learnt);
         let words = words_of(&to);
+        for word in &words {
+            // The result may store it word by word.
+            if let Some(value) = self.known_by_itself(terms, order, side, word).first() {
+                self.account(terms, side, (word.place, Some(*value), None));
+            }
+        }
         if words.is_empty() {
             self.forgot |= to.range.is_some_and(|(_, bytes)| bytes > MAX_KNOWN);
             self.open(terms, to);
@@ -132,17 +139,28 @@ impl Memory {
     /// Are both memories known to hold the same there? What is known of each by itself counts, and
     /// not that they were equal.
     fn is_same_in_both(&mut self, terms: &mut Terms, order: Endianness, word: &Word) -> bool {
-        let before = self.differences.clone();
-        self.open(terms, word.place);
-        let access = Access::plain(word.place, word.ty, order);
-        let mine = self.known(terms, Side::Original, &access, Purpose::Store);
-        let theirs = self.known(terms, Side::Result, &access, Purpose::Store);
-        self.differences = before;
+        let [mine, theirs] = Side::BOTH.map(|side| self.known_by_itself(terms, order, side, word));
         let same = mine.iter().find(|value| theirs.contains(value));
         if let Some(value) = same {
             self.escape(terms.taint(*value));
         }
         same.is_some()
+    }
+
+    /// What is known of one memory, whether the other one is equal or not.
+    fn known_by_itself(
+        &mut self,
+        terms: &mut Terms,
+        order: Endianness,
+        side: Side,
+        word: &Word,
+    ) -> SmallVec<[Term; 2]> {
+        let before = self.differences.clone();
+        self.open(terms, word.place);
+        let access = Access::plain(word.place, word.ty, order);
+        let known = self.known(terms, side, &access, Purpose::Store);
+        self.differences = before;
+        known
     }
 
     /// What is going to be known of `to` in the memories of `sides`.
@@ -248,6 +266,15 @@ impl Memory {
         if is_concerned {
             self.forget_order();
         }
+    }
+}
+
+/// The places in which a range counts as accessed: word by word, as loads and stores in the place of
+/// the call access it; or as a whole, if it is long.
+pub fn accessed_parts(place: &Place) -> Vec<Place> {
+    match words_of(place) {
+        words if words.is_empty() => vec![*place],
+        words => words.into_iter().map(|word| word.place).collect(),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::events::no_trap_ahead;
 use super::product::{Path, Step, Stopped};
 use super::walker::Walk;
-use crate::copying::Written;
+use crate::copying::{Written, accessed_parts};
 use crate::place::Place;
 use crate::side::Side;
 use crate::slot_set::SlotSet;
@@ -110,10 +110,11 @@ impl Walk<'_> {
         {
             return Err(Reason::Arguments.into());
         }
-        path.memory
-            .account(terms, Side::Original, (*from, None, None));
-        path.memory
-            .account(terms, Side::Result, (*other, None, None));
+        for (side, place) in [(Side::Original, from), (Side::Result, other)] {
+            for part in accessed_parts(place) {
+                path.memory.account(terms, side, (part, None, None));
+            }
+        }
         Ok(())
     }
 
@@ -127,8 +128,8 @@ impl Walk<'_> {
         no_trap_ahead(path)?;
         self.let_numbers_go(path, transfer);
         let Ranges { to, from } = self.ranges(Side::Original, transfer)?;
-        for place in &from {
-            let entry = (*place, None, None);
+        for part in from.iter().flat_map(accessed_parts) {
+            let entry = (part, None, None);
             path.memory.account(&self.terms, Side::Original, entry);
         }
         if let Some(to) = to {
