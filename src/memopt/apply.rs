@@ -9,6 +9,7 @@
 //! an unlimited one, and the function is whole after each of them.
 
 use crate::FxHashMap;
+use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::Stats;
@@ -331,6 +332,13 @@ impl<'a> Editor<'a> {
             Change::RunEgraph => return egraph::run_again(self.ctx, self.isa, self.policy),
         }
         Ok(true)
+    }
+
+    /// In front of `inst`, and with its source location.
+    fn cursor_at(&mut self, inst: Inst) -> FuncCursor<'_> {
+        let mut cursor = FuncCursor::new(&mut self.ctx.func).at_inst(inst);
+        cursor.use_srcloc(inst);
+        cursor
     }
 
     fn fold_branch(&mut self, branch: Inst, taken: usize) {

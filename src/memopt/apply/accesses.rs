@@ -15,9 +15,7 @@ impl Editor<'_> {
             self.stats.limits_hit += 1;
             return false;
         }
-        let mut cursor = FuncCursor::new(&mut self.ctx.func).at_inst(load);
-        cursor.set_srcloc(cursor.func.srcloc(load));
-        let value = coercion::build(&mut cursor, recipe, value);
+        let value = coercion::build(&mut self.cursor_at(load), recipe, value);
         self.alias_and_remove(load, value);
         true
     }
@@ -29,9 +27,7 @@ impl Editor<'_> {
             return false;
         }
         let ty = func.dfg.value_type(func.dfg.first_result(load));
-        let mut cursor = FuncCursor::new(func).at_inst(load);
-        cursor.set_srcloc(cursor.func.srcloc(load));
-        match coercion::made(&mut cursor, Bits::Constant(bits), ty) {
+        match coercion::made(&mut self.cursor_at(load), Bits::Constant(bits), ty) {
             Some(value) => {
                 self.alias_and_remove(load, value);
                 true
@@ -51,10 +47,10 @@ impl Editor<'_> {
     pub(super) fn replace_store(&mut self, new: &NewStore) -> bool {
         let func = &mut self.ctx.func;
         // There can be too many flags.
-        if func.dfg.mem_flags.insert(new.flags).is_err() {
+        let Ok(flags) = func.dfg.mem_flags.insert(new.flags) else {
             self.stats.limits_hit += 1;
             return false;
-        }
+        };
         let (value, opcode) = match new.whole {
             StoredWhole::Value {
                 value,
@@ -79,14 +75,9 @@ impl Editor<'_> {
         };
         let func = &mut self.ctx.func;
         let address = func.dfg.resolve_aliases(new.address);
-        let (flags, offset) = (new.flags, new.offset);
+        let (ty, offset) = (func.dfg.value_type(value), new.offset.into());
         let store = func.replace(new.replaced);
-        match opcode {
-            Opcode::Istore8 => store.istore8(flags, value, address, offset),
-            Opcode::Istore16 => store.istore16(flags, value, address, offset),
-            Opcode::Istore32 => store.istore32(flags, value, address, offset),
-            _ => store.store(flags, value, address, offset),
-        };
+        store.Store(opcode, ty, flags, offset, value, address);
         true
     }
 
@@ -127,8 +118,7 @@ impl Editor<'_> {
         let mut from = func.dfg.resolve_aliases(func.dfg.inst_args(first)[1]);
         if offset != 0 {
             let ty = func.dfg.value_type(from);
-            let mut cursor = FuncCursor::new(func).at_inst(call);
-            cursor.set_srcloc(cursor.func.srcloc(call));
+            let mut cursor = self.cursor_at(call);
             let by = cursor.ins().iconst(ty, i64::from(offset));
             from = cursor.ins().iadd(from, by);
         }

@@ -3,21 +3,16 @@
 use super::{Editor, params};
 use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{Block, BlockArg, Function, Inst, InstructionData, Type, Value, ValueDef};
+use crate::ir::{
+    Block, BlockArg, Function, Inst, InstBuilderBase, InstructionData, Value, ValueDef,
+};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::edit::{Choice, Edge};
+use crate::memopt::inst::effect::are_loads_alike;
 use alloc::vec::Vec;
 
-/// What a load of one place is made of.
-#[derive(Clone, Copy)]
-struct Model {
-    data: InstructionData,
-    ty: Type,
-    inst: Inst,
-}
-
 /// The parameters that take the place of a choice, each with the load that it stands for.
-type Made = FxHashMap<Value, Vec<(Model, Value)>>;
+type Made = FxHashMap<Value, Vec<(Inst, Value)>>;
 
 impl Editor<'_> {
     /// Gives the block of each choice a parameter for each place that is loaded, and removes the
@@ -70,12 +65,7 @@ impl Editor<'_> {
             let mut params = Vec::with_capacity(choice.places.len());
             for load in &choice.places {
                 let ty = dfg.value_type(dfg.first_result(*load));
-                let model = Model {
-                    data: dfg.insts[*load],
-                    ty,
-                    inst: *load,
-                };
-                params.push((model, dfg.append_block_param(block, ty)));
+                params.push((*load, dfg.append_block_param(block, ty)));
             }
             made.insert(choice.param, params);
         }
@@ -88,7 +78,7 @@ fn pass_places(
     func: &mut Function,
     edge: Edge,
     position: usize,
-    places: &[(Model, Value)],
+    places: &[(Inst, Value)],
     made: &Made,
 ) {
     let BlockArg::Value(pointer) = cfg_edit::arguments(func, edge)[position] else {
@@ -97,11 +87,12 @@ fn pass_places(
     let pointer = func.dfg.resolve_aliases(pointer);
     for (model, _) in places {
         let value = match made.get(&pointer) {
-            Some(known) => known
-                .iter()
-                .find(|(it, _)| it.is_like(model))
-                .map(|it| it.1),
-            None => Some(load(func, edge.branch, model, pointer)),
+            Some(known) => {
+                let mut known = known.iter();
+                let known = known.find(|(it, _)| are_loads_alike(&func.dfg, *it, *model));
+                known.map(|(_, value)| *value)
+            }
+            None => Some(load(func, edge.branch, *model, pointer)),
         };
         let Some(value) = value else {
             return;
@@ -113,29 +104,15 @@ fn pass_places(
     }
 }
 
-impl Model {
-    /// Do two loads differ in their addresses alone?
-    fn is_like(&self, other: &Self) -> bool {
-        let mut other_data = other.data;
-        if let (InstructionData::Load { arg, .. }, InstructionData::Load { arg: theirs, .. }) =
-            (self.data, &mut other_data)
-        {
-            *theirs = arg;
-        }
-        self.data == other_data && self.ty == other.ty
-    }
-}
-
 /// Loads as `model` does in front of `branch`, from `address`.
-fn load(func: &mut Function, branch: Inst, model: &Model, address: Value) -> Value {
-    let mut data = model.data;
+fn load(func: &mut Function, branch: Inst, model: Inst, address: Value) -> Value {
+    let mut data = func.dfg.insts[model];
     if let InstructionData::Load { arg, .. } = &mut data {
         *arg = address;
     }
-    let srcloc = func.srcloc(model.inst);
-    let mut cursor = FuncCursor::new(func).at_inst(branch).with_srcloc(srcloc);
-    let inst = cursor.func.dfg.make_inst(data);
-    cursor.func.dfg.make_inst_results(inst, model.ty);
-    cursor.insert_inst(inst);
-    cursor.func.dfg.first_result(inst)
+    let ty = func.dfg.value_type(func.dfg.first_result(model));
+    let mut cursor = FuncCursor::new(func).at_inst(branch);
+    cursor.use_srcloc(model);
+    let (inst, dfg) = cursor.ins().build(data, ty);
+    dfg.first_result(inst)
 }

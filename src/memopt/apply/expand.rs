@@ -1,7 +1,6 @@
 //! A copy becomes loads and stores.
 
 use super::Editor;
-use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{InstBuilder, MemFlagsData, Value};
 use crate::memopt::edit::Expanded;
 use smallvec::SmallVec;
@@ -20,8 +19,7 @@ impl Editor<'_> {
         // What another copy has returned is its destination by now.
         let args = func.dfg.inst_args(*call);
         let [to, from] = [args[0], args[1]].map(|arg| func.dfg.resolve_aliases(arg));
-        let mut cursor = FuncCursor::new(func).at_inst(*call);
-        cursor.set_srcloc(cursor.func.srcloc(*call));
+        let mut cursor = self.cursor_at(*call);
         let values: SmallVec<[Value; 8]> = words
             .iter()
             .map(|(offset, ty)| match fill {

@@ -3,7 +3,7 @@
 use super::Editor;
 use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::immediates::{Ieee16, Ieee32, Ieee64};
-use crate::ir::{Function, Inst, InstBuilder, Type, Value, types};
+use crate::ir::{Function, InstBuilder, Type, Value, types};
 use crate::memopt::edit::{Constant, Content, FieldStep, Promoted, Promotion};
 use crate::memopt::inst::coercion;
 use alloc::vec;
@@ -108,13 +108,6 @@ impl Editor<'_> {
                 Some(value)
             }
         }
-    }
-
-    fn cursor_at(&mut self, inst: Inst) -> FuncCursor<'_> {
-        let srcloc = self.ctx.func.srcloc(inst);
-        FuncCursor::new(&mut self.ctx.func)
-            .at_inst(inst)
-            .with_srcloc(srcloc)
     }
 
     /// Gives each edge into a block with a new parameter its argument.

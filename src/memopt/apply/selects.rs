@@ -1,7 +1,6 @@
 //! An access of the slot that a `select` gives becomes one of each.
 
 use super::Editor;
-use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{Inst, InstBuilder, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value};
 use alloc::vec::Vec;
 
@@ -59,7 +58,7 @@ impl Editor<'_> {
             InstructionData::Load { opcode, .. } => {
                 let ty = dfg.value_type(dfg.first_result(both.inst));
                 let [x, y] = both.addresses.map(|it| self.load(both, opcode, ty, it));
-                let value = self.cursor(both).ins().select(both.condition, x, y);
+                let value = self.cursor_at(both.inst).ins().select(both.condition, x, y);
                 self.alias_and_remove(both.inst, value);
             }
             InstructionData::Store { opcode, args, .. } => {
@@ -73,10 +72,16 @@ impl Editor<'_> {
                 };
                 let [x, y] = both.addresses;
                 let found = self.load(both, load, ty, x);
-                let stored = self.cursor(both).ins().select(both.condition, value, found);
+                let stored = self
+                    .cursor_at(both.inst)
+                    .ins()
+                    .select(both.condition, value, found);
                 self.store(both, opcode, stored, x);
                 let found = self.load(both, load, ty, y);
-                let stored = self.cursor(both).ins().select(both.condition, found, value);
+                let stored = self
+                    .cursor_at(both.inst)
+                    .ins()
+                    .select(both.condition, found, value);
                 self.store(both, opcode, stored, y);
                 self.ctx.func.layout.remove_inst(both.inst);
             }
@@ -84,39 +89,18 @@ impl Editor<'_> {
         }
     }
 
-    fn cursor(&mut self, both: &Both) -> FuncCursor<'_> {
-        let srcloc = self.ctx.func.srcloc(both.inst);
-        FuncCursor::new(&mut self.ctx.func)
-            .at_inst(both.inst)
-            .with_srcloc(srcloc)
-    }
-
     fn load(&mut self, both: &Both, opcode: Opcode, ty: Type, address: Value) -> Value {
-        let data = InstructionData::Load {
-            opcode,
-            flags: both.flags,
-            arg: address,
-            offset: both.offset.into(),
-        };
-        let mut cursor = self.cursor(both);
-        let inst = cursor.func.dfg.make_inst(data);
-        cursor.func.dfg.make_inst_results(inst, ty);
-        cursor.insert_inst(inst);
-        cursor.func.dfg.first_result(inst)
+        let mut cursor = self.cursor_at(both.inst);
+        let load = cursor.ins();
+        let (inst, dfg) = load.Load(opcode, ty, both.flags, both.offset.into(), address);
+        dfg.first_result(inst)
     }
 
     fn store(&mut self, both: &Both, opcode: Opcode, value: Value, address: Value) {
-        let data = InstructionData::Store {
-            opcode,
-            flags: both.flags,
-            args: [value, address],
-            offset: both.offset.into(),
-        };
         let ty = self.ctx.func.dfg.value_type(value);
-        let mut cursor = self.cursor(both);
-        let inst = cursor.func.dfg.make_inst(data);
-        cursor.func.dfg.make_inst_results(inst, ty);
-        cursor.insert_inst(inst);
+        let mut cursor = self.cursor_at(both.inst);
+        let store = cursor.ins();
+        store.Store(opcode, ty, both.flags, both.offset.into(), value, address);
     }
 }
 

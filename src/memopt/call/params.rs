@@ -9,13 +9,13 @@
 //! pass pointers round, and at most [`MAX_SCANS`].
 
 use crate::entity::SecondaryMap;
-use crate::ir::{ArgumentPurpose, Block, BlockArg, Function, Inst, InstructionData, Opcode, Value};
+use crate::ir::{ArgumentPurpose, Block, Function, Inst, InstructionData, Opcode, Value};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::call::summary::PointerUse;
-use crate::memopt::cfg::edit::destinations;
 use crate::memopt::cfg::graph::Order;
 use crate::memopt::inst::effect::{Effect, effect};
 use crate::memopt::memory::calls::{summary_of_call, use_of_arg};
+use crate::memopt::memory::provenance::for_each_block_arg;
 use smallvec::SmallVec;
 
 /// Parameters that are followed. What is given up is what is passed by later ones.
@@ -136,17 +136,11 @@ impl Params<'_> {
 
     /// Values that are passed to blocks.
     fn branch(&mut self, inst: Inst) {
-        let dfg = &self.func.dfg;
-        for call in destinations(self.func, inst) {
-            let params = dfg.block_params(call.block(&dfg.value_lists));
-            for (param, arg) in params.iter().zip(call.args(&dfg.value_lists)) {
-                if let BlockArg::Value(value) = arg {
-                    let set = self.of(value);
-                    self.changed |= set & !self.made_of[*param] != 0;
-                    self.made_of[*param] |= set;
-                }
-            }
-        }
+        for_each_block_arg(self.func, inst, |param, arg| {
+            let set = arg.map_or(0, |arg| self.of(arg));
+            self.changed |= set & !self.made_of[param] != 0;
+            self.made_of[param] |= set;
+        });
     }
 
     fn call(&mut self, inst: Inst) {

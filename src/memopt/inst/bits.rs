@@ -53,6 +53,17 @@ pub fn find(dfg: &DataFlowGraph, value: Value, low: u32, bits: u32) -> Bits {
     finder.find(value, low, MAX_DEPTH)
 }
 
+/// The constant integer that `value` is, zero-extended.
+pub fn number(dfg: &DataFlowGraph, value: Value) -> Option<u64> {
+    match dfg.insts[dfg.value_def(value).inst()?] {
+        InstructionData::UnaryImm { imm, .. } => {
+            let bits = dfg.value_type(value).bits();
+            Some(imm.zero_extend_from_width(bits).bits() as u64)
+        }
+        _ => None,
+    }
+}
+
 /// Vectors whose lanes are looked at.
 pub fn has_lanes(ty: Type) -> bool {
     ty.is_vector() && ty.bits() == 128
@@ -181,7 +192,7 @@ impl Finder<'_> {
                 }
             }
             Opcode::Band if self.is_scalar(x) => {
-                let (x, mask) = match (self.number(x), self.number(y)) {
+                let (x, mask) = match (number(self.dfg, x), number(self.dfg, y)) {
                     (_, Some(mask)) => (x, mask),
                     (Some(mask), None) => (y, mask),
                     (None, None) => return None,
@@ -247,22 +258,9 @@ impl Finder<'_> {
         Some(Bits::Constant(bits.checked_shr(low)? & self.all()))
     }
 
-    /// The constant integer, of at most 64 bits, that `value` is.
-    fn number(&self, value: Value) -> Option<u64> {
-        let value = self.dfg.resolve_aliases(value);
-        let inst = self.dfg.value_def(value).inst()?;
-        match self.dfg.insts[inst] {
-            InstructionData::UnaryImm { imm, .. } => {
-                let unused = 64 - self.width(value);
-                Some((imm.bits() as u64) << unused >> unused)
-            }
-            _ => None,
-        }
-    }
-
     /// By how many bits an integer of `width` bits is shifted.
     fn amount(&self, value: Value, width: u32) -> Option<u32> {
-        let by = self.number(value)? % u64::from(width);
+        let by = number(self.dfg, value)? % u64::from(width);
         u32::try_from(by).ok()
     }
 }

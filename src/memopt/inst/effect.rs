@@ -10,7 +10,8 @@
 //! [writes](Effect::writes), and which values it [publishes](for_each_published).
 
 use crate::ir::{
-    AliasRegion, Function, Inst, InstructionData, MemFlagsData, Opcode, Type, Value, types,
+    AliasRegion, DataFlowGraph, Function, Inst, InstructionData, MemFlagsData, Opcode, Type, Value,
+    types,
 };
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::transfer::{Range, Transfer};
@@ -210,6 +211,18 @@ fn is_common(opcode: Opcode) -> bool {
 /// frequent opcodes only.
 pub fn is_common_value(opcode: Opcode) -> bool {
     is_common(opcode) && !opcode.is_branch()
+}
+
+/// Do two loads differ in their addresses alone?
+pub fn are_loads_alike(dfg: &DataFlowGraph, a: Inst, b: Inst) -> bool {
+    let (mut data, other) = (dfg.insts[a], dfg.insts[b]);
+    if let (InstructionData::Load { arg, .. }, InstructionData::Load { arg: theirs, .. }) =
+        (&mut data, other)
+    {
+        *arg = theirs;
+    }
+    let ty = |inst: Inst| dfg.value_type(dfg.first_result(inst));
+    data == other && ty(a) == ty(b)
 }
 
 /// What `inst` does to memory.

@@ -259,32 +259,20 @@ impl Context for Rules<'_> {
         recipe
     }
 
-    fn then_reduce(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
-        if from != to {
-            recipe.push(Conversion::Reduce(to));
-        }
-        recipe
+    fn then_reduce(&mut self, recipe: Recipe, from: Type, to: Type) -> Recipe {
+        then(recipe, from, to, Conversion::Reduce)
     }
 
-    fn then_zero_extend(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
-        if from != to {
-            recipe.push(Conversion::ZeroExtend(to));
-        }
-        recipe
+    fn then_zero_extend(&mut self, recipe: Recipe, from: Type, to: Type) -> Recipe {
+        then(recipe, from, to, Conversion::ZeroExtend)
     }
 
-    fn then_sign_extend(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
-        if from != to {
-            recipe.push(Conversion::SignExtend(to));
-        }
-        recipe
+    fn then_sign_extend(&mut self, recipe: Recipe, from: Type, to: Type) -> Recipe {
+        then(recipe, from, to, Conversion::SignExtend)
     }
 
-    fn then_bitcast(&mut self, mut recipe: Recipe, from: Type, to: Type) -> Recipe {
-        if from != to {
-            recipe.push(Conversion::Bitcast(to));
-        }
-        recipe
+    fn then_bitcast(&mut self, recipe: Recipe, from: Type, to: Type) -> Recipe {
+        then(recipe, from, to, Conversion::Bitcast)
     }
 
     fn then_lane(&mut self, recipe: Recipe, from: Type, to: Type, lane: u32) -> Recipe {
@@ -318,4 +306,12 @@ impl Context for Rules<'_> {
             _ => None,
         }
     }
+}
+
+/// `recipe`, and `conversion` behind it if `from` and `to` differ.
+fn then(mut recipe: Recipe, from: Type, to: Type, conversion: fn(Type) -> Conversion) -> Recipe {
+    if from != to {
+        recipe.push(conversion(to));
+    }
+    recipe
 }

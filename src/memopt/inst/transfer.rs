@@ -10,6 +10,7 @@
 use crate::ir::{
     ArgumentPurpose, ExternalName, Function, Inst, InstructionData, LibCall, Opcode, Value,
 };
+use crate::memopt::inst::bits::number;
 
 /// Some bytes behind an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Transfer {
         (is_plain && has_form && returns && !has_map).then(|| Self {
             function,
             args,
-            bytes: constant(func, args[2]),
+            bytes: number(dfg, args[2]).and_then(|it| u32::try_from(it).ok()),
         })
     }
 
@@ -129,17 +130,5 @@ impl Transfer {
             address: self.args[at],
             bytes: self.bytes,
         }
-    }
-}
-
-/// The constant that `value` is, if it is a number of bytes that something can have.
-fn constant(func: &Function, value: Value) -> Option<u32> {
-    let dfg = &func.dfg;
-    match dfg.insts[dfg.value_def(value).inst()?] {
-        InstructionData::UnaryImm {
-            opcode: Opcode::Iconst,
-            imm,
-        } => u32::try_from(imm.bits()).ok(),
-        _ => None,
     }
 }

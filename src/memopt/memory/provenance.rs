@@ -19,8 +19,9 @@
 
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
-use crate::ir::{BlockArg, BlockCall, Function, Inst, InstructionData, Opcode, StackSlot, Value};
+use crate::ir::{BlockArg, Function, Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::edit::destinations;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
@@ -378,9 +379,7 @@ pub fn for_each_block_arg(
     mut visit: impl FnMut(Value, Option<Value>),
 ) {
     let dfg = &func.dfg;
-    let destinations: &[BlockCall] =
-        dfg.insts[inst].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
-    for call in destinations {
+    for call in destinations(func, inst) {
         let params = dfg.block_params(call.block(&dfg.value_lists));
         for (param, arg) in params.iter().zip(call.args(&dfg.value_lists)) {
             match arg {

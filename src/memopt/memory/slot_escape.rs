@@ -170,15 +170,26 @@ impl Slots {
 
     /// The address that `value` is, if it is one in a slot.
     pub fn address(&self, value: Value) -> Option<Address> {
-        let (slot, offset) = match self.values.facts.of(value) {
-            Fact::At(slot, offset) => (slot, Some(offset)),
-            Fact::Within(slot) => (slot, None),
-            Fact::Unseen | Fact::Plain => return None,
-        };
+        let (slot, offset) = self.slot(value)?;
         Some(Address {
             root: Root::Slot(slot),
             offset,
         })
+    }
+
+    /// The slot in which `value` is an address, and where, if that is known.
+    pub fn slot(&self, value: Value) -> Option<(StackSlot, Option<i64>)> {
+        match self.values.facts.of(value) {
+            Fact::At(slot, offset) => Some((slot, Some(offset))),
+            Fact::Within(slot) => Some((slot, None)),
+            Fact::Unseen | Fact::Plain => None,
+        }
+    }
+
+    /// The same of a slot that is always private.
+    pub fn private(&self, value: Value) -> Option<(StackSlot, Option<i64>)> {
+        let slot = self.slot(value);
+        slot.filter(|(slot, _)| self.privacy(*slot) == Privacy::Always)
     }
 
     /// Records escapes and debug tags; `false` if an access leaves its slot,

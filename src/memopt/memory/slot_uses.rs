@@ -4,12 +4,11 @@
 //! nobody outside knows, and where one of them has to be told from others.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{AliasRegion, Function, Inst, InstructionData, StackSlot, Value};
+use crate::ir::{AliasRegion, Function, Inst, InstructionData, StackSlot};
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::effect::{Access, Place};
-use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::inst::transfer::Transfer;
-use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use crate::memopt::memory::slot_escape::Slots;
 use alloc::vec::Vec;
 
 /// Bytes of a slot, from the first up to that behind the last.
@@ -95,7 +94,7 @@ impl SlotUses {
             match slots.access(concerned) {
                 Some(access) => {
                     let writes = access.stored.is_some();
-                    if let Some((slot, _)) = private(slots, access.address) {
+                    if let Some((slot, _)) = slots.private(access.address) {
                         let tag = &mut this.tags[slot];
                         *tag = tag.join(Tag::of(access));
                     }
@@ -108,7 +107,7 @@ impl SlotUses {
     }
 
     fn touch(&mut self, slots: &Slots, node: Node, place: Place, (reads, writes): (bool, bool)) {
-        let Some((slot, offset)) = private(slots, place.address) else {
+        let Some((slot, offset)) = slots.private(place.address) else {
             return;
         };
         let start = offset.and_then(|at| u32::try_from(at + i64::from(place.offset)).ok());
@@ -131,7 +130,7 @@ impl SlotUses {
                 return;
             }
             InstructionData::IntCompare { args, .. } => {
-                let [x, y] = args.map(|arg| private(slots, arg).map(|(slot, _)| slot));
+                let [x, y] = args.map(|arg| slots.private(arg).map(|(slot, _)| slot));
                 if x != y {
                     for slot in [x, y].into_iter().flatten() {
                         self.fixed[slot] = true;
@@ -149,7 +148,7 @@ impl SlotUses {
                 self.touch(slots, node, Place::of_range(range), (false, true));
             }
             let pointers = transfer.pointers().iter();
-            let slots = pointers.filter_map(|pointer| private(slots, *pointer));
+            let slots = pointers.filter_map(|pointer| slots.private(*pointer));
             self.tell_apart(slots.map(|(slot, _)| slot).collect());
         }
         let lent = slots.lent_at(inst);
@@ -174,16 +173,5 @@ impl SlotUses {
             let others = slots[..at].iter().filter(|other| *other != slot);
             self.together.extend(others.map(|other| (*slot, *other)));
         }
-    }
-}
-
-/// The slot in which `value` is an address, and where, if that slot is always private.
-fn private(slots: &Slots, value: Value) -> Option<(StackSlot, Option<i64>)> {
-    match slots.address(value)? {
-        Address {
-            root: Root::Slot(slot),
-            offset,
-        } if slots.privacy(slot) == Privacy::Always => Some((slot, offset)),
-        _ => None,
     }
 }

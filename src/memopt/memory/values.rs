@@ -6,10 +6,10 @@
 //! store wrote gives what it stored.
 
 use crate::FxHashMap;
-use crate::ir::immediates::Imm64;
-use crate::ir::{Block, Endianness, InstructionData, Opcode, Type, Value};
+use crate::ir::{Block, Endianness, Opcode, Type, Value};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::inst::bits::number;
 use crate::memopt::inst::coercion::Recipe;
 use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Location, Overlap};
@@ -291,22 +291,8 @@ impl<'p, 'a> Values<'p, 'a> {
     /// Are two canonical values one, or the same constant? The mid-end makes a constant again
     /// where it is used, and each has a name of its own.
     fn is_same(&self, a: Value, b: Value) -> bool {
-        a == b
-            || self
-                .constant(a)
-                .is_some_and(|bits| self.constant(b) == Some(bits))
-    }
-
-    /// The bits of an integer constant, and its type.
-    fn constant(&self, value: Value) -> Option<(Imm64, Type)> {
-        let dfg = &self.memory.func.dfg;
-        match dfg.insts[dfg.value_def(value).inst()?] {
-            InstructionData::UnaryImm {
-                opcode: Opcode::Iconst,
-                imm,
-            } => Some((imm, self.type_of(value))),
-            _ => None,
-        }
+        let constant = |value| Some((number(&self.memory.func.dfg, value)?, self.type_of(value)));
+        a == b || constant(a).is_some_and(|bits| constant(b) == Some(bits))
     }
 
     /// The type of `value`.

@@ -4,8 +4,9 @@
 //! blocks behind the other destination go, and with them what they observe. Upstream's
 //! mid-end folds branches too, but runs before our passes and only once.
 
-use crate::ir::{Function, Inst, InstructionData, Value};
+use crate::ir::{Function, Inst, InstructionData};
 use crate::memopt::edit::{Change, Edit, Reason};
+use crate::memopt::inst::bits::number;
 use alloc::vec::Vec;
 
 /// Finds the branches that always take one destination. Cost: O(blocks).
@@ -25,11 +26,11 @@ pub fn edits(func: &Function) -> Vec<Edit> {
 fn taken(func: &Function, inst: Inst) -> Option<usize> {
     match func.dfg.insts[inst] {
         InstructionData::Brif { arg, .. } => {
-            let condition = constant(func, arg)?;
+            let condition = number(&func.dfg, arg)?;
             Some(usize::from(condition == 0))
         }
         InstructionData::BranchTable { arg, table, .. } => {
-            let index = constant(func, arg)?;
+            let index = number(&func.dfg, arg)?;
             // The default comes first, then the entries.
             let entries = func.dfg.jump_tables[table].as_slice().len() as u64;
             Some(if index < entries {
@@ -37,19 +38,6 @@ fn taken(func: &Function, inst: Inst) -> Option<usize> {
             } else {
                 0
             })
-        }
-        _ => None,
-    }
-}
-
-/// The constant that `value` is, zero-extended.
-pub fn constant(func: &Function, value: Value) -> Option<u64> {
-    let value = func.dfg.resolve_aliases(value);
-    let inst = func.dfg.value_def(value).inst()?;
-    match func.dfg.insts[inst] {
-        InstructionData::UnaryImm { imm, .. } => {
-            let bits = func.dfg.value_type(value).bits();
-            Some(imm.zero_extend_from_width(bits).bits() as u64)
         }
         _ => None,
     }

@@ -15,7 +15,6 @@ use crate::ir::condcodes::IntCC;
 use crate::ir::{Inst, InstructionData, StackSlot, Value};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::isle::{self, SlotFacts};
-use crate::memopt::inst::location::Root;
 use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
 use alloc::vec::Vec;
@@ -77,8 +76,7 @@ struct Point<'p, 'a> {
 
 impl SlotFacts for Point<'_, '_> {
     fn slot_address(&self, value: Value) -> Option<(StackSlot, i64)> {
-        let address = self.memory.slots.address(value)?;
-        let (Root::Slot(slot), Some(offset)) = (address.root, address.offset) else {
+        let (slot, Some(offset)) = self.memory.slots.slot(value)? else {
             return None;
         };
         let size = i64::from(self.memory.func.sized_stack_slots[slot].size);

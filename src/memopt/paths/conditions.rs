@@ -8,6 +8,7 @@ use crate::ir::condcodes::IntCC;
 use crate::ir::{Function, InstructionData, Opcode, Value};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::inst::bits::number;
 use smallvec::SmallVec;
 
 /// Destinations of branches on one condition that are remembered.
@@ -54,7 +55,7 @@ impl Condition {
                 cond: cond @ (IntCC::Equal | IntCC::NotEqual),
                 args: [x, y],
                 ..
-            } if is_zero(func, y) => (x, cond == IntCC::Equal),
+            } if number(&func.dfg, y) == Some(0) => (x, cond == IntCC::Equal),
             _ => return None,
         };
         Some(Self {
@@ -62,15 +63,6 @@ impl Condition {
             negated: self.negated ^ flip,
         })
     }
-}
-
-fn is_zero(func: &Function, value: Value) -> bool {
-    let value = func.dfg.resolve_aliases(value);
-    let def = func.dfg.value_def(value).inst();
-    def.is_some_and(|inst| match func.dfg.insts[inst] {
-        InstructionData::UnaryImm { imm, .. } => imm.bits() == 0,
-        _ => false,
-    })
 }
 
 /// The conditions that branches of a function decide.

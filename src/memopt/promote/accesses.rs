@@ -1,17 +1,14 @@
 //! Which bytes of which private slots an instruction touches.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{
-    BlockArg, Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Type, Value,
-};
+use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Type, Value};
 use crate::memopt::TargetFacts;
-use crate::memopt::cfg::edit::destinations;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::effect::{self, Place};
-use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::inst::transfer::Transfer;
-use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use crate::memopt::memory::provenance::for_each_block_arg;
+use crate::memopt::memory::slot_escape::Slots;
 use alloc::vec::Vec;
 
 /// What is done to some bytes.
@@ -130,7 +127,7 @@ impl Scan<'_> {
     }
 
     fn touch(&mut self, inst: Inst, node: Node, place: Place, usage: Use, endianness: Endianness) {
-        let Some((slot, offset)) = self.private(place.address) else {
+        let Some((slot, offset)) = self.slots.private(place.address) else {
             return;
         };
         // What is known to lie in the slot fits into it, or no slot were private.
@@ -150,18 +147,6 @@ impl Scan<'_> {
         });
     }
 
-    /// The slot in which `value` is an address, and where, if that slot is private.
-    fn private(&self, value: Value) -> Option<(StackSlot, Option<i64>)> {
-        let Address {
-            root: Root::Slot(slot),
-            offset,
-        } = self.slots.address(value)?
-        else {
-            return None;
-        };
-        (self.slots.privacy(slot) == Privacy::Always).then_some((slot, offset))
-    }
-
     /// Notes the slots that `inst`, which is no access, names.
     ///
     /// Of a private slot comparisons, conditions and block parameters may have the address
@@ -171,7 +156,7 @@ impl Scan<'_> {
         let data = &func.dfg.insts[inst];
         let opcode = data.opcode();
         if may_compute_address(opcode)
-            && let Some((slot, _)) = self.private(func.dfg.first_result(inst))
+            && let Some((slot, _)) = self.slots.private(func.dfg.first_result(inst))
         {
             self.traffic.addresses.push((slot, inst));
             if let InstructionData::Ternary { args, .. } = data {
@@ -182,13 +167,9 @@ impl Scan<'_> {
                 .iter()
                 .for_each(|arg| self.name(*arg));
             if opcode.is_branch() {
-                for call in destinations(func, inst) {
-                    for arg in call.args(&func.dfg.value_lists) {
-                        if let BlockArg::Value(value) = arg {
-                            self.name(value);
-                        }
-                    }
-                }
+                for_each_block_arg(func, inst, |_, arg| {
+                    arg.into_iter().for_each(|arg| self.name(arg));
+                });
             }
         }
         if let Some(transfer) = Transfer::of(func, inst) {
@@ -211,7 +192,7 @@ impl Scan<'_> {
 
     fn name(&mut self, value: Value) {
         let value = self.func.dfg.resolve_aliases(value);
-        if let Some((slot, _)) = self.private(value) {
+        if let Some((slot, _)) = self.slots.private(value) {
             let used = &mut self.traffic.used[slot];
             if *used == Used::Accessed {
                 *used = Used::Named;

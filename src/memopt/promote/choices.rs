@@ -43,11 +43,10 @@
 //! LLVM's SROA speculates loads of a phi into its predecessors, one phi at a time.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{Block, Function, Inst, InstructionData, StackSlot, Value, ValueDef};
+use crate::ir::{Block, Function, Inst, StackSlot, Value, ValueDef};
 use crate::memopt::cfg::graph::Order;
 use crate::memopt::edit::{Change, Choice, Edit, Reason};
-use crate::memopt::inst::effect::{Access, Effect, effect};
-use crate::memopt::inst::location::{Address, Root};
+use crate::memopt::inst::effect::{Access, Effect, are_loads_alike, effect};
 use crate::memopt::memory::provenance::for_each_block_arg;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::promote::groups::Groups;
@@ -241,7 +240,9 @@ impl<'a> Choices<'a> {
     /// The position of the place that `load` reads among those of `choice`, which gets it.
     fn place(&mut self, choice: u32, load: Inst) -> u32 {
         let places = &mut self.known[choice as usize].places;
-        let known = places.iter().position(|it| are_alike(self.func, *it, load));
+        let known = places
+            .iter()
+            .position(|it| are_loads_alike(&self.func.dfg, *it, load));
         let at = known.unwrap_or_else(|| {
             places.push(load);
             places.len() - 1
@@ -262,12 +263,9 @@ impl<'a> Choices<'a> {
                 let Some(to) = self.choice(param) else {
                     return;
                 };
-                let from = arg.and_then(|arg| match self.slots.address(arg) {
-                    Some(Address {
-                        root: Root::Slot(slot),
-                        offset: Some(_),
-                    }) => Some(self.slot(slot)),
-                    Some(_) => None,
+                let from = arg.and_then(|arg| match self.slots.slot(arg) {
+                    Some((slot, Some(_))) => Some(self.slot(slot)),
+                    Some((_, None)) => None,
                     None => self.choice(arg).filter(|from| self.is_of(*from, *block)),
                 });
                 match from.filter(|_| is_plain) {
@@ -384,11 +382,7 @@ impl<'a> Choices<'a> {
 
     /// What is at `address` is written: adds its group, if it is in a slot.
     fn note_written(&mut self, address: Value, written: &mut SmallVec<[u32; 8]>) {
-        if let Some(Address {
-            root: Root::Slot(slot),
-            ..
-        }) = self.slots.address(address)
-        {
+        if let Some((slot, _)) = self.slots.slot(address) {
             let group = self.groups.of(self.slot(slot));
             if !written.contains(&group) {
                 written.push(group);
@@ -462,28 +456,5 @@ fn access(func: &Function, inst: Inst) -> Option<Access> {
         | Effect::Barrier(_)
         | Effect::Trap
         | Effect::End => None,
-    }
-}
-
-/// Do two loads differ in their addresses alone?
-fn are_alike(func: &Function, a: Inst, b: Inst) -> bool {
-    let dfg = &func.dfg;
-    let ty = |inst: Inst| dfg.inst_results(inst).first().map(|it| dfg.value_type(*it));
-    match (dfg.insts[a], dfg.insts[b]) {
-        (
-            InstructionData::Load {
-                opcode,
-                flags,
-                offset,
-                ..
-            },
-            InstructionData::Load {
-                opcode: other_opcode,
-                flags: other_flags,
-                offset: other_offset,
-                ..
-            },
-        ) => (opcode, flags, offset) == (other_opcode, other_flags, other_offset) && ty(a) == ty(b),
-        _ => a == b,
     }
 }

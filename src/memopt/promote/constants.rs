@@ -19,8 +19,9 @@
 
 use super::fields::FieldValue;
 use super::reaching::Reached;
-use crate::ir::{Function, InstructionData, Opcode, Value};
+use crate::ir::{Function, InstructionData, Value};
 use crate::memopt::edit::{Constant, Content, FieldStep};
+use crate::memopt::inst::bits::number;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -143,19 +144,11 @@ fn of_params(
 
 /// The bits of `value`, if it is a constant of at most 64 bits.
 fn of_value(func: &Function, value: Value) -> Option<Constant> {
-    let value = func.dfg.resolve_aliases(value);
     let inst = func.dfg.value_def(value).inst()?;
     let bits = match func.dfg.insts[inst] {
-        InstructionData::UnaryImm {
-            opcode: Opcode::Iconst,
-            imm,
-        } => {
-            let unused = 64 - func.dfg.value_type(value).bits();
-            (imm.bits() as u64) << unused >> unused
-        }
         InstructionData::UnaryIeee32 { imm, .. } => imm.bits().into(),
         InstructionData::UnaryIeee64 { imm, .. } => imm.bits(),
-        _ => return None,
+        _ => number(&func.dfg, value)?,
     };
     Some(Constant(bits))
 }

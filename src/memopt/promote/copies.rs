@@ -20,13 +20,11 @@
 //! Cost: nothing in a function that declares none of the functions, and otherwise O(calls).
 
 use crate::entity::EntitySet;
-use crate::ir::{
-    ExternalName, Function, Inst, InstructionData, LibCall, Opcode, StackSlot, Type, Value,
-};
+use crate::ir::{ExternalName, Function, Inst, LibCall, StackSlot, Type};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::{Change, Edit, Expanded, Reason};
-use crate::memopt::inst::location::{Address, Root};
-use crate::memopt::inst::transfer::{Range, Transfer};
+use crate::memopt::inst::bits::number;
+use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::promote::accesses::{Traffic, Use, Used};
 use alloc::vec::Vec;
@@ -59,7 +57,9 @@ pub fn edits(func: &Function, slots: &Slots, traffic: &Traffic, policy: &dyn Pol
     let mut short = Vec::new();
     let mut left: EntitySet<StackSlot> = EntitySet::new();
     for (call, transfer) in &copies.calls {
-        let touched = transfer.touched().filter_map(|range| slot_of(slots, range));
+        let touched = transfer
+            .touched()
+            .filter_map(|range| slots.slot(range.address));
         let touched: SmallVec<[StackSlot; 2]> = touched.map(|(slot, _)| slot).collect();
         match copies.expanded(func, (slots, traffic), *call, transfer) {
             Some(expanded) if others || touched.len() == transfer.touched().count() => {
@@ -92,7 +92,7 @@ struct Copies {
 impl Copies {
     fn note(&mut self, slots: &Slots, call: Inst, transfer: Transfer) {
         for range in transfer.read() {
-            if let Some((slot, offset)) = slot_of(slots, range) {
+            if let Some((slot, offset)) = slots.slot(range.address) {
                 let start = offset.and_then(|offset| u32::try_from(offset).ok());
                 let (start, end) = match (start, range.bytes) {
                     (Some(start), Some(bytes)) => (start, start.saturating_add(bytes)),
@@ -116,16 +116,16 @@ impl Copies {
         let bytes = to.bytes?;
         let mut starts: SmallVec<[u32; 2]> = SmallVec::new();
         for range in transfer.touched() {
-            if let Some((_, offset)) = slot_of(slots, range) {
+            if let Some((_, offset)) = slots.slot(range.address) {
                 starts.push(u32::try_from(offset?).ok()?);
             }
         }
         let fill = match transfer.filling() {
-            Some(value) => Some(byte(func, value)?),
+            Some(value) => Some(number(&func.dfg, value)? as u8),
             None => None,
         };
         let is_known = func.debug_tags.get(call).is_empty();
-        let target = slot_of(slots, to).map(|(slot, _)| slot);
+        let target = slots.slot(to.address).map(|(slot, _)| slot);
         let words = words(&starts, bytes, |at, size| match target {
             Some(slot) if is_ours(slots, traffic, slot) => {
                 let first = starts[0] + at;
@@ -147,29 +147,6 @@ pub fn are_declared(func: &Function) -> bool {
             ExternalName::LibCall(LibCall::Memcpy | LibCall::Memmove | LibCall::Memset)
         )
     })
-}
-
-/// The slot that a range is in, and where, if that is known.
-fn slot_of(slots: &Slots, range: Range) -> Option<(StackSlot, Option<i64>)> {
-    match slots.address(range.address)? {
-        Address {
-            root: Root::Slot(slot),
-            offset,
-        } => Some((slot, offset)),
-        _ => None,
-    }
-}
-
-/// The low byte of `value`, if that is a constant.
-fn byte(func: &Function, value: Value) -> Option<u8> {
-    let value = func.dfg.resolve_aliases(value);
-    match func.dfg.insts[func.dfg.value_def(value).inst()?] {
-        InstructionData::UnaryImm {
-            opcode: Opcode::Iconst,
-            imm,
-        } => Some(imm.bits() as u8),
-        _ => None,
-    }
 }
 
 /// Where words begin that are the bytes behind all of `starts`, each at a multiple of its size, and

@@ -29,7 +29,6 @@ use crate::memopt::cfg::graph::Order;
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::effect::{Access, Effect, effect};
 use crate::memopt::inst::isle::{self, Step};
-use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use alloc::vec::Vec;
 
@@ -93,7 +92,7 @@ impl<'a> Selects<'a> {
             };
             let is_plain = slots.address(condition).is_none();
             if let (Some((s, Some(_))), Some((t, Some(_))), true) =
-                (this.slot(x), this.slot(y), is_plain)
+                (slots.slot(x), slots.slot(y), is_plain)
                 && s != t
             {
                 this.all.push(Select {
@@ -109,16 +108,6 @@ impl<'a> Selects<'a> {
             }
         }
         this
-    }
-
-    fn slot(&self, value: Value) -> Option<(StackSlot, Option<i64>)> {
-        match self.slots.address(value)? {
-            Address {
-                root: Root::Slot(slot),
-                offset,
-            } => Some((slot, offset)),
-            _ => None,
-        }
     }
 
     fn made(&self, value: Value) -> Option<(usize, i64)> {
@@ -207,12 +196,14 @@ impl<'a> Selects<'a> {
             let result = func.dfg.inst_results(inst).first();
             let is_fine = match (self.slots.access(concerned), func.dfg.insts[inst]) {
                 (Some(access), _) => {
-                    access.stored.is_none_or(|value| self.slot(value).is_none())
-                        && !matches!(self.slot(access.address), Some((_, None)))
+                    access
+                        .stored
+                        .is_none_or(|value| self.slots.slot(value).is_none())
+                        && !matches!(self.slots.slot(access.address), Some((_, None)))
                 }
                 (None, InstructionData::StackAddr { .. }) => true,
                 (None, InstructionData::Binary { .. }) => {
-                    let sum = result.and_then(|result| self.slot(*result));
+                    let sum = result.and_then(|result| self.slots.slot(*result));
                     sum.is_some_and(|(_, offset)| offset.is_some())
                 }
                 (None, InstructionData::Ternary { .. }) => {
@@ -224,7 +215,7 @@ impl<'a> Selects<'a> {
                 continue;
             }
             for value in func.dfg.inst_values(inst) {
-                if let Some((slot, _)) = self.slot(value) {
+                if let Some((slot, _)) = self.slots.slot(value) {
                     self.spoilt.insert(slot);
                 }
             }

@@ -27,8 +27,9 @@
 //! most [`MAX_ALONE`]; at most [`MAX_COPIES`] more queries for each piece of an access.
 
 use super::Pass;
-use crate::ir::{Inst, InstructionData, Opcode, Value};
+use crate::ir::Inst;
 use crate::memopt::edit::{Change, Forwarded, Reason};
+use crate::memopt::inst::bits::number;
 use crate::memopt::inst::location::Location;
 use crate::memopt::memory::clobber::Source;
 use crate::memopt::memory::insts::{EventIndex, Transfer};
@@ -93,15 +94,8 @@ impl Pass<'_, '_, '_, '_> {
 
     /// The byte that a transfer fills memory with, if that is a constant.
     fn byte(&self, transfer: &Transfer) -> Option<u8> {
-        let dfg = &self.facts.memory.func.dfg;
-        let value: Value = self.facts.canonical(transfer.filling?);
-        match dfg.insts[dfg.value_def(value).inst()?] {
-            InstructionData::UnaryImm {
-                opcode: Opcode::Iconst,
-                imm,
-            } => Some(imm.bits() as u8),
-            _ => None,
-        }
+        let value = self.facts.canonical(transfer.filling?);
+        Some(number(&self.facts.memory.func.dfg, value)? as u8)
     }
 
     /// Removes the transfer `event` if memory holds what it writes.

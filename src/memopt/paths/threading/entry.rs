@@ -6,8 +6,8 @@ use crate::ir::{Block, Inst, InstructionData, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::edit::Edge;
+use crate::memopt::inst::bits::number;
 use crate::memopt::memory::clobber::Source;
-use crate::memopt::passes::branches::constant;
 use crate::memopt::paths::conditions::Condition;
 use crate::memopt::paths::folding::{Known, compare, computed, extended, scalar_bits};
 
@@ -92,7 +92,7 @@ impl Entry<'_, '_, '_, '_> {
 
     /// A value that is there before the chain.
     fn outside(&self, value: Value) -> Known {
-        match constant(self.pass.func(), value) {
+        match number(&self.pass.func().dfg, value) {
             Some(number) => Known::Constant(number),
             None => Known::Value(self.pass.values.canonical(value)),
         }
@@ -123,7 +123,7 @@ impl Entry<'_, '_, '_, '_> {
         let ty = func.dfg.value_type(result);
         match func.dfg.insts[inst] {
             InstructionData::Load { .. } => self.loaded(inst),
-            InstructionData::UnaryImm { .. } => constant(func, result).map(Known::Constant),
+            InstructionData::UnaryImm { .. } => number(&func.dfg, result).map(Known::Constant),
             InstructionData::IntCompare { cond, args, .. } => {
                 let bits = scalar_bits(func, args[0])?;
                 let (x, y) = (self.value(args[0])?, self.value(args[1])?);
