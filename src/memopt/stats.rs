@@ -5,203 +5,148 @@ use core::fmt;
 use core::iter::Sum;
 use core::ops::AddAssign;
 
-/// What runs did: counters of what was done to memory traffic, of clean-up, of rounds and of
-/// limits, and how many runs there were.
-///
-/// A run that found nothing differs from one that did not look: [`Self::runs`] counts
-/// the first, [`Self::skipped_by_opt_level`] and [`Self::skipped_by_effort`] the others.
-/// It displays as the counters that are not zero, or as why there are none. The
-/// statistics of several runs add up, with `+=` or [`Iterator::sum`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Runs that looked for edits.
-    pub runs: u32,
-    /// Runs that did nothing because the ISA has `opt_level=none`, as flags have by
-    /// default.
-    pub skipped_by_opt_level: u32,
-    /// Runs that did not look at the function: with [`Effort::Gated`](super::Effort) it
-    /// has no stack slot and names no transient region; with full effort it does not
-    /// access memory.
-    pub skipped_by_effort: u32,
-    /// Loads replaced by a value that a store left or another load fetched.
-    pub forwarded_loads: u32,
-    /// Loads replaced by a block parameter, because every predecessor knew the
-    /// value, each another one.
-    pub joined_loads: u32,
-    /// Stores removed because memory held the value already.
-    pub noop_stores: u32,
-    /// Loads removed because nobody used their value.
-    pub unused_loads: u32,
-    /// Stores removed because nobody observed them.
-    pub dead_stores: u32,
-    /// Stores that became one with another beside it.
-    pub merged_stores: u32,
-    /// Stores of which nobody saw some bytes, which they do not write any more.
-    pub trimmed_stores: u32,
-    /// Comparisons turned into constants.
-    pub folded_compares: u32,
-    /// Branches turned into jumps.
-    pub folded_branches: u32,
-    /// Edges that go past a branch which they determine.
-    pub threaded_branches: u32,
-    /// Stores moved down to the paths that need them.
-    pub sunk_stores: u32,
-    /// Loads moved down to the paths that need them.
-    pub sunk_loads: u32,
-    /// Loads moved up to the edges into their block that need them.
-    pub raised_loads: u32,
-    /// Stores moved up to the edges into their block that need them.
-    pub raised_stores: u32,
-    /// Loads moved in front of a loop in which they find the same each time.
-    pub hoisted_loads: u32,
-    /// Loads that are one with another behind the same branch, which went above it.
-    pub merged_loads: u32,
-    /// Loops that test behind their body and no longer before it.
-    pub turned_loops: u32,
-    /// Calls of `memcpy` and its kin that copy from where another one has copied what they copy.
-    pub forwarded_copies: u32,
-    /// Calls that copied or filled a few bytes of stack slots, and are loads and stores now.
-    pub expanded_copies: u32,
-    /// Accesses of the slot that a `select` gives, which are accesses of both now.
-    pub split_accesses: u32,
-    /// Fields of stack slots that have become values.
-    pub promoted_fields: u32,
-    /// Stack slots that no longer take space in the frame.
-    pub freed_slots: u32,
-    /// Stack slots of which only a part takes space in the frame.
-    pub shrunk_slots: u32,
-    /// Stack slots that are in the place of another one, whose life does not meet theirs.
-    pub shared_slots: u32,
-    /// Pure instructions removed because nobody used their results.
-    pub unused_code: u32,
-    /// Pure instructions moved down to the paths that need them.
-    pub sunk_values: u32,
-    /// Block parameters removed because nobody used them.
-    pub unused_params: u32,
-    /// Empty blocks that nothing leads to any more.
-    pub bypassed_blocks: u32,
-    /// Runs of upstream's egraph pass over what the edits have uncovered.
-    pub egraph_runs: u32,
-    /// Edits of all kinds, clean-up included: what
-    /// [`edit_limit`](super::Options::edit_limit) limits. Some are counted above more than
-    /// once, because they concern several instructions.
-    pub applied: u32,
-    /// Rounds of all passes that made an edit.
-    pub rounds: u32,
-    /// How often a named limit stopped a search that might have led to an edit.
-    pub limits_hit: u32,
+/// Makes [`Stats`], and whatever goes through all of its fields.
+macro_rules! stats {
+    (
+        $(#[$about:meta])*
+        runs { $($(#[$run_doc:meta])* $run:ident,)* }
+        edits { $($(#[$edit_doc:meta])* $edit:ident,)* }
+        others { $($(#[$other_doc:meta])* $other:ident,)* }
+    ) => {
+        $(#[$about])*
+        pub struct Stats {
+            $($(#[$run_doc])* pub $run: u32,)*
+            $($(#[$edit_doc])* pub $edit: u32,)*
+            $($(#[$other_doc])* pub $other: u32,)*
+        }
+
+        impl Stats {
+            /// Each counter of edits and of limits with its name, in a fixed order; not
+            /// [`Self::applied`], which counts the same edits in another unit.
+            ///
+            /// Cost: constant.
+            pub fn counters(&self) -> impl Iterator<Item = (&'static str, u32)> + use<> {
+                [
+                    $((stringify!($edit), self.$edit),)*
+                    $((stringify!($other), self.$other),)*
+                ]
+                .into_iter()
+            }
+
+            /// What was done to memory traffic, slots and branches: all kinds of edits but
+            /// clean-up.
+            ///
+            /// Cost: constant.
+            pub fn edits(&self) -> u32 {
+                0 $(+ self.$edit)*
+            }
+        }
+
+        impl AddAssign<&Stats> for Stats {
+            fn add_assign(&mut self, other: &Stats) {
+                $(self.$run += other.$run;)*
+                $(self.$edit += other.$edit;)*
+                $(self.$other += other.$other;)*
+            }
+        }
+    };
+}
+
+stats! {
+    /// What runs did: counters of what was done to memory traffic, of clean-up, of rounds and of
+    /// limits, and how many runs there were.
+    ///
+    /// A run that found nothing differs from one that did not look: [`Self::runs`] counts
+    /// the first, [`Self::skipped_by_opt_level`] and [`Self::skipped_by_effort`] the others.
+    /// It displays as the counters that are not zero, or as why there are none. The
+    /// statistics of several runs add up, with `+=` or [`Iterator::sum`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    runs {
+        /// Runs that looked for edits.
+        runs,
+        /// Runs that did nothing because the ISA has `opt_level=none`, as flags have by
+        /// default.
+        skipped_by_opt_level,
+        /// Runs that did not look at the function: with [`Effort::Gated`](super::Effort) it
+        /// has no stack slot and names no transient region; with full effort it does not
+        /// access memory.
+        skipped_by_effort,
+        /// Edits of all kinds, clean-up included: what
+        /// [`edit_limit`](super::Options::edit_limit) limits. Some are counted below more than
+        /// once, because they concern several instructions.
+        applied,
+    }
+    edits {
+        /// Loads replaced by a value that a store left or another load fetched.
+        forwarded_loads,
+        /// Loads replaced by a block parameter, because every predecessor knew the
+        /// value, each another one.
+        joined_loads,
+        /// Stores removed because memory held the value already.
+        noop_stores,
+        /// Loads removed because nobody used their value.
+        unused_loads,
+        /// Stores removed because nobody observed them.
+        dead_stores,
+        /// Stores that became one with another beside it.
+        merged_stores,
+        /// Stores of which nobody saw some bytes, which they do not write any more.
+        trimmed_stores,
+        /// Comparisons turned into constants.
+        folded_compares,
+        /// Branches turned into jumps.
+        folded_branches,
+        /// Edges that go past a branch which they determine.
+        threaded_branches,
+        /// Stores moved down to the paths that need them.
+        sunk_stores,
+        /// Loads moved down to the paths that need them.
+        sunk_loads,
+        /// Loads moved up to the edges into their block that need them.
+        raised_loads,
+        /// Stores moved up to the edges into their block that need them.
+        raised_stores,
+        /// Loads moved in front of a loop in which they find the same each time.
+        hoisted_loads,
+        /// Loads that are one with another behind the same branch, which went above it.
+        merged_loads,
+        /// Loops that test behind their body and no longer before it.
+        turned_loops,
+        /// Calls of `memcpy` and its kin that copy from where another one has copied what they copy.
+        forwarded_copies,
+        /// Calls that copied or filled a few bytes of stack slots, and are loads and stores now.
+        expanded_copies,
+        /// Accesses of the slot that a `select` gives, which are accesses of both now.
+        split_accesses,
+        /// Fields of stack slots that have become values.
+        promoted_fields,
+        /// Stack slots that no longer take space in the frame.
+        freed_slots,
+        /// Stack slots of which only a part takes space in the frame.
+        shrunk_slots,
+        /// Stack slots that are in the place of another one, whose life does not meet theirs.
+        shared_slots,
+    }
+    others {
+        /// Pure instructions removed because nobody used their results.
+        unused_code,
+        /// Pure instructions moved down to the paths that need them.
+        sunk_values,
+        /// Block parameters removed because nobody used them.
+        unused_params,
+        /// Empty blocks that nothing leads to any more.
+        bypassed_blocks,
+        /// Runs of upstream's egraph pass over what the edits have uncovered.
+        egraph_runs,
+        /// Rounds of all passes that made an edit.
+        rounds,
+        /// How often a named limit stopped a search that might have led to an edit.
+        limits_hit,
+    }
 }
 
 impl Stats {
-    /// Each counter of edits and of limits with its name, in a fixed order; not
-    /// [`Self::applied`], which counts the same edits in another unit.
-    ///
-    /// Cost: constant.
-    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u32)> + use<> {
-        let Self {
-            runs: _,
-            skipped_by_opt_level: _,
-            skipped_by_effort: _,
-            forwarded_loads,
-            joined_loads,
-            noop_stores,
-            unused_loads,
-            dead_stores,
-            merged_stores,
-            trimmed_stores,
-            folded_compares,
-            folded_branches,
-            threaded_branches,
-            sunk_stores,
-            sunk_loads,
-            raised_loads,
-            raised_stores,
-            hoisted_loads,
-            merged_loads,
-            turned_loops,
-            forwarded_copies,
-            expanded_copies,
-            split_accesses,
-            promoted_fields,
-            freed_slots,
-            shrunk_slots,
-            shared_slots,
-            unused_code,
-            sunk_values,
-            unused_params,
-            bypassed_blocks,
-            egraph_runs,
-            applied: _,
-            rounds,
-            limits_hit,
-        } = *self;
-        [
-            ("forwarded_loads", forwarded_loads),
-            ("joined_loads", joined_loads),
-            ("noop_stores", noop_stores),
-            ("unused_loads", unused_loads),
-            ("dead_stores", dead_stores),
-            ("merged_stores", merged_stores),
-            ("trimmed_stores", trimmed_stores),
-            ("folded_compares", folded_compares),
-            ("folded_branches", folded_branches),
-            ("threaded_branches", threaded_branches),
-            ("sunk_stores", sunk_stores),
-            ("sunk_loads", sunk_loads),
-            ("raised_loads", raised_loads),
-            ("raised_stores", raised_stores),
-            ("hoisted_loads", hoisted_loads),
-            ("merged_loads", merged_loads),
-            ("turned_loops", turned_loops),
-            ("forwarded_copies", forwarded_copies),
-            ("expanded_copies", expanded_copies),
-            ("split_accesses", split_accesses),
-            ("promoted_fields", promoted_fields),
-            ("freed_slots", freed_slots),
-            ("shrunk_slots", shrunk_slots),
-            ("shared_slots", shared_slots),
-            ("unused_code", unused_code),
-            ("sunk_values", sunk_values),
-            ("unused_params", unused_params),
-            ("bypassed_blocks", bypassed_blocks),
-            ("egraph_runs", egraph_runs),
-            ("rounds", rounds),
-            ("limits_hit", limits_hit),
-        ]
-        .into_iter()
-    }
-
-    /// What was done to memory traffic, slots and branches: all kinds of edits but clean-up.
-    ///
-    /// Cost: constant.
-    pub fn edits(&self) -> u32 {
-        self.forwarded_loads
-            + self.joined_loads
-            + self.noop_stores
-            + self.unused_loads
-            + self.dead_stores
-            + self.merged_stores
-            + self.trimmed_stores
-            + self.folded_compares
-            + self.folded_branches
-            + self.threaded_branches
-            + self.sunk_stores
-            + self.sunk_loads
-            + self.raised_loads
-            + self.raised_stores
-            + self.hoisted_loads
-            + self.merged_loads
-            + self.turned_loops
-            + self.forwarded_copies
-            + self.expanded_copies
-            + self.split_accesses
-            + self.promoted_fields
-            + self.freed_slots
-            + self.shrunk_slots
-            + self.shared_slots
-    }
-
     /// Counts a change that was made.
     pub(super) fn count(&mut self, change: &Change) {
         self.applied += 1;
@@ -268,83 +213,6 @@ impl Stats {
             } => "did not look: it has nothing that this effort looks at",
             _ => "did not run",
         }
-    }
-}
-
-impl AddAssign<&Stats> for Stats {
-    fn add_assign(&mut self, other: &Stats) {
-        let Self {
-            runs,
-            skipped_by_opt_level,
-            skipped_by_effort,
-            forwarded_loads,
-            joined_loads,
-            noop_stores,
-            unused_loads,
-            dead_stores,
-            merged_stores,
-            trimmed_stores,
-            folded_compares,
-            folded_branches,
-            threaded_branches,
-            sunk_stores,
-            sunk_loads,
-            raised_loads,
-            raised_stores,
-            hoisted_loads,
-            merged_loads,
-            turned_loops,
-            forwarded_copies,
-            expanded_copies,
-            split_accesses,
-            promoted_fields,
-            freed_slots,
-            shrunk_slots,
-            shared_slots,
-            unused_code,
-            sunk_values,
-            unused_params,
-            bypassed_blocks,
-            egraph_runs,
-            applied,
-            rounds,
-            limits_hit,
-        } = self;
-        *runs += other.runs;
-        *skipped_by_opt_level += other.skipped_by_opt_level;
-        *skipped_by_effort += other.skipped_by_effort;
-        *forwarded_loads += other.forwarded_loads;
-        *joined_loads += other.joined_loads;
-        *noop_stores += other.noop_stores;
-        *unused_loads += other.unused_loads;
-        *dead_stores += other.dead_stores;
-        *merged_stores += other.merged_stores;
-        *trimmed_stores += other.trimmed_stores;
-        *folded_compares += other.folded_compares;
-        *folded_branches += other.folded_branches;
-        *threaded_branches += other.threaded_branches;
-        *sunk_stores += other.sunk_stores;
-        *sunk_loads += other.sunk_loads;
-        *raised_loads += other.raised_loads;
-        *raised_stores += other.raised_stores;
-        *hoisted_loads += other.hoisted_loads;
-        *merged_loads += other.merged_loads;
-        *turned_loops += other.turned_loops;
-        *forwarded_copies += other.forwarded_copies;
-        *expanded_copies += other.expanded_copies;
-        *split_accesses += other.split_accesses;
-        *promoted_fields += other.promoted_fields;
-        *freed_slots += other.freed_slots;
-        *shrunk_slots += other.shrunk_slots;
-        *shared_slots += other.shared_slots;
-        *unused_code += other.unused_code;
-        *sunk_values += other.sunk_values;
-        *unused_params += other.unused_params;
-        *bypassed_blocks += other.bypassed_blocks;
-        *egraph_runs += other.egraph_runs;
-        *applied += other.applied;
-        *rounds += other.rounds;
-        *limits_hit += other.limits_hit;
     }
 }
 
