@@ -29,7 +29,6 @@
 //! | the table of passes, rounds; the first pass that finds something; what comes before the mid-end | `pipeline`, `search`, `run_before` |
 //! | analyses that outlive edits | `analyses` |
 //! | whether a function is looked at | `gate` |
-//! | what has been done and refused, remembered | [`remarks`] |
 //! | the wing: jump threading, SSA repair, PRE, sinking, their clean-up | `paths::*` |
 //! | the core: load and store elimination, folds, dead stores, dead code, slots | `passes::*` |
 //! | locals in stack slots become values | `promote` |
@@ -64,7 +63,6 @@ mod paths;
 mod pipeline;
 mod promote;
 pub mod refusal;
-pub mod remarks;
 mod run_before;
 mod search;
 mod stats;
@@ -79,6 +77,5 @@ pub use observer::Observer;
 pub use options::{Effort, Options};
 pub use pipeline::{run, run_observed};
 pub use refusal::{Obstacle, Refusal, Subject};
-pub use remarks::{Remark, RemarkKind, Remarks};
 pub use run_before::{run_before, run_before_observed};
 pub use stats::Stats;

@@ -72,6 +72,33 @@ pub enum Obstacle {
     Limit(&'static str),
 }
 
+impl Obstacle {
+    /// The instruction that is to blame, if one is.
+    pub fn inst(self) -> Option<Inst> {
+        match self {
+            Self::SeenBy(inst)
+            | Self::MayEndAt(inst)
+            | Self::ClobberedBy(inst)
+            | Self::OtherForm(inst)
+            | Self::CannotPass(inst)
+            | Self::NamedBy(inst) => Some(inst),
+            Self::MayTrap
+            | Self::Asynchronous
+            | Self::UnknownPlace
+            | Self::PublicSlot(_)
+            | Self::SeenOnSomePath
+            | Self::NotWritten
+            | Self::DependsOnPath(_)
+            | Self::AddressChanges
+            | Self::OtherValue
+            | Self::NothingToLearn
+            | Self::Unreachable
+            | Self::NoGain
+            | Self::Limit(_) => None,
+        }
+    }
+}
+
 /// Where passes note what they refuse, if anybody asks.
 #[derive(Default)]
 pub struct Refusals {

@@ -14,6 +14,7 @@ use crate::memopt::cfg::graph::Order;
 use crate::memopt::memory::clobber::{Clobbers, Source};
 use crate::memopt::memory::insts::{Access, EventIndex, Memory, TargetFacts};
 use crate::memopt::memory::next_access::{Fate, NextAccess};
+use crate::memopt::memory::overlapping::Pairs;
 use crate::memopt::memory::room::Room;
 use alloc::vec::Vec;
 
@@ -85,17 +86,12 @@ pub fn find(
     let classes = events.clone().filter_map(|event| memory.access(event));
     let classes = classes.flat_map(|access| [true, false].map(|it| memory.class_of(access, it)));
     let (order, back, repeating) = (&flow.order, flow.reversed(), flow.repeating());
+    let room = Room::default;
+    // Every access is asked about, also where no pass could make a use of the answer.
+    let pairs = Pairs::all(&memory);
     let mut walkers = Walkers {
-        clobbers: Clobbers::of_all(&memory, order, &flow.graph, dominance),
-        next_access: NextAccess::new(
-            &memory,
-            order,
-            back,
-            reversed,
-            repeating,
-            classes,
-            Room::default(),
-        ),
+        clobbers: Clobbers::in_room(&memory, order, &flow.graph, dominance, pairs, room()),
+        next_access: NextAccess::new(&memory, order, back, reversed, repeating, classes, room()),
         memory: &memory,
         order,
     };
@@ -116,7 +112,7 @@ impl Walkers<'_> {
         Some(Versions {
             inst: self.inst(event),
             found: self.found(event, source),
-            next: access.stored.map(|_| self.next(event)),
+            next: access.stored.map(|_| self.next(event, access)),
         })
     }
 
@@ -152,12 +148,12 @@ impl Walkers<'_> {
         }
     }
 
-    fn next(&mut self, event: EventIndex) -> Next {
-        let access = self.memory.access(event);
-        let slot = access.and_then(Access::slot);
-        let is_private = self.clobbers.slot_is_private(event)
-            || access.is_some_and(|access| access.is_always_private(&self.memory.slots));
-        match self.next_access.fate(event, is_private) {
+    fn next(&mut self, event: EventIndex, access: &Access) -> Next {
+        let slot = access.slot();
+        let is_private =
+            self.clobbers.slot_is_private(event) || access.is_always_private(&self.memory.slots);
+        let (next, location) = (&mut self.next_access, access.location);
+        match next.fate_of_part(event, is_private, location) {
             Fate::Unobserved(kills) => {
                 Next::Unobserved(kills.into_iter().map(|event| self.inst(event)).collect())
             }

@@ -103,21 +103,10 @@ pub struct Clobbers<'a> {
 }
 
 impl<'a> Clobbers<'a> {
-    /// Computes the versions of all classes that one of the accesses of `pairs` asks about.
+    /// Computes the versions of all classes that one of the accesses of `pairs` asks about, in the
+    /// lists of others.
     ///
     /// Cost: O(instructions + edges), see [`Versions::make`].
-    pub fn new(
-        memory: &'a Memory<'a>,
-        order: &'a Order,
-        graph: &'a Graph,
-        dominance: &'a Dominance,
-        pairs: Pairs,
-    ) -> Self {
-        let room = Room::default();
-        Self::in_room(memory, order, graph, dominance, pairs, room)
-    }
-
-    /// The same, in the lists of others.
     pub fn in_room(
         memory: &'a Memory<'a>,
         order: &'a Order,
@@ -150,19 +139,6 @@ impl<'a> Clobbers<'a> {
             pairs,
             room,
         )
-    }
-
-    /// The same, and [`Self::source`] can be asked about every access, also where no pass could
-    /// make a use of the answer.
-    ///
-    /// Cost: that of [`Self::new`] for a function in which all accesses are paired.
-    pub fn of_all(
-        memory: &'a Memory<'a>,
-        order: &'a Order,
-        graph: &'a Graph,
-        dominance: &'a Dominance,
-    ) -> Self {
-        Self::new(memory, order, graph, dominance, Pairs::all(memory))
     }
 
     fn of_pairs(

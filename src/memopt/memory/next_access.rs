@@ -1,6 +1,6 @@
 //! What happens next to a store: versions over the reversed graph.
 //!
-//! [`NextAccess::fate`] walks from a store in the direction of time, over
+//! [`NextAccess::fate_of_part`] walks from a store in the direction of time, over
 //! everything that cannot see it, and ends on each path at the first event
 //! that decides: an overwrite, a reader, an observer of everything, or the end
 //! of the frame. A cycle without such an event observes nothing.
@@ -179,18 +179,10 @@ impl<'a> NextAccess<'a> {
         }
     }
 
-    /// What becomes of what the store `event` writes.
-    ///
-    /// `private`: is its slot known to nobody else when it executes?
-    pub fn fate(&mut self, event: EventIndex, private: bool) -> Fate {
-        match self.memory.access(event) {
-            Some(access) => self.fate_of_part(event, private, access.location),
-            None => Fate::NotAsked,
-        }
-    }
-
     /// What becomes of some of the bytes that the store `event` writes: those at `part`, which
     /// has the root of its location.
+    ///
+    /// `private`: is its slot known to nobody else when it executes?
     pub fn fate_of_part(&mut self, event: EventIndex, private: bool, part: Location) -> Fate {
         let memory = self.memory;
         let Some(access) = memory.access(event) else {
@@ -206,7 +198,7 @@ impl<'a> NextAccess<'a> {
     }
 
     /// What becomes of what the transfer `event` writes at `part`, which has the root of what it
-    /// writes. `private` as for [`Self::fate`].
+    /// writes. `private` as for [`Self::fate_of_part`].
     pub fn fate_of_transfer(&mut self, event: EventIndex, private: bool, part: Location) -> Fate {
         let op = match private && part.slot().is_some() {
             true => self.slot_ops[event as usize],
@@ -217,7 +209,7 @@ impl<'a> NextAccess<'a> {
     }
 
     /// What would become of what the store `event` writes if it were written on an edge
-    /// to `node`. `private` as for [`Self::fate`], there.
+    /// to `node`. `private` as for [`Self::fate_of_part`], there.
     ///
     /// From the store, only that one edge may lead back in reverse postorder.
     pub fn fate_from(&mut self, node: Node, event: EventIndex, private: bool) -> Fate {

@@ -34,7 +34,7 @@
 //! What Cranelift's own functions copy or fill is stored like that, and they overwrite what
 //! was stored before.
 //!
-//! Cost: one query for each store, see [`NextAccess::fate`], and at most [`MAX_PARTS`] for a
+//! Cost: one query for each store, see [`NextAccess::fate_of_part`], and at most [`MAX_PARTS`] for a
 //! store into which others reach.
 
 use crate::FxHashMap;
