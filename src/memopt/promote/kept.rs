@@ -25,8 +25,7 @@
 
 use crate::ir::{Opcode, StackSlot, Value};
 use crate::memopt::cfg::dominance::Dominance;
-use crate::memopt::inst::effect::{Access, Place};
-use crate::memopt::inst::location::{Address, Root};
+use crate::memopt::inst::effect::Access;
 use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::memory::provenance::{Concerned, Kept};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
@@ -83,13 +82,8 @@ fn stored(slots: &Slots, access: &Access) -> Option<(Keeper, Keeper)> {
 }
 
 fn at(slots: &Slots, value: Value) -> Option<Keeper> {
-    match slots.address(value)? {
-        Address {
-            root: Root::Slot(slot),
-            offset: Some(offset),
-        } => Some((slot, offset)),
-        _ => None,
-    }
+    let (slot, offset) = slots.slot(value)?;
+    Some((slot, offset?))
 }
 
 /// The keepers of which something else is true than what is assumed.
@@ -132,12 +126,8 @@ fn spoilt_by(
         spoil(*slot);
     }
     if let Some(transfer) = Transfer::of(func, inst) {
-        let places = transfer.touched().map(Place::of_range);
-        for address in places.filter_map(|place| slots.address(place.address)) {
-            if let Root::Slot(slot) = address.root {
-                spoil(slot);
-            }
-        }
+        let touched = { transfer.touched() }.filter_map(|range| slots.slot(range.address));
+        touched.for_each(|(slot, _)| spoil(slot));
     }
 }
 
@@ -158,11 +148,7 @@ fn is_kept_whole(
         let Some(access) = slots.access(concerned) else {
             continue;
         };
-        let Some(Address {
-            root: Root::Slot(it),
-            offset,
-        }) = slots.address(access.address)
-        else {
+        let Some((it, offset)) = slots.slot(access.address) else {
             continue;
         };
         if it != slot {
