@@ -7,6 +7,7 @@
 use crate::ir::{Function, Inst, InstructionData, Opcode, Value};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::{Change, Edit};
+use crate::memopt::inst::bits::number;
 use crate::memopt::inst::effect;
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Location, Root};
@@ -100,13 +101,14 @@ impl Memory<'_> {
         }
     }
 
-    /// Is the address of an access computed from a load that is replaced, or a slot's address
-    /// what replaces it? All else is the same under another name.
+    /// Is the address of an access, or where in a slot an address is, computed from a load that is
+    /// replaced, or a slot's address what replaces it? All else is the same under another name.
     fn concern_addresses(&self, replaced: &[Replaced]) -> bool {
         let is_concerned = |it: &Replaced| {
             !it.is_plain_root
                 || self.slots.address(it.by).is_some()
                 || self.numbering.is_part(it.result)
+                || self.is_offset(it.by)
         };
         if replaced.is_empty() {
             return false;
@@ -126,6 +128,21 @@ impl Memory<'_> {
             },
             _ => false,
         })
+    }
+
+    /// Is `value` a constant that is added to a slot's address, so that it is known by now where
+    /// in the slot the sum is?
+    fn is_offset(&self, value: Value) -> bool {
+        let dfg = &self.func.dfg;
+        let mut concerned = self.slots.concerned().iter();
+        number(dfg, value).is_some()
+            && concerned.any(|it| {
+                let is_sum = matches!(dfg.insts[it.inst], InstructionData::Binary { .. });
+                let address = || self.slots.slot(dfg.first_result(it.inst));
+                is_sum
+                    && matches!(address(), Some((_, None)))
+                    && dfg.inst_args(it.inst).contains(&value)
+            })
     }
 
     /// What stores write has the names that replaced loads have left it.
