@@ -97,15 +97,17 @@ impl Meet<'_> {
         let (facts, known) = (&mine.facts, &theirs.facts);
         let (mine, theirs) = (&mut mine.balance, &theirs.balance);
         let credit = std::mem::take(&mut mine.credit);
-        let mut others = theirs.credit.clone();
-        for entry in &credit {
-            let same = first_pair(entry, &others, |x, y| self.same_entry(x, y));
-            if let Some((at, same)) = same {
+        // The last store to a place is what memory holds, and what the result may store there later.
+        let mut others: Vec<Entry> = theirs.credit.iter().rev().copied().collect();
+        for entry in credit.iter().rev() {
+            let pair = |at: usize| Some((at, self.same_entry(entry, &others[at])?));
+            if let Some((at, same)) = (0..others.len()).find_map(pair) {
                 // Made once on either path, it may be made once later.
-                others.swap_remove(at);
+                others.remove(at);
                 mine.credit.push(same);
             }
         }
+        mine.credit.reverse();
         self.changed |= mine.credit != credit;
         let lost = mine.lost;
         mine.lost = [lost[0] | theirs.lost[0], lost[1] | theirs.lost[1]];

@@ -175,12 +175,15 @@ impl Analyses {
 
 fn kept(change: &Change) -> Kept {
     match change {
-        Change::Sink(_) | Change::MoveUp(_) if !change.touches().graph => Kept::Flow,
+        Change::Sink(_) | Change::MoveUp(_) | Change::CarryRound(_) if !change.touches().graph => {
+            Kept::Flow
+        }
         Change::FoldBranch(..)
         | Change::Bypass(_)
         | Change::Thread(_)
         | Change::Sink(_)
         | Change::MoveUp(_)
+        | Change::CarryRound(_)
         | Change::HoistLoads(_)
         | Change::TurnLoop(_)
         | Change::RunEgraph => Kept::Nothing,

@@ -303,6 +303,7 @@ impl<'a> Editor<'a> {
             | Change::MoveUp(_)
             | Change::HoistLoads(_)
             | Change::MergeLoads(_)
+            | Change::CarryRound(_)
             | Change::TurnLoop(_) => self.change_on_paths(change),
             Change::LoadWhereChosen(choices) => self.load_where_chosen(choices),
             Change::AccessBoth {

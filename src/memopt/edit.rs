@@ -10,8 +10,10 @@ use crate::memopt::inst::coercion::Recipe;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
+mod loops;
 mod promotion;
 
+pub use loops::{Carried, Hoisted, Turned};
 pub use promotion::{Choice, Constant, Content, FieldStep, Promoted, Promotion};
 
 /// One change of a function, and why it may be made.
@@ -157,6 +159,8 @@ pub enum Change {
     HoistLoads(Hoisted),
     /// Loads of the same bytes in all blocks that a branch leads to become one above it.
     MergeLoads(Merged),
+    /// What a loop keeps in memory goes round it as a value.
+    CarryRound(Carried),
     /// A loop that tests before its body tests behind it.
     TurnLoop(Turned),
     /// Pointers to one slot or another are loaded from where it is known to which.
@@ -321,17 +325,6 @@ pub enum Moved {
     Store(Inst),
 }
 
-/// Loads that go in front of a loop.
-#[derive(Clone, Debug)]
-pub struct Hoisted {
-    /// The header of the loop.
-    pub header: Block,
-    /// The edges into the loop, which meet first.
-    pub entries: Vec<Edge>,
-    /// The loads, in their order.
-    pub loads: Vec<Inst>,
-}
-
 /// Loads of the same bytes behind one branch.
 #[derive(Clone, Debug)]
 pub struct Merged {
@@ -340,15 +333,6 @@ pub struct Merged {
     /// One load in each of its successors; the first goes in front of the branch, and the others
     /// are it.
     pub loads: Vec<Inst>,
-}
-
-/// A loop that is entered behind a copy of its test.
-#[derive(Clone, Debug)]
-pub struct Turned {
-    /// The header, which ends in the test.
-    pub header: Block,
-    /// The edges into the loop.
-    pub entries: Vec<Edge>,
 }
 
 /// Two stores of one block that become one.
@@ -469,6 +453,7 @@ impl Change {
             | Self::AccessBoth { .. }
             | Self::MergeLoads(_) => (false, true),
             Self::Sink(sunk) => (sunk.makes_blocks(), false),
+            Self::CarryRound(carried) => (carried.makes_blocks(), true),
             Self::MoveUp(upward) => (upward.splits, true),
             Self::SinkLoad(..)
             | Self::SinkPure(..)

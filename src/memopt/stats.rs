@@ -194,6 +194,10 @@ impl Stats {
             }
             Change::HoistLoads(hoisted) => self.hoisted_loads += hoisted.loads.len() as u32,
             Change::MergeLoads(merged) => self.merged_loads += merged.loads.len() as u32 - 1,
+            Change::CarryRound(carried) => {
+                let accesses = carried.value.accesses.iter();
+                self.sunk_stores += accesses.filter(|it| it.step.writes()).count() as u32;
+            }
             Change::TurnLoop(_) => self.turned_loops += 1,
             Change::RunEgraph => self.egraph_runs += 1,
         }

@@ -106,6 +106,13 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
                 .map(|load| (Subject::Inst(*load), what.clone()))
                 .collect()
         }
+        Change::CarryRound(carried) => {
+            let what = "becomes a value that goes round the loop, and is stored behind it";
+            let accesses = carried.value.accesses.iter();
+            accesses
+                .map(|access| (Subject::Inst(access.inst), what.into()))
+                .collect()
+        }
         Change::TurnLoop(turned) => vec![(
             Subject::Block(turned.header),
             "tests behind the body of its loop".into(),
@@ -116,7 +123,8 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         }
         Change::Promote(promotion) => {
             let what = format!("a field of it becomes a value, {}", promotion.ty);
-            vec![(Subject::Slot(promotion.slot), what)]
+            let subject = promotion.slot.map_or(Subject::Function, Subject::Slot);
+            vec![(subject, what)]
         }
         Change::FreeSlot(slot) | Change::FreeAddressed(slot, _) => {
             vec![(Subject::Slot(*slot), "freed".into())]
@@ -301,6 +309,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         },
         Change::HoistLoads(_) => "hoisted_loads",
         Change::MergeLoads(_) => "merged_loads",
+        Change::CarryRound(_) => "sunk_stores",
         Change::TurnLoop(_) => "turned_loops",
         Change::ForwardCopy(_) => "forwarded_copies",
         Change::ExpandCopy(_) => "expanded_copies",

@@ -7,8 +7,8 @@ use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::edit::{
-    Below, Change, Copied, Edge, Hoisted, MAX_PASSED, Merged, Moved, Place, Sunk, Thread, Turned,
-    Upward,
+    Below, Carried, Change, Copied, Edge, Hoisted, MAX_PASSED, Merged, Moved, Place, Sunk, Thread,
+    Turned, Upward,
 };
 use crate::memopt::paths::ssa_repair::{self, Broken};
 use alloc::vec::Vec;
@@ -23,6 +23,7 @@ impl Editor<'_> {
             Change::MoveUp(upward) => self.move_up(upward),
             Change::HoistLoads(hoisted) => self.hoist_loads(hoisted),
             Change::MergeLoads(merged) => self.merge_loads(merged),
+            Change::CarryRound(carried) => self.carry_round(carried),
             Change::TurnLoop(turned) => self.turn_loop(turned),
             _ => debug_assert!(false, "no pass of the wing asks for it"),
         }
@@ -80,6 +81,26 @@ impl Editor<'_> {
         }
         for block in &sunk.cold {
             self.ctx.func.layout.set_cold(*block);
+        }
+    }
+
+    fn carry_round(&mut self, carried: &Carried) {
+        let Some(first) = carried.value.accesses.first().map(|access| access.inst) else {
+            return;
+        };
+        let Some(names) = self.promoted(&carried.value) else {
+            return;
+        };
+        for (place, content) in &carried.places {
+            let (Some(value), Some(before)) = (names.of(*content), self.before(place)) else {
+                continue;
+            };
+            let func = &mut self.ctx.func;
+            cfg_edit::insert_copy(func, first, before, &mut FxHashMap::default());
+            if let Some(store) = func.layout.prev_inst(before) {
+                let value = func.dfg.resolve_aliases(value);
+                func.dfg.inst_args_mut(store)[0] = value;
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 /// What contents are called while the edit is made.
-struct Names {
+pub(super) struct Names {
     /// Constants, in front of all other instructions.
     constants: Vec<(Content, Value)>,
     params: Vec<Value>,
@@ -21,7 +21,7 @@ struct Names {
 
 impl Names {
     /// The value of a content that comes before it is asked for.
-    fn of(&self, content: Content) -> Option<Value> {
+    pub(super) fn of(&self, content: Content) -> Option<Value> {
         match content {
             Content::Unwritten | Content::Constant(_) => {
                 let mut constants = self.constants.iter();
@@ -37,10 +37,15 @@ impl Names {
 impl Editor<'_> {
     /// Makes a value of a field; `false` if a conversion cannot be written down.
     pub(super) fn promote(&mut self, promotion: &Promotion) -> bool {
+        self.promoted(promotion).is_some()
+    }
+
+    /// The same, and what its contents are called; `None` if a conversion cannot be written down.
+    pub(super) fn promoted(&mut self, promotion: &Promotion) -> Option<Names> {
         // A `bitcast` carries flags, of which there can be too many.
         if promotion.converts() && !coercion::has_flags(&mut self.ctx.func) {
             self.stats.limits_hit += 1;
-            return false;
+            return None;
         }
         let ty = promotion.ty;
         let constants = self.constants(promotion);
@@ -55,7 +60,7 @@ impl Editor<'_> {
             names.stored[at] = self.step(access, ty, &names);
         }
         self.pass_contents(promotion, &names);
-        true
+        Some(names)
     }
 
     /// Makes each constant that is asked for, once. There are few.

@@ -20,8 +20,8 @@ pub struct Choice {
 /// How a field of a slot becomes a value: its pruned SSA form.
 #[derive(Clone, Debug)]
 pub struct Promotion {
-    /// The slot.
-    pub slot: StackSlot,
+    /// The slot; `None` if it is other memory, while a loop runs.
+    pub slot: Option<StackSlot>,
     /// The type of the value.
     pub ty: Type,
     /// The blocks that take it as a parameter.

@@ -1,6 +1,7 @@
 //! The wing: optimizations that tell the paths through a function apart. The
 //! core does without it.
 
+pub mod carried;
 pub mod common_loads;
 pub mod conditions;
 pub mod empty_blocks;

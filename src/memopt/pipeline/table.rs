@@ -76,6 +76,15 @@ pub(super) const PASSES: &[Pass] = &[
     SINK_VALUES,
     #[cfg(memopt_paths)]
     Pass {
+        name: "carry",
+        find: |search| search.carry(),
+        on_paths: true,
+        with_next: false,
+        again_at_once: true,
+        clean_up: CleanUp::Paths,
+    },
+    #[cfg(memopt_paths)]
+    Pass {
         name: "turn",
         find: |search| search.turn(),
         on_paths: true,

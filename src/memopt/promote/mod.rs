@@ -79,7 +79,7 @@ mod fields;
 mod groups;
 mod kept;
 pub mod published;
-mod reaching;
+pub mod reaching;
 mod selects;
 
 use crate::dominator_tree::DominatorTree;
@@ -295,7 +295,7 @@ impl Promoting<'_> {
             step,
         });
         let promotion = Promotion {
-            slot,
+            slot: Some(slot),
             ty: value.ty,
             params,
             args,

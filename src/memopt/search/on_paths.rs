@@ -11,7 +11,7 @@ use crate::memopt::options::Effort;
 use crate::memopt::paths::invariants::{Invariants, Shape};
 use crate::memopt::paths::sink_stores::Sinking;
 use crate::memopt::paths::{
-    common_loads, hoisting, pre, sink_stores, sink_values, threading, turning,
+    carried, common_loads, hoisting, pre, sink_stores, sink_values, threading, turning,
 };
 use alloc::vec::Vec;
 
@@ -105,6 +105,29 @@ impl<'s, 'f> Search<'s, 'f> {
         match (&self.values, &mut self.clobbers) {
             (Some(values), Some(clobbers)) => common_loads::edits(values, graph, clobbers),
             _ => Vec::new(),
+        }
+    }
+
+    /// What loops keep in memory, where a store in front of them stores it first.
+    pub fn carry(&mut self) -> Vec<Edit> {
+        let options = self.job.options;
+        if !options.sink_stores || !options.forward_loads {
+            return Vec::new();
+        }
+        let (Some((mut invariants, _)), Some(dominance)) = (self.invariants(), self.dominance())
+        else {
+            return Vec::new();
+        };
+        let candidates = carried::candidates(invariants.memory, invariants.shape);
+        if candidates.is_empty() {
+            return Vec::new();
+        }
+        match self.clobbers() {
+            Some(clobbers) => {
+                let is_private = |event| clobbers.slot_is_private(event);
+                carried::round_loops(&mut invariants, candidates, dominance, &is_private)
+            }
+            None => Vec::new(),
         }
     }
 
