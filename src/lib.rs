@@ -142,11 +142,12 @@ pub use memopt::call::from_body::Summaries;
 /// let contradiction = Summary { writes, may_unwind: true, ..Summary::pure() };
 /// ```
 pub use memopt::call::summary::{PointerUse, Summary};
-pub use memopt::{Effort, Options, Stats};
+pub use memopt::{Effort, Options, Scratch, Stats};
 #[cfg(feature = "module")]
 pub use pipeline::{Cause, DefineError, Defined, Handover, define_batch, define_functions};
 pub use pipeline::{
-    Compiler, FunctionError, optimize, optimize_batch, optimize_module, run, run_module,
+    Compiler, FunctionError, optimize, optimize_batch, optimize_in, optimize_module, run,
+    run_module,
 };
 
 // What the checker is built on.

@@ -6,7 +6,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, CompiledCode, Context};
-use cranelift_memopt::{Compiler, NoPolicy, Options, Stats, optimize, run};
+use cranelift_memopt::{Compiler, NoPolicy, Options, Phase, Scratch, Stats, optimize_in};
 
 use serde_json::{Value, json};
 use std::error::Error;
@@ -108,6 +108,7 @@ impl Mode {
 pub struct Sides<'a> {
     isa: &'a dyn TargetIsa,
     compiler: Compiler,
+    scratch: Scratch,
     mode: Mode,
     functions: usize,
     instructions: usize,
@@ -123,6 +124,7 @@ impl<'a> Sides<'a> {
         Self {
             isa,
             compiler: Compiler::new(),
+            scratch: Scratch::default(),
             mode,
             functions: 0,
             instructions: 0,
@@ -165,7 +167,8 @@ impl<'a> Sides<'a> {
         let before = counted::alive();
         let mut ctx = Context::for_function(function.clone());
         let own = counted::alive() - before;
-        let (done, counted) = counted::count(|| (part.optimize)(&mut ctx, self.isa));
+        let scratch = &mut self.scratch;
+        let (done, counted) = counted::count(|| (part.optimize)(&mut ctx, self.isa, scratch));
         done?;
         let side = match part.name {
             "stock" => &mut self.stock,
@@ -178,7 +181,7 @@ impl<'a> Sides<'a> {
         let frame = code.buffer.frame_layout();
         side.frame_bytes += frame.map_or(0, |frame| frame.frame_to_fp_offset.into());
         if part.name == "full" && matches!(self.mode, Mode::All | Mode::Stages) {
-            self.look += part_look(&mut ctx, self.isa)?;
+            self.look += part_look(&mut ctx, self.isa, &mut self.scratch)?;
         }
         Ok(())
     }
@@ -200,7 +203,7 @@ impl<'a> Sides<'a> {
 #[derive(Clone, Copy)]
 struct Part {
     name: &'static str,
-    optimize: fn(&mut Context, &dyn TargetIsa) -> Result<(), CodegenError>,
+    optimize: fn(&mut Context, &dyn TargetIsa, &mut Scratch) -> Result<(), CodegenError>,
     back_end: fn(&mut Context, &dyn TargetIsa, &mut Compiler) -> Result<CompiledCode, CodegenError>,
 }
 
@@ -223,26 +226,48 @@ impl Part {
 }
 
 #[inline(never)]
-fn part_stock_optimize(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+fn part_stock_optimize(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    _: &mut Scratch,
+) -> Result<(), CodegenError> {
     black_box(ctx.optimize(isa, &mut ControlPlane::default()))
 }
 
 #[inline(never)]
-fn part_gated_optimize(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
-    black_box(optimize(ctx, isa, &NoPolicy, &Options::default())?);
+fn part_gated_optimize(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    scratch: &mut Scratch,
+) -> Result<(), CodegenError> {
+    black_box(optimize_in(
+        ctx,
+        isa,
+        &NoPolicy,
+        &Options::default(),
+        scratch,
+    )?);
     Ok(())
 }
 
 #[inline(never)]
-fn part_full_optimize(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
-    black_box(optimize(ctx, isa, &NoPolicy, &Options::full())?);
+fn part_full_optimize(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    scratch: &mut Scratch,
+) -> Result<(), CodegenError> {
+    black_box(optimize_in(ctx, isa, &NoPolicy, &Options::full(), scratch)?);
     Ok(())
 }
 
 /// Once more over what the passes have left: hardly anything is found.
 #[inline(never)]
-fn part_look(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<Stats, CodegenError> {
-    run(ctx, isa, &NoPolicy, &Options::full())
+fn part_look(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    scratch: &mut Scratch,
+) -> Result<Stats, CodegenError> {
+    Phase::Behind.run_in(ctx, isa, &NoPolicy, (&Options::full(), None), scratch)
 }
 
 macro_rules! back_end {

@@ -17,19 +17,24 @@ use crate::memopt::memory::overlapping::Pairs;
 use crate::memopt::memory::patch::Replaced;
 use crate::memopt::memory::room::Room;
 use crate::memopt::memory::slot_escape::Slots;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
 
 /// What is known about the function as it is, as far as anybody has asked.
 #[derive(Default)]
 pub struct Analyses {
-    flow: OnceCell<Flow>,
-    traffic: Cell<Option<Traffic>>,
+    flow: OnceCell<Box<Flow>>,
+    /// The graph that is no longer that of the function, to make the next one in.
+    stale_flow: Cell<Option<Box<Flow>>>,
+    traffic: Cell<Option<Box<Traffic>>>,
     /// The list that is no longer true, to make the next one in. No edit concerns the classes of
     /// the regions themselves.
-    stale: Cell<Option<Traffic>>,
+    stale: Cell<Option<Box<Traffic>>>,
     /// The slots, if somebody has looked at them before the list was made.
     slots: Cell<Option<Slots>>,
+    /// Lists for the next ones.
+    stale_slots: Cell<Option<Slots>>,
     /// Lists for the next walkers over versions.
     rooms: RefCell<Vec<Room>>,
     /// Those of another list, to find the next ones in.
@@ -50,7 +55,11 @@ enum Kept {
 impl Analyses {
     /// The graph of the function in `ctx`, and what follows from it.
     pub fn flow(&self, ctx: &Context) -> &Flow {
-        self.flow.get_or_init(|| Flow::new(&ctx.cfg, &ctx.domtree))
+        self.flow.get_or_init(|| {
+            let mut flow = self.stale_flow.take().unwrap_or_default();
+            flow.find(&ctx.cfg, &ctx.domtree);
+            flow
+        })
     }
 
     /// The memory instructions of the function in `ctx`, to be given [back](Self::give_back).
@@ -65,26 +74,62 @@ impl Analyses {
             return Memory::resume(func, policy, traffic);
         }
         let order = &self.flow(ctx).order;
-        let (stale, slots) = (self.stale.take().unwrap_or_default(), self.slots.take());
-        Memory::again(func, order, policy, target, stale, slots)
+        let mut stale = self.stale.take().unwrap_or_default();
+        let known = self.slots.take();
+        let knows_slots = known.is_some();
+        if let Some(slots) = known {
+            let lists = core::mem::replace(&mut stale.slots, slots);
+            self.stale_slots.set(Some(lists));
+        }
+        Memory::again(func, order, policy, target, stale, knows_slots)
     }
 
     /// The graph of the function is another one.
     pub fn forget_graph(&mut self) {
         self.forget_memory();
-        self.flow = OnceCell::new();
+        if let Some(flow) = self.flow.take() {
+            self.stale_flow.set(Some(flow));
+        }
     }
 
-    /// The slots of the function as it is, if somebody knows them.
-    pub fn give_slots(&mut self, slots: Option<Slots>) {
-        self.slots.set(slots);
+    /// From now on another function is asked about. Its analyses are made in the lists that are
+    /// there, and nothing in them counts any more.
+    pub fn forget_function(&mut self) {
+        self.forget_graph();
+        if let Some(stale) = self.stale.get_mut() {
+            stale.forget_function();
+        }
+    }
+
+    /// Lists for slots, to be given back as those of the function as it is, or as stale ones.
+    pub fn take_slots(&mut self) -> Slots {
+        let known = self.slots.take();
+        known
+            .or_else(|| self.stale_slots.take())
+            .unwrap_or_default()
+    }
+
+    /// The slots of the function as it is.
+    pub fn give_slots(&mut self, slots: Slots) {
+        self.slots.set(Some(slots));
+    }
+
+    /// Lists of slots that are no longer those of the function.
+    pub fn give_stale_slots(&mut self, slots: Slots) {
+        self.stale_slots.set(Some(slots));
     }
 
     /// Values or the order of instructions are others.
     pub fn forget_memory(&mut self) {
-        self.slots.set(None);
+        self.forget_slots();
         if let Some(traffic) = self.traffic.take() {
             self.stale.set(Some(traffic));
+        }
+    }
+
+    fn forget_slots(&mut self) {
+        if let Some(slots) = self.slots.take() {
+            self.give_stale_slots(slots);
         }
     }
 
@@ -151,7 +196,7 @@ impl Analyses {
         target: TargetFacts,
         (edits, replaced): (&[Edit], &[Replaced]),
     ) {
-        self.slots.set(None);
+        self.forget_slots();
         let Some(traffic) = self.traffic.take() else {
             return;
         };

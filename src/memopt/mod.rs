@@ -27,7 +27,7 @@
 //! | what | where |
 //! |---|---|
 //! | the table of passes, rounds; the first pass that finds something; what comes before the mid-end | `pipeline`, `search`, `run_before` |
-//! | analyses that outlive edits | `analyses` |
+//! | lists that outlive a run; analyses that outlive edits | [`Scratch`], `analyses` |
 //! | whether a function is looked at | `gate` |
 //! | the wing: jump threading, SSA repair, PRE, sinking, their clean-up | `paths::*` |
 //! | the core: load and store elimination, folds, dead stores, dead code, slots | `passes::*` |
@@ -64,6 +64,7 @@ mod pipeline;
 mod promote;
 pub mod refusal;
 mod run_before;
+mod scratch;
 mod search;
 mod stats;
 pub mod versions;
@@ -75,7 +76,8 @@ pub use gate::{has_slot, is_open};
 pub use memory::insts::TargetFacts;
 pub use observer::Observer;
 pub use options::{Effort, Options};
-pub use pipeline::{run, run_observed};
+pub use pipeline::{run, run_in, run_observed};
 pub use refusal::{Obstacle, Refusal, Subject};
-pub use run_before::{run_before, run_before_observed};
+pub use run_before::{run_before, run_before_in, run_before_observed};
+pub use scratch::Scratch;
 pub use stats::Stats;

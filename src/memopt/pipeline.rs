@@ -18,6 +18,7 @@ use crate::memopt::options::{Effort, Options};
 use crate::memopt::passes::dead_code;
 use crate::memopt::passes::uses::Uses;
 use crate::memopt::refusal::Refusals;
+use crate::memopt::scratch::Scratch;
 use crate::memopt::search::{self, CleanUp, Job, Pass};
 use crate::memopt::stats::Stats;
 use crate::settings::OptLevel;
@@ -99,6 +100,22 @@ pub fn run_observed<'a>(
     options: &'a Options,
     observer: Option<&'a mut dyn Observer>,
 ) -> CodegenResult<Stats> {
+    run_in(ctx, isa, policy, options, observer, &mut Scratch::default())
+}
+
+/// [`run_observed()`], in the lists that the last run has left.
+///
+/// # Errors
+///
+/// Those of [`run()`].
+pub fn run_in<'a>(
+    ctx: &'a mut Context,
+    isa: &'a dyn TargetIsa,
+    policy: &'a dyn Policy,
+    options: &'a Options,
+    observer: Option<&'a mut dyn Observer>,
+    scratch: &mut Scratch,
+) -> CodegenResult<Stats> {
     let mut stats = Stats::default();
     if isa.flags().opt_level() == OptLevel::None {
         stats.skipped_by_opt_level = 1;
@@ -126,7 +143,7 @@ pub fn run_observed<'a>(
     let names_handler = names_handler(&editor.context().func);
     let mut run = Run {
         editor,
-        analyses: Analyses::default(),
+        analyses: scratch.begin(),
         policy,
         options,
         target: TargetFacts::of(isa),
@@ -149,14 +166,16 @@ pub fn run_observed<'a>(
         false => run.without_memory()?,
     }
     run.editor.stats.limits_hit += u32::from(run.copies == 0);
-    run.editor.finish()
+    let editor = run.editor;
+    scratch.end(&editor.context().func);
+    editor.finish()
 }
 
 /// One run over one function.
-struct Run<'a> {
+struct Run<'a, 's> {
     /// Has the function to itself.
     editor: Editor<'a>,
-    analyses: Analyses,
+    analyses: &'s mut Analyses,
     policy: &'a dyn Policy,
     options: &'a Options,
     target: TargetFacts,
@@ -183,7 +202,7 @@ struct Run<'a> {
     refusals: Refusals,
 }
 
-impl Run<'_> {
+impl Run<'_, '_> {
     /// All rounds. Has the function `changed` since unused code was last looked for?
     fn rounds(&mut self, changed: bool) -> CodegenResult<Touched> {
         let mut touched = match changed {
@@ -290,7 +309,7 @@ impl Run<'_> {
             refusals: &mut self.refusals,
             stats: &mut stats,
         };
-        let found = search::first(passes, from, job, &mut self.analyses);
+        let found = search::first(passes, from, job, self.analyses);
         self.editor.stats += &stats;
         self.editor.refused(&self.refusals.take());
         found
@@ -345,7 +364,7 @@ impl Run<'_> {
 }
 
 #[cfg(not(memopt_paths))]
-impl Run<'_> {
+impl Run<'_, '_> {
     /// Without the wing nothing of this is left behind.
     fn clean_up_paths(&mut self, _: CleanUp) -> CodegenResult<Touched> {
         Ok(Touched::default())

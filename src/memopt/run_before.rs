@@ -17,16 +17,16 @@
 //! the graph and the dominator tree, which the mid-end computes once more, and four scans.
 
 use crate::isa::TargetIsa;
+use crate::memopt::analyses::Analyses;
 use crate::memopt::apply::{Aliases, Editor};
 use crate::memopt::call::effects::Policy;
-use crate::memopt::cfg::flow::Flow;
 use crate::memopt::edit::Touched;
 use crate::memopt::gate;
 use crate::memopt::memory::insts::TargetFacts;
-use crate::memopt::memory::slot_escape::Slots;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
 use crate::memopt::promote::{MAX_LOOKS, Promoting, published};
+use crate::memopt::scratch::Scratch;
 use crate::memopt::stats::Stats;
 use crate::memopt::workarounds::egraph;
 use crate::settings::OptLevel;
@@ -63,6 +63,22 @@ pub fn run_before_observed<'a>(
     options: &'a Options,
     observer: Option<&'a mut dyn Observer>,
 ) -> CodegenResult<Stats> {
+    run_before_in(ctx, isa, policy, options, observer, &mut Scratch::default())
+}
+
+/// [`run_before_observed()`], in the lists that the last run has left.
+///
+/// # Errors
+///
+/// Those of [`run_before()`].
+pub fn run_before_in<'a>(
+    ctx: &'a mut Context,
+    isa: &'a dyn TargetIsa,
+    policy: &'a dyn Policy,
+    options: &'a Options,
+    observer: Option<&'a mut dyn Observer>,
+    scratch: &mut Scratch,
+) -> CodegenResult<Stats> {
     let has_body = ctx.func.layout.entry_block().is_some();
     let is_wanted = isa.flags().opt_level() != OptLevel::None && options.promote_slots;
     if !is_wanted
@@ -75,46 +91,40 @@ pub fn run_before_observed<'a>(
     }
     let limit = options.edit_limit;
     let mut editor = Editor::new(ctx, isa, policy, observer, limit, Aliases::LeftToMidEnd)?;
-    let flow = Flow::new(&editor.context().cfg, &editor.context().domtree);
-    let promoted = promote(&mut editor, &flow, policy, TargetFacts::of(isa), options)?;
-    if promoted.touched.any {
+    let analyses = scratch.begin();
+    if promote(&mut editor, analyses, policy, TargetFacts::of(isa), options)?.any {
         editor.settled();
     }
+    scratch.end(&editor.context().func);
     editor.finish()
-}
-
-/// What promotion has done.
-#[derive(Default)]
-pub struct Outcome {
-    /// What it has changed.
-    pub touched: Touched,
-    /// The slots that are left, if the last look found nothing to promote.
-    pub slots: Option<Slots>,
 }
 
 /// Makes values of locals in slots, also of those that only other such locals know of.
 ///
-/// `flow` is that of the function, and stays so: no block and no edge comes or goes.
+/// The graph stays as it is: no block and no edge comes or goes.
 ///
 /// # Errors
 ///
 /// Those of [`Editor::apply`].
 pub fn promote(
     editor: &mut Editor<'_>,
-    flow: &Flow,
+    analyses: &mut Analyses,
     policy: &dyn Policy,
     target: TargetFacts,
     options: &Options,
-) -> CodegenResult<Outcome> {
-    let mut outcome = Outcome::default();
+) -> CodegenResult<Touched> {
+    let mut touched = Touched::default();
     if !options.promote_slots {
-        return Ok(outcome);
+        return Ok(touched);
     }
     for _ in 0..MAX_LOOKS {
         let ctx = editor.context();
         if !gate::has_slot(&ctx.func) || !editor.has_room() {
-            return Ok(outcome);
+            return Ok(touched);
         }
+        let mut slots = analyses.take_slots();
+        let flow = analyses.flow(ctx);
+        slots.find(&ctx.func, &flow.order, policy);
         let promoting = Promoting {
             func: &ctx.func,
             cfg: &ctx.cfg,
@@ -124,16 +134,22 @@ pub fn promote(
             target,
             frees_slots: options.unused_slots,
         };
-        let found = promoting.find();
+        let found = promoting.find(&slots);
         editor.stats.limits_hit += found.limits_hit;
         let made = editor.apply(&found.edits)?;
-        outcome.touched = outcome.touched.and(made);
-        outcome.slots = found.slots;
+        touched = touched.and(made);
+        match found.edits.is_empty() {
+            true => analyses.give_slots(slots),
+            false => analyses.give_stale_slots(slots),
+        }
+        if made.any {
+            analyses.forget_memory();
+        }
         if !found.reveals_more || !made.any {
-            return Ok(outcome);
+            return Ok(touched);
         }
         editor.resolve_aliases();
     }
     editor.stats.limits_hit += 1;
-    Ok(outcome)
+    Ok(touched)
 }

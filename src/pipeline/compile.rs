@@ -3,12 +3,12 @@
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::{Options, Stats};
+use crate::memopt::{Options, Scratch, Stats};
 use crate::{CodegenResult, Context};
 use cranelift_codegen::CompiledCode;
 
-/// Turns functions into machine code, one after the other, and keeps the
-/// register allocator's memory from each for the next.
+/// Turns functions into machine code, one after the other, and keeps the memory of the register
+/// allocator and of the passes from each for the next.
 ///
 /// [`Context`] owns such memory as well, but its field is private and the one
 /// way to it, [`Context::compile`], goes through the mid-end.
@@ -16,6 +16,7 @@ use cranelift_codegen::CompiledCode;
 pub struct Compiler {
     regalloc: regalloc2::Ctx,
     control: ControlPlane,
+    scratch: Scratch,
 }
 
 impl Compiler {
@@ -32,8 +33,8 @@ impl Compiler {
     /// Cost: constant.
     pub fn with_control_plane(control: ControlPlane) -> Self {
         Self {
-            regalloc: regalloc2::Ctx::default(),
             control,
+            ..Self::default()
         }
     }
 
@@ -76,7 +77,13 @@ impl Compiler {
         options: &Options,
     ) -> CodegenResult<(CompiledCode, Stats)> {
         ctx.verify_if(isa)?;
-        let stats = super::both_phases(ctx, isa, policy, options, &mut self.control)?;
+        let stats = super::both_phases(
+            ctx,
+            isa,
+            policy,
+            options,
+            (&mut self.control, &mut self.scratch),
+        )?;
         let code = self.emit(ctx, isa)?;
         Ok((code, stats))
     }

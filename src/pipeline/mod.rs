@@ -3,7 +3,8 @@
 //! | you have | call |
 //! |---|---|
 //! | a `Context`, and go on yourself | [`optimize`] |
-//! | the same, past the mid-end already | [`run`] |
+//! | one `Context` after the other | [`optimize_in`] |
+//! | a `Context`, past the mid-end already | [`run`] |
 //! | a `Context`, and want machine code | [`Compiler::compile`] |
 //! | functions that call each other | [`optimize_module`] |
 //! | the same, past the mid-end already | [`run_module`] |
@@ -29,7 +30,7 @@ use crate::isa::TargetIsa;
 use crate::memopt::call::effects::{CalleeName, Policy};
 use crate::memopt::call::from_body::Summaries;
 use crate::memopt::workarounds::one_region::Tags;
-use crate::memopt::{self, Observer, Options, Stats, TargetFacts};
+use crate::memopt::{self, Observer, Options, Scratch, Stats, TargetFacts};
 use crate::settings::OptLevel;
 use crate::{CodegenError, CodegenResult, Context};
 use alloc::vec;
@@ -74,6 +75,30 @@ impl Phase {
         options: &'a Options,
         observer: Option<&'a mut dyn Observer>,
     ) -> CodegenResult<Stats> {
+        self.run_in(
+            ctx,
+            isa,
+            policy,
+            (options, observer),
+            &mut Scratch::default(),
+        )
+    }
+
+    /// The same, in the lists that the last run has left.
+    ///
+    /// Cost: that of [`Self::run`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::run`].
+    pub fn run_in<'a>(
+        self,
+        ctx: &'a mut Context,
+        isa: &'a dyn TargetIsa,
+        policy: &'a dyn Policy,
+        (options, observer): (&'a Options, Option<&'a mut dyn Observer>),
+        scratch: &mut Scratch,
+    ) -> CodegenResult<Stats> {
         // A timer costs more than the look at a function that is not looked into.
         let looks = match self {
             Self::Before => memopt::has_slot(&ctx.func),
@@ -81,8 +106,8 @@ impl Phase {
         };
         let _timed = looks.then(timing::gvn);
         match self {
-            Self::Before => memopt::run_before_observed(ctx, isa, policy, options, observer),
-            Self::Behind => memopt::run_observed(ctx, isa, policy, options, observer),
+            Self::Before => memopt::run_before_in(ctx, isa, policy, options, observer, scratch),
+            Self::Behind => memopt::run_in(ctx, isa, policy, options, observer, scratch),
         }
     }
 }
@@ -134,7 +159,61 @@ pub fn optimize(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    both_phases(ctx, isa, policy, options, &mut ControlPlane::default())
+    optimize_in(ctx, isa, policy, options, &mut Scratch::default())
+}
+
+/// [`optimize`] for whoever compiles one function after the other: in the lists that the last
+/// run has left in `scratch`, so that the passes allocate next to nothing.
+///
+/// The result does not depend on what has been in `scratch`.
+///
+/// Cost: that of [`optimize`], without its allocations.
+///
+/// # Errors
+///
+/// Those of [`optimize`].
+///
+/// # Examples
+///
+/// ```
+/// # use cranelift_codegen::settings::{self, Configurable};
+/// # use cranelift_codegen::{Context, isa};
+/// use cranelift_memopt::{NoPolicy, Options, Scratch, optimize_in};
+/// # let mut flags = settings::builder();
+/// # flags.set("opt_level", "speed")?;
+/// # let isa = isa::lookup_by_name("x86_64")?.finish(settings::Flags::new(flags))?;
+/// # let clif = "function %f() -> i32 {
+/// #     ss0 = explicit_slot 4
+/// # block0:
+/// #     v0 = stack_addr.i64 ss0
+/// #     v1 = iconst.i32 7
+/// #     store notrap aligned v1, v0
+/// #     v2 = load.i32 notrap aligned v0
+/// #     return v2
+/// # }";
+/// # let functions = cranelift_reader::parse_functions(clif)?;
+/// let mut scratch = Scratch::default();
+/// for func in functions {
+///     let mut ctx = Context::for_function(func);
+///     optimize_in(&mut ctx, &*isa, &NoPolicy, &Options::default(), &mut scratch)?;
+/// #   assert!(!ctx.func.to_string().contains("store"));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn optimize_in(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    scratch: &mut Scratch,
+) -> CodegenResult<Stats> {
+    both_phases(
+        ctx,
+        isa,
+        policy,
+        options,
+        (&mut ControlPlane::default(), scratch),
+    )
 }
 
 /// The passes before the mid-end, the mid-end, and the passes behind it.
@@ -143,11 +222,12 @@ fn both_phases(
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     options: &Options,
-    control: &mut ControlPlane,
+    (control, scratch): (&mut ControlPlane, &mut Scratch),
 ) -> CodegenResult<Stats> {
-    let mut stats = Phase::Before.run(ctx, isa, policy, options, None)?;
+    let mut stats = Phase::Before.run_in(ctx, isa, policy, (options, None), scratch)?;
     mid_end(ctx, isa, policy, control, &stats)?;
-    stats += &run(ctx, isa, policy, &options.behind(stats.applied))?;
+    let options = options.behind(stats.applied);
+    stats += &Phase::Behind.run_in(ctx, isa, policy, (&options, None), scratch)?;
     Ok(stats)
 }
 
@@ -297,9 +377,10 @@ pub fn optimize_batch<'p>(
     known: &mut Summaries,
 ) -> Result<Vec<Stats>, FunctionError> {
     let mut made = vec![0; contexts.len()];
+    let mut scratch = Scratch::default();
     let one = |index: usize, phase: Phase, ctx: &mut Context, policy: &dyn Policy| {
         let options = options.behind(made[index]);
-        let stats = phase.run(ctx, isa, policy, &options, None)?;
+        let stats = phase.run_in(ctx, isa, policy, (&options, None), &mut scratch)?;
         if phase == Phase::Before {
             made[index] = stats.applied;
         }
@@ -392,8 +473,9 @@ pub fn run_module<'p>(
     policy_of: &dyn Fn(usize) -> &'p dyn Policy,
     options: &Options,
 ) -> Result<Vec<Stats>, FunctionError> {
+    let mut scratch = Scratch::default();
     run_module_with(contexts, isa, policy_of, |_, ctx, policy| {
-        run(ctx, isa, policy, options)
+        Phase::Behind.run_in(ctx, isa, policy, (options, None), &mut scratch)
     })
 }
 

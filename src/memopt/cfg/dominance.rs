@@ -11,7 +11,6 @@
 use crate::dominator_tree::DominatorTree;
 use crate::ir::Block;
 use crate::memopt::cfg::graph::{Graph, Lists, Node, Order};
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Frontiers together may hold so many nodes for each edge of the graph.
@@ -22,6 +21,7 @@ use alloc::vec::Vec;
 const FRONTIER_ENTRIES_PER_EDGE: usize = 64;
 
 /// The dominator tree of a graph and the frontier of every node.
+#[derive(Default)]
 pub struct Dominance {
     idom: Vec<Node>,
     frontier: Lists,
@@ -43,43 +43,53 @@ impl Dominance {
     ///
     /// Cost: O(edges · log nodes), and the size of the frontiers.
     pub fn new(graph: &Graph) -> Option<Self> {
-        Self::within_limit(graph, SemiNca::new(graph).run(graph))
+        Self::default().find(graph, &mut Making::default())
+    }
+
+    /// The same in the lists of another one, with those of `making`.
+    pub fn find(mut self, graph: &Graph, making: &mut Making) -> Option<Self> {
+        making.tree.find(graph, &mut self.idom);
+        self.within_limit(graph, making)
     }
 
     /// The same for the forward graph of a function, whose dominator tree is
     /// `domtree`.
-    pub fn of_blocks(graph: &Graph, order: &Order, domtree: &DominatorTree) -> Option<Self> {
+    pub fn find_of_blocks(
+        mut self,
+        graph: &Graph,
+        order: &Order,
+        domtree: &DominatorTree,
+        making: &mut Making,
+    ) -> Option<Self> {
         let parent = |block: &Block| domtree.idom(*block).and_then(|above| order.node(above));
         let blocks = order.blocks().iter();
         let idom = blocks.map(|block| parent(block).unwrap_or(graph.entry));
-        Self::within_limit(graph, idom.collect())
+        self.idom.clear();
+        self.idom.extend(idom);
+        self.within_limit(graph, making)
     }
 
-    fn within_limit(graph: &Graph, idom: Vec<Node>) -> Option<Self> {
+    fn within_limit(self, graph: &Graph, making: &mut Making) -> Option<Self> {
         let room = (graph.edges() + 64) * FRONTIER_ENTRIES_PER_EDGE;
-        let frontier = frontiers(graph, &idom, room)?;
-        Some(Self::from_parts(graph, idom, frontier))
+        self.finished(graph, room, making)
     }
 
     /// Computes both, however large the frontiers are.
     pub fn without_limit(graph: &Graph) -> Self {
-        let idom = SemiNca::new(graph).run(graph);
-        let frontier = frontiers(graph, &idom, usize::MAX);
-        let frontier = frontier.expect("there is no limit");
-        Self::from_parts(graph, idom, frontier)
+        let (mut this, mut making) = (Self::default(), Making::default());
+        making.tree.find(graph, &mut this.idom);
+        let this = this.finished(graph, usize::MAX, &mut making);
+        this.expect("there is no limit")
     }
 
-    fn from_parts(graph: &Graph, idom: Vec<Node>, frontier: Lists) -> Self {
+    /// Computes all but the immediate dominators.
+    fn finished(mut self, graph: &Graph, room: usize, making: &mut Making) -> Option<Self> {
         // No edge leads back to where a function begins or ends.
         debug_assert!(graph.preds(graph.entry).is_empty());
-        let mut dominance = Self {
-            idom,
-            frontier,
-            steps: Vec::with_capacity(2 * graph.len()),
-            span: vec![(0, 0); graph.len()],
-        };
-        dominance.number_tree(graph.entry);
-        dominance
+        making.find_frontiers(graph, &self.idom, room)?;
+        self.frontier.collect(graph.len(), &making.pairs);
+        self.number_tree(graph.entry, &mut making.links);
+        Some(self)
     }
 
     /// The closest node that dominates `node` and is another; the entry's is
@@ -119,11 +129,16 @@ impl Dominance {
         self.frontier.get(node)
     }
 
-    /// Walks over the tree, siblings in their order.
-    fn number_tree(&mut self, entry: Node) {
+    /// Walks over the tree, siblings in their order. `links` is a list to work with.
+    fn number_tree(&mut self, entry: Node, links: &mut Vec<(Node, Node)>) {
         let nodes = self.idom.len();
+        self.steps.clear();
+        self.steps.reserve(2 * nodes);
+        self.span.clear();
+        self.span.resize(nodes, (0, 0));
         // The first child of each node, and its next sibling.
-        let mut links = vec![(Node::MAX, Node::MAX); nodes];
+        links.clear();
+        links.resize(nodes, (Node::MAX, Node::MAX));
         for node in (0..nodes as Node).rev().filter(|node| *node != entry) {
             let parent = self.idom[node as usize] as usize;
             links[node as usize].1 = core::mem::replace(&mut links[parent].0, node);
@@ -158,35 +173,50 @@ impl Dominance {
     }
 }
 
-/// The frontier of every node; `None` if they hold more than `room` together.
-fn frontiers(graph: &Graph, idom: &[Node], room: usize) -> Option<Lists> {
-    let mut pairs = Vec::with_capacity(graph.edges() + graph.len());
-    let mut last = vec![Node::MAX; graph.len()];
-    for join in 0..graph.len() as Node {
-        let preds = graph.preds(join);
-        if preds.len() < 2 {
-            continue;
-        }
-        for pred in preds {
-            let mut runner = *pred;
-            while runner != idom[join as usize] {
-                // An earlier runner came through here and went on upwards.
-                if core::mem::replace(&mut last[runner as usize], join) == join {
-                    break;
+/// Lists that dominators and frontiers are found with. What is in them does not count.
+#[derive(Default)]
+pub struct Making {
+    tree: SemiNca,
+    /// Nodes, each with one of its frontier.
+    pairs: Vec<(Node, Node)>,
+    last: Vec<Node>,
+    links: Vec<(Node, Node)>,
+}
+
+impl Making {
+    /// Finds the frontier of every node; `None` if they hold more than `room` together.
+    fn find_frontiers(&mut self, graph: &Graph, idom: &[Node], room: usize) -> Option<()> {
+        let Self { pairs, last, .. } = self;
+        pairs.clear();
+        last.clear();
+        last.resize(graph.len(), Node::MAX);
+        for join in 0..graph.len() as Node {
+            let preds = graph.preds(join);
+            if preds.len() < 2 {
+                continue;
+            }
+            for pred in preds {
+                let mut runner = *pred;
+                while runner != idom[join as usize] {
+                    // An earlier runner came through here and went on upwards.
+                    if core::mem::replace(&mut last[runner as usize], join) == join {
+                        break;
+                    }
+                    pairs.push((runner, join));
+                    runner = idom[runner as usize];
                 }
-                pairs.push((runner, join));
-                runner = idom[runner as usize];
+            }
+            if pairs.len() > room {
+                return None;
             }
         }
-        if pairs.len() > room {
-            return None;
-        }
+        Some(())
     }
-    Some(Lists::collect(graph.len(), pairs.iter().copied()))
 }
 
 /// The state of Semi-NCA. Except for `vertex`, everything is in preorder
 /// numbers of a depth-first walk.
+#[derive(Default)]
 struct SemiNca {
     vertex: Vec<Node>,
     number: Vec<u32>,
@@ -196,39 +226,52 @@ struct SemiNca {
     label: Vec<u32>,
     semi: Vec<u32>,
     path: Vec<u32>,
+    /// Nodes to be numbered, each with the number of its parent.
+    stack: Vec<(Node, u32)>,
 }
 
 impl SemiNca {
-    fn new(graph: &Graph) -> Self {
+    /// Numbers the nodes of another graph.
+    fn begin(&mut self, graph: &Graph) {
         let len = graph.len();
-        let mut this = Self {
-            vertex: Vec::with_capacity(len),
-            number: vec![u32::MAX; len],
-            parent: Vec::with_capacity(len),
-            ancestor: Vec::new(),
-            label: (0..len as u32).collect(),
-            semi: (0..len as u32).collect(),
-            path: Vec::with_capacity(len.min(16)),
-        };
-        let mut stack = Vec::with_capacity(len);
+        let Self {
+            vertex,
+            number,
+            parent,
+            ancestor,
+            label,
+            semi,
+            path,
+            stack,
+        } = self;
+        vertex.clear();
+        parent.clear();
+        path.clear();
+        number.clear();
+        number.resize(len, u32::MAX);
         stack.push((graph.entry, 0));
-        while let Some((node, parent)) = stack.pop() {
-            if this.number[node as usize] != u32::MAX {
+        while let Some((node, above)) = stack.pop() {
+            if number[node as usize] != u32::MAX {
                 continue;
             }
-            let number = this.vertex.len() as u32;
-            this.number[node as usize] = number;
-            this.vertex.push(node);
-            this.parent.push(parent);
+            let own = vertex.len() as u32;
+            number[node as usize] = own;
+            vertex.push(node);
+            parent.push(above);
             let succs = graph.succs(node).iter().rev();
-            stack.extend(succs.map(|succ| (*succ, number)));
+            stack.extend(succs.map(|succ| (*succ, own)));
         }
-        debug_assert_eq!(this.vertex.len(), len, "every node is reachable");
-        this.ancestor = this.parent.clone();
-        this
+        debug_assert_eq!(vertex.len(), len, "every node is reachable");
+        ancestor.clone_from(parent);
+        for identity in [label, semi] {
+            identity.clear();
+            identity.extend(0..len as u32);
+        }
     }
 
-    fn run(mut self, graph: &Graph) -> Vec<Node> {
+    /// The immediate dominators of `graph`, in the list `result`.
+    fn find(&mut self, graph: &Graph, result: &mut Vec<Node>) {
+        self.begin(graph);
         let len = self.vertex.len();
         for w in (1..len as u32).rev() {
             let mut semi = self.parent[w as usize];
@@ -238,17 +281,17 @@ impl SemiNca {
             }
             self.semi[w as usize] = semi;
         }
-        let mut idom = self.parent;
+        let idom = &mut self.parent;
         for w in 1..len {
             while idom[w] > self.semi[w] {
                 idom[w] = idom[idom[w] as usize];
             }
         }
-        let mut result = vec![graph.entry; len];
+        result.clear();
+        result.resize(len, graph.entry);
         for w in 1..len {
             result[self.vertex[w] as usize] = self.vertex[idom[w] as usize];
         }
-        result
     }
 
     /// The vertex of least semidominator on the linked path above `v`, where

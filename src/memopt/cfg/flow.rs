@@ -7,12 +7,13 @@ use crate::Context;
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
 use crate::loop_analysis::LoopAnalysis;
-use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::dominance::{Dominance, Making};
 use crate::memopt::cfg::graph::{Graph, Order};
 use alloc::vec::Vec;
-use core::cell::OnceCell;
+use core::cell::{OnceCell, RefCell};
 
 /// The graph of a function, in both directions.
+#[derive(Default)]
 pub struct Flow {
     /// The numbers of the blocks.
     pub order: Order,
@@ -23,6 +24,16 @@ pub struct Flow {
     reversed: OnceCell<Graph>,
     reversed_dominance: OnceCell<Option<Dominance>>,
     loops: OnceCell<LoopAnalysis>,
+    room: RefCell<Room>,
+}
+
+/// What the next parts are made in.
+#[derive(Default)]
+struct Room {
+    reversed: Graph,
+    dominances: Vec<Dominance>,
+    making: Making,
+    loops: Option<LoopAnalysis>,
 }
 
 impl Flow {
@@ -30,22 +41,40 @@ impl Flow {
     ///
     /// Cost: O(blocks + edges).
     pub fn new(cfg: &ControlFlowGraph, domtree: &DominatorTree) -> Self {
-        let order = Order::new(domtree);
-        let graph = Graph::forward(&order, cfg);
-        Self {
-            order,
-            graph,
-            dominance: OnceCell::new(),
-            repeating: OnceCell::new(),
-            reversed: OnceCell::new(),
-            reversed_dominance: OnceCell::new(),
-            loops: OnceCell::new(),
+        let mut this = Self::default();
+        this.find(cfg, domtree);
+        this
+    }
+
+    /// The same, in the lists of another graph.
+    pub fn find(&mut self, cfg: &ControlFlowGraph, domtree: &DominatorTree) {
+        self.forget();
+        self.order.find(domtree);
+        self.graph.find_forward(&self.order, cfg);
+    }
+
+    /// Leaves the lists of what follows from the graph to the next one.
+    fn forget(&mut self) {
+        let room = self.room.get_mut();
+        self.repeating.take();
+        if let Some(reversed) = self.reversed.take() {
+            room.reversed = reversed;
+        }
+        for dominance in [&mut self.dominance, &mut self.reversed_dominance] {
+            room.dominances.extend(dominance.take().flatten());
+        }
+        if let Some(loops) = self.loops.take() {
+            room.loops = Some(loops);
         }
     }
 
     /// Dominators and frontiers along the edges; `None` as for [`Dominance::new`].
     pub fn dominance(&self, domtree: &DominatorTree) -> Option<&Dominance> {
-        let make = || Dominance::of_blocks(&self.graph, &self.order, domtree);
+        let make = || {
+            let room = &mut *self.room.borrow_mut();
+            let lists = room.dominances.pop().unwrap_or_default();
+            lists.find_of_blocks(&self.graph, &self.order, domtree, &mut room.making)
+        };
         self.dominance.get_or_init(make).as_ref()
     }
 
@@ -56,19 +85,29 @@ impl Flow {
 
     /// The graph against the edges.
     pub fn reversed(&self) -> &Graph {
-        self.reversed.get_or_init(|| Graph::reversed(&self.graph))
+        self.reversed.get_or_init(|| {
+            let mut reversed = core::mem::take(&mut self.room.borrow_mut().reversed);
+            reversed.find_reversed(&self.graph);
+            reversed
+        })
     }
 
     /// Dominators and frontiers against the edges; `None` as for [`Dominance::new`].
     pub fn reversed_dominance(&self) -> Option<&Dominance> {
-        let make = || Dominance::new(self.reversed());
+        let reversed = self.reversed();
+        let make = || {
+            let room = &mut *self.room.borrow_mut();
+            let lists = room.dominances.pop().unwrap_or_default();
+            lists.find(reversed, &mut room.making)
+        };
         self.reversed_dominance.get_or_init(make).as_ref()
     }
 
     /// The loops of the function in `ctx`.
     pub fn loops(&self, ctx: &Context) -> &LoopAnalysis {
         self.loops.get_or_init(|| {
-            let mut loops = LoopAnalysis::new();
+            let stale = self.room.borrow_mut().loops.take();
+            let mut loops = stale.unwrap_or_else(LoopAnalysis::new);
             loops.compute(&ctx.func, &ctx.cfg, &ctx.domtree);
             loops
         })

@@ -32,14 +32,22 @@ pub struct Order {
 impl Order {
     /// Numbers the blocks that `domtree` has found to be reachable.
     pub fn new(domtree: &DominatorTree) -> Self {
-        let blocks: Vec<Block> = domtree.cfg_rpo().copied().collect();
-        let mut numbers = SecondaryMap::with_default(UNREACHABLE);
+        let mut this = Self::default();
+        this.find(domtree);
+        this
+    }
+
+    /// The same, in the lists of another one.
+    pub fn find(&mut self, domtree: &DominatorTree) {
+        let Self { blocks, numbers } = self;
+        blocks.clear();
+        blocks.extend(domtree.cfg_rpo());
         let last = blocks.iter().map(|block| block.as_u32()).max();
+        numbers.clear();
         numbers.resize(last.map_or(0, |last| last as usize + 1));
         for (number, block) in blocks.iter().enumerate() {
             numbers[*block] = number as Node;
         }
-        Self { blocks, numbers }
     }
 
     /// The number of reachable blocks.
@@ -63,7 +71,17 @@ impl Order {
     }
 }
 
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            blocks: Vec::new(),
+            numbers: SecondaryMap::with_default(UNREACHABLE),
+        }
+    }
+}
+
 /// A directed graph in which every node is reachable from `entry`.
+#[derive(Default)]
 pub struct Graph {
     /// Where every path begins.
     pub entry: Node,
@@ -74,6 +92,7 @@ pub struct Graph {
 }
 
 /// Lists of nodes, one for each node, in one allocation.
+#[derive(Default)]
 pub struct Lists {
     starts: Vec<u32>,
     items: Vec<Node>,
@@ -94,13 +113,22 @@ impl Lists {
 impl Graph {
     /// The graph of the function whose flow graph is `cfg`.
     pub fn forward(order: &Order, cfg: &ControlFlowGraph) -> Self {
+        let mut this = Self::default();
+        this.find_forward(order, cfg);
+        this
+    }
+
+    /// The same, in the lists of another one.
+    pub fn find_forward(&mut self, order: &Order, cfg: &ControlFlowGraph) {
         let len = order.len();
-        let mut succs = Lists {
-            starts: Vec::with_capacity(len + 1),
-            items: Vec::with_capacity(len * 2),
-        };
+        let succs = &mut self.succs;
+        succs.clear();
+        succs.starts.reserve(len + 1);
+        succs.items.reserve(len * 2);
         // The node from which each was come to last: a branch may name a block twice.
-        let mut last = vec![UNREACHABLE; len];
+        let last = &mut self.positions;
+        last.clear();
+        last.resize(len, UNREACHABLE);
         for (from, block) in order.blocks.iter().enumerate() {
             succs.starts.push(succs.items.len() as u32);
             for to in cfg.succ_iter(*block).filter_map(|succ| order.node(succ)) {
@@ -111,48 +139,53 @@ impl Graph {
             }
         }
         succs.starts.push(succs.items.len() as u32);
-        Self::from_succs(0, succs)
+        self.turn_round(0);
     }
 
-    /// `forward` turned round, with an exit as its last node.
-    pub fn reversed(forward: &Self) -> Self {
+    /// `forward` turned round, with an exit as its last node; in the lists of another one.
+    pub fn find_reversed(&mut self, forward: &Self) {
         let len = forward.len();
-        let mut starts = Vec::with_capacity(len + 2);
+        let Lists { starts, items } = &mut self.succs;
+        starts.clear();
+        starts.reserve(len + 2);
         starts.extend_from_slice(&forward.preds.starts);
-        let mut items = Vec::with_capacity(forward.edges() + len);
+        items.clear();
+        items.reserve(forward.edges() + len);
         items.extend_from_slice(&forward.preds.items);
         items.extend((0..len as Node).filter(|from| forward.succs(*from).is_empty()));
         items.extend(forward.blocks_without_exit());
         starts.push(items.len() as u32);
-        Self::from_succs(len as Node, Lists { starts, items })
+        self.turn_round(len as Node);
     }
 
-    /// The graph in which `succs` has each edge once.
-    fn from_succs(entry: Node, succs: Lists) -> Self {
+    /// Finds the rest of the graph in which the successors have each edge once.
+    fn turn_round(&mut self, entry: Node) {
+        let Self {
+            succs,
+            preds: Lists { starts, items },
+            positions,
+            ..
+        } = self;
         let len = succs.starts.len() - 1;
         // How many have come to each node so far; in the end, all of them.
-        let mut starts = vec![0u32; len + 1];
-        let positions = succs.items.iter().map(|to| {
+        starts.clear();
+        starts.resize(len + 1, 0);
+        positions.clear();
+        positions.extend(succs.items.iter().map(|to| {
             let count = &mut starts[*to as usize];
             *count += 1;
             *count - 1
-        });
-        let positions: Vec<u32> = positions.collect();
-        begin(&mut starts);
-        let mut items = vec![0; positions.len()];
+        }));
+        begin(starts);
+        items.clear();
+        items.resize(positions.len(), 0);
         for from in 0..len as Node {
             for edge in succs.range(from) {
                 let to = succs.items[edge] as usize;
                 items[(starts[to] + positions[edge]) as usize] = from;
             }
         }
-        let preds = Lists { starts, items };
-        Self {
-            entry,
-            succs,
-            preds,
-            positions,
-        }
+        self.entry = entry;
     }
 
     /// The number of nodes.
@@ -183,8 +216,18 @@ impl Graph {
         succs.zip(self.positions[range].iter().copied())
     }
 
+    /// Does an edge of a forward graph go back in reverse postorder?
+    fn has_back_edges(&self) -> bool {
+        let mut nodes = 0..self.len() as Node;
+        nodes.any(|from| self.succs(from).iter().any(|to| *to <= from))
+    }
+
     /// One block of each group from which no path leads out of the function.
     fn blocks_without_exit(&self) -> Vec<Node> {
+        // Without a cycle every path ends.
+        if !self.has_back_edges() {
+            return Vec::new();
+        }
         let mut leaves = vec![false; self.len()];
         let mut work: Vec<Node> = Vec::with_capacity(self.len());
         for node in 0..self.len() as Node {
@@ -218,6 +261,9 @@ impl Graph {
     /// A superset of the nodes on cycles, found in linear time: a cycle through
     /// a node has an edge that goes back over it in reverse postorder.
     pub fn repeating_nodes(&self) -> Vec<bool> {
+        if !self.has_back_edges() {
+            return vec![false; self.len()];
+        }
         let mut opened = vec![0i32; self.len() + 1];
         for from in 0..self.len() as Node {
             for to in self.succs(from).iter().filter(|to| **to <= from) {
@@ -235,21 +281,26 @@ impl Graph {
 }
 
 impl Lists {
-    /// The second parts of the pairs with each first part, in their order.
-    pub fn collect(len: usize, pairs: impl Iterator<Item = (Node, Node)> + Clone) -> Self {
-        let mut starts = vec![0u32; len + 1];
-        let mut count = 0;
-        for (node, _) in pairs.clone() {
-            starts[node as usize] += 1;
-            count += 1;
+    fn clear(&mut self) {
+        self.starts.clear();
+        self.items.clear();
+    }
+
+    /// Takes over the second parts of the pairs with each first part, in their order.
+    pub fn collect(&mut self, len: usize, pairs: &[(Node, Node)]) {
+        let Self { starts, items } = self;
+        starts.clear();
+        starts.resize(len + 1, 0);
+        for (node, _) in pairs {
+            starts[*node as usize] += 1;
         }
-        let mut next = begin(&mut starts);
-        let mut items = vec![0; count];
+        let mut next = begin(starts);
+        items.clear();
+        items.resize(pairs.len(), 0);
         for (node, item) in pairs {
-            items[next.place(node) as usize] = item;
+            items[next.place(*node) as usize] = *item;
         }
         next.finish();
-        Self { starts, items }
     }
 }
 

@@ -240,7 +240,7 @@ pub struct Memory<'a> {
     pub func: &'a Function,
     /// What the embedder knows.
     pub policy: &'a dyn Policy,
-    pub(super) traffic: Traffic,
+    pub(super) traffic: Box<Traffic>,
 }
 
 /// The memory traffic of a function, without the function.
@@ -263,6 +263,13 @@ pub struct Traffic {
     pub(super) regions: Regions,
     pub(super) foreign: SecondaryMap<Value, Foreign>,
     pub(super) numbering: Numbering,
+}
+
+impl Traffic {
+    /// From now on another function is asked about.
+    pub fn forget_function(&mut self) {
+        self.regions.forget_function();
+    }
 }
 
 impl Deref for Memory<'_> {
@@ -307,7 +314,7 @@ impl TargetFacts {
 
 impl<'a> Memory<'a> {
     /// The traffic of `func`, to which it has to belong.
-    pub fn resume(func: &'a Function, policy: &'a dyn Policy, traffic: Traffic) -> Self {
+    pub fn resume(func: &'a Function, policy: &'a dyn Policy, traffic: Box<Traffic>) -> Self {
         Self {
             func,
             policy,
@@ -316,7 +323,7 @@ impl<'a> Memory<'a> {
     }
 
     /// What is known, without the function.
-    pub fn into_traffic(self) -> Traffic {
+    pub fn into_traffic(self) -> Box<Traffic> {
         self.traffic
     }
 

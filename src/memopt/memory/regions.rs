@@ -22,8 +22,8 @@ pub enum Classes {
 #[derive(Default)]
 pub struct Regions {
     classes: SecondaryMap<AliasRegion, Option<Class>>,
-    /// How many regions the function had.
-    named: usize,
+    /// How many regions the function had; `None` if it was another one.
+    named: Option<usize>,
     /// By the user id of the representative.
     by_id: FxHashMap<u32, Class>,
     /// What the policy says, by class.
@@ -42,48 +42,51 @@ pub struct RegionFacts {
 }
 
 impl Regions {
-    /// The classes of all regions that `func` names. No store is known yet.
-    pub fn new(func: &Function, policy: &dyn Policy) -> Self {
+    /// Finds the classes of all regions that `func` names. No store is known yet.
+    fn find(&mut self, func: &Function, policy: &dyn Policy) {
         let named = func.dfg.alias_regions.len();
-        let mut this = Self {
-            named,
-            ..Self::default()
-        };
-        this.classes.resize(named);
-        this.data.reserve(named);
-        this.by_id.reserve(named);
+        self.named = Some(named);
+        self.classes.clear();
+        self.classes.resize(named);
+        self.data.clear();
+        self.data.reserve(named);
+        self.by_id.clear();
+        self.by_id.reserve(named);
         for (region, data) in func.dfg.alias_regions.iter() {
             let id = policy.representative(data.user_id);
-            let next = ANY + 1 + this.data.len() as Class;
-            let class = *this.by_id.entry(id).or_insert(next);
+            let next = ANY + 1 + self.data.len() as Class;
+            let class = *self.by_id.entry(id).or_insert(next);
             if class == next {
-                this.data.push(RegionFacts {
+                self.data.push(RegionFacts {
                     asynchronous: false,
                     survives_trap: policy.survives_trap(id),
                     stored: false,
                 });
             }
             // What holds for one tag of a memory holds for the memory.
-            let facts = this.of_mut(class);
+            let facts = self.of_mut(class);
             facts.asynchronous |= is_asynchronous(policy, Some(data.user_id));
             facts.survives_trap |= policy.survives_trap(data.user_id);
-            this.classes[region] = Some(class);
+            self.classes[region] = Some(class);
         }
-        this
     }
 
-    /// The classes as they were made for `func`, without a store; made anew if it has got more
-    /// regions since.
+    /// From now on another function is asked about.
+    pub fn forget_function(&mut self) {
+        self.named = None;
+    }
+
+    /// Keeps the classes as they were made for `func`, without a store; makes them anew if it has
+    /// got more regions since, or was another one.
     ///
-    /// Cost: O(classes), or that of [`Self::new`].
-    pub fn without_stores(mut self, func: &Function, policy: &dyn Policy) -> Self {
-        if self.named != func.dfg.alias_regions.len() {
-            return Self::new(func, policy);
+    /// Cost: O(regions).
+    pub fn forget_stores(&mut self, func: &Function, policy: &dyn Policy) {
+        if self.named != Some(func.dfg.alias_regions.len()) {
+            return self.find(func, policy);
         }
         for facts in &mut self.data {
             facts.stored = false;
         }
-        self
     }
 
     /// The class of a region of the function.

@@ -12,8 +12,7 @@ use crate::memopt::memory::insts::{
     Access, Call, Event, EventKind, Foreign, Memory, TargetFacts, Traffic, Transfer,
 };
 use crate::memopt::memory::numbering::Numberer;
-use crate::memopt::memory::room::emptied;
-use crate::memopt::memory::slot_escape::{Privacy, Slots};
+use crate::memopt::memory::slot_escape::Privacy;
 use alloc::boxed::Box;
 use smallvec::SmallVec;
 
@@ -27,33 +26,45 @@ impl<'a> Memory<'a> {
         policy: &'a dyn Policy,
         target: TargetFacts,
     ) -> Self {
-        Self::again(func, order, policy, target, Traffic::default(), None)
+        Self::again(func, order, policy, target, Box::default(), false)
     }
 
-    /// The same in the lists of `stale`, which is about `func` as it was; with its slots, if they
-    /// are known.
+    /// The same in the lists of `stale`, which is about `func` as it was, or has been
+    /// [forgotten](Traffic::forget_function). If the slots are known, they are there.
     pub fn again(
         func: &'a Function,
         order: &Order,
         policy: &'a dyn Policy,
         target: TargetFacts,
-        mut stale: Traffic,
-        slots: Option<Slots>,
+        mut traffic: Box<Traffic>,
+        knows_slots: bool,
     ) -> Self {
-        stale.foreign.clear();
-        let traffic = Traffic {
-            // About every fourth instruction that there ever was.
-            events: emptied(&mut stale.events, func.dfg.num_insts() / 4),
-            starts: emptied(&mut stale.starts, order.len() + 1),
-            compares: emptied(&mut stale.compares, 0),
-            slots: slots.unwrap_or_else(|| stale.slots.again(func, order, policy)),
-            pointer_bits: target.pointer_bits,
-            untagged_stores: false,
-            has_transfers: false,
-            regions: stale.regions.without_stores(func, policy),
-            foreign: stale.foreign,
-            numbering: stale.numbering,
-        };
+        let Traffic {
+            events,
+            starts,
+            compares,
+            slots,
+            pointer_bits,
+            untagged_stores,
+            has_transfers,
+            regions,
+            foreign,
+            numbering: _,
+        } = &mut *traffic;
+        // About every fourth instruction that there ever was.
+        events.clear();
+        events.reserve(func.dfg.num_insts() / 4);
+        starts.clear();
+        starts.reserve(order.len() + 1);
+        compares.clear();
+        if !knows_slots {
+            slots.find(func, order, policy);
+        }
+        *pointer_bits = target.pointer_bits;
+        *untagged_stores = false;
+        *has_transfers = false;
+        regions.forget_stores(func, policy);
+        foreign.clear();
         let mut this = Self {
             func,
             policy,

@@ -56,14 +56,17 @@ impl Slots {
     /// Cost: O(instructions) for each scan, and one scan unless an address is
     /// passed to a block parameter; nothing if there is no slot.
     pub fn new(func: &Function, order: &Order, policy: &dyn Policy) -> Self {
-        Self::default().again(func, order, policy)
+        let mut this = Self::default();
+        this.found(func, order, policy);
+        this
     }
 
     /// The same, if slots keep addresses as `kept` says, which is assumed.
     pub fn with_kept(func: &Function, order: &Order, policy: &dyn Policy, kept: Kept) -> Self {
         let mut this = Self::default();
         this.values.kept = kept;
-        this.found(func, order, policy)
+        this.found(func, order, policy);
+        this
     }
 
     /// The addresses that slots are assumed to keep.
@@ -76,35 +79,33 @@ impl Slots {
         self.values.kept
     }
 
-    /// The same, in the lists of slots as they were.
-    pub fn again(self, func: &Function, order: &Order, policy: &dyn Policy) -> Self {
-        self.emptied().found(func, order, policy)
+    /// What [`Self::new`] finds, in the lists of slots as they were, or of another function.
+    pub fn find(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {
+        self.clear();
+        self.found(func, order, policy);
     }
 
     /// What there is to know, in lists that are empty.
-    fn found(self, func: &Function, order: &Order, policy: &dyn Policy) -> Self {
-        let mut this = self;
+    fn found(&mut self, func: &Function, order: &Order, policy: &dyn Policy) {
         if func.sized_stack_slots.is_empty() {
-            return this;
+            return;
         }
-        this.privacy.resize(func.sized_stack_slots.len());
-        this.values.find(func, order, policy);
-        if this.values.used.is_empty() {
-            this.values.concerned.clear();
-            return this;
+        self.privacy.resize(func.sized_stack_slots.len());
+        self.values.find(func, order, policy);
+        if self.values.used.is_empty() {
+            self.values.concerned.clear();
+            return;
         }
         // Where addresses are not followed, one may leave its slot.
-        this.are_left = !this.collect_escapes(func, policy) || this.limit_hit();
+        self.are_left = !self.collect_escapes(func, policy) || self.limit_hit();
         for (slot, data) in func.sized_stack_slots.iter() {
-            if data.key.is_some() || this.are_left {
-                this.privacy[slot] = Privacy::Never;
+            if data.key.is_some() || self.are_left {
+                self.privacy[slot] = Privacy::Never;
             }
         }
-        this
     }
 
-    /// The lists, with nothing in them.
-    fn emptied(mut self) -> Self {
+    fn clear(&mut self) {
         let Self {
             values,
             escapes,
@@ -113,7 +114,7 @@ impl Slots {
             privacy,
             accesses,
             are_left,
-        } = &mut self;
+        } = self;
         values.clear();
         escapes.clear();
         *escape_bits = 0;
@@ -121,7 +122,6 @@ impl Slots {
         privacy.clear();
         accesses.clear();
         *are_left = false;
-        self
     }
 
     /// The instructions that compute or use an address in a slot, and all calls; in reverse

@@ -27,7 +27,7 @@ struct Cycles {
     reveal_more: bool,
 }
 
-impl Run<'_> {
+impl Run<'_, '_> {
     /// All rounds, and those behind the egraph pass.
     pub(super) fn all(&mut self) -> CodegenResult<()> {
         let touched = self.settle()?;
@@ -156,14 +156,8 @@ impl Run<'_> {
         if published::are_all(&self.editor.context().func) {
             return Ok(Touched::default());
         }
-        let flow = self.analyses.flow(self.editor.context());
-        let editor = &mut self.editor;
-        let promoted = promote(editor, flow, self.policy, self.target, self.options)?;
-        match promoted.touched.any {
-            true => self.analyses.forget_memory(),
-            false => self.analyses.give_slots(promoted.slots),
-        }
-        Ok(promoted.touched)
+        let (editor, analyses) = (&mut self.editor, &mut *self.analyses);
+        promote(editor, analyses, self.policy, self.target, self.options)
     }
 
     /// Can the egraph pass find enough to be worth its time?

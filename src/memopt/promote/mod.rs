@@ -124,8 +124,6 @@ pub struct Found {
     pub reveals_more: bool,
     /// How often a limit has kept a field, or all of them, in memory.
     pub limits_hit: u32,
-    /// The slots of the function, which there are no edits for.
-    pub slots: Option<Slots>,
 }
 
 /// How often promotion looks once more because a field held the address of a slot, or loads have
@@ -136,41 +134,38 @@ pub struct Found {
 pub const MAX_LOOKS: u32 = 8;
 
 impl Promoting<'_> {
-    /// One edit for each field that becomes a value, and one for each slot that is left
-    /// without accesses.
-    pub fn find(&self) -> Found {
-        let slots = Slots::new(self.func, &self.flow.order, self.policy);
+    /// One edit for each field of `slots`, those of the function, that becomes a value, and one for
+    /// each slot that is left without accesses.
+    pub fn find(&self, slots: &Slots) -> Found {
         let mut limits_hit = 0;
-        let expanded = self.expanded_copies(&slots);
+        let expanded = self.expanded_copies(slots);
         if !expanded.is_empty() {
             // What they were of can become values.
             return Found {
-                slots: None,
                 edits: expanded,
                 reveals_more: true,
                 limits_hit,
             };
         }
-        let mut edits = self.edits(&slots, &mut limits_hit);
+        let mut edits = self.edits(slots, &mut limits_hit);
         let mut promotions = edits.iter();
         let mut reveals_more = promotions.any(|edit| match &edit.change {
-            Change::Promote(promotion) => holds_address(self.func, &slots, promotion),
+            Change::Promote(promotion) => holds_address(self.func, slots, promotion),
             _ => false,
         });
         // It moves loads of slots that none of the others is about.
-        let chosen = choices::find(self.func, &self.flow.order, &slots, &mut limits_hit);
-        let selected = selects::find(self.func, &self.flow.order, &slots, self.policy);
+        let chosen = choices::find(self.func, &self.flow.order, slots, &mut limits_hit);
+        let selected = selects::find(self.func, &self.flow.order, slots, self.policy);
         reveals_more |= chosen.is_some() || !selected.is_empty();
         edits.extend(chosen);
         edits.extend(selected);
-        if !reveals_more && kept::is_any(&slots) {
+        if !reveals_more && kept::is_any(slots) {
             match edits.is_empty() {
-                true => edits = self.behind_kept(&slots, &mut limits_hit),
+                true => edits = self.behind_kept(slots, &mut limits_hit),
                 false => reveals_more = true,
             }
         }
         Found {
-            slots: edits.is_empty().then_some(slots),
             edits,
             reveals_more,
             limits_hit,
