@@ -353,14 +353,11 @@ impl<'s, 'f> Search<'s, 'f> {
         if self.job.refusals.are_wanted() {
             dead_slots::note_kept(func, self.name, self.job.refusals);
         }
-        let edits = match self.job.options.unused_slots {
-            true => dead_slots::edits(func),
-            false => Vec::new(),
-        };
+        let slots = &self.memory().slots;
         // An access outside of its slot may be to one that nothing names.
-        match !edits.is_empty() && self.memory().slots.are_left {
-            true => Vec::new(),
-            false => edits,
+        match self.job.options.unused_slots && !slots.are_left {
+            true => dead_slots::edits(func, slots),
+            false => Vec::new(),
         }
     }
 }

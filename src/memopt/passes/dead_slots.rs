@@ -7,20 +7,27 @@
 use crate::entity::EntitySet;
 use crate::ir::{DebugTag, Function, Inst, InstructionData, StackSlot};
 use crate::memopt::edit::{Change, Edit, Reason};
+use crate::memopt::memory::slot_escape::Slots;
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
 
-/// Finds the slots that take space for nothing.
-pub fn edits(func: &Function) -> Vec<Edit> {
-    if func.sized_stack_slots.values().all(|slot| slot.size == 0) {
+/// Finds the slots that take space for nothing. `slots` are those of `func`.
+///
+/// Cost: O(slots), and one scan if there is one whose address nothing takes.
+pub fn edits(func: &Function, slots: &Slots) -> Vec<Edit> {
+    let all = func.sized_stack_slots.iter();
+    let mut unused = all
+        .filter(|(_, data)| data.size != 0 && data.key.is_none())
+        .map(|(slot, _)| slot)
+        .filter(|slot| slots.used_at(*slot).is_none())
+        .peekable();
+    if unused.peek().is_none() {
         return Vec::new();
     }
     let named = named_slots(func);
-    let slots = func.sized_stack_slots.iter();
-    let unused =
-        slots.filter(|(slot, data)| data.size != 0 && data.key.is_none() && !named.contains(*slot));
+    let unused = unused.filter(|slot| !named.contains(*slot));
     let edit = |slot| Change::FreeSlot(slot).because(Reason::Unnamed);
-    unused.map(|(slot, _)| edit(slot)).collect()
+    unused.map(edit).collect()
 }
 
 /// Notes which instruction keeps each slot that takes space.
