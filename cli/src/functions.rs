@@ -92,7 +92,16 @@ pub fn optimize_stock(func: Function, isa: &dyn TargetIsa) -> Result<Context> {
     Ok(ctx)
 }
 
-/// The stock mid-end and the passes; `policies` has one entry a function.
+/// What optimizes the functions of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stages {
+    /// The stock mid-end and the passes.
+    WithMidEnd,
+    /// The passes alone, for functions that the mid-end has been over already.
+    Passes,
+}
+
+/// Optimizes all of `contexts`; `policies` has one entry a function.
 ///
 /// # Errors
 ///
@@ -103,40 +112,25 @@ pub fn optimize_module(
     isa: &dyn TargetIsa,
     policies: &[DeclaredPolicy],
     wanted: Wanted<'_>,
+    stages: Stages,
 ) -> Result<Vec<Outcome>> {
     let Wanted {
         options, checking, ..
     } = wanted;
     let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
     if wanted.remarks {
-        let result = remarks::optimize_module(contexts, isa, &policy_of, options);
+        let run = match stages {
+            Stages::WithMidEnd => remarks::optimize_module,
+            Stages::Passes => remarks::run_module,
+        };
+        let result = run(contexts, isa, &policy_of, options);
         return outcomes(result.map_err(|error| unchecked(contexts, error))?);
     }
-    let result = optimize_module_checked(contexts, isa, &policy_of, options, checking);
-    outcomes(result.map_err(|error| of_function(contexts, error))?)
-}
-
-/// The passes alone, on functions that the mid-end has been over already.
-///
-/// # Errors
-///
-/// What the passes or the verifier report; what the checker refuses, if `checking`
-/// says so.
-pub fn optimize_lowered_module(
-    contexts: &mut [Context],
-    isa: &dyn TargetIsa,
-    policies: &[DeclaredPolicy],
-    wanted: Wanted<'_>,
-) -> Result<Vec<Outcome>> {
-    let Wanted {
-        options, checking, ..
-    } = wanted;
-    let policy_of = |index: usize| -> &dyn Policy { &policies[index] };
-    if wanted.remarks {
-        let result = remarks::run_module(contexts, isa, &policy_of, options);
-        return outcomes(result.map_err(|error| unchecked(contexts, error))?);
-    }
-    let result = run_module_checked(contexts, isa, &policy_of, options, checking);
+    let run = match stages {
+        Stages::WithMidEnd => optimize_module_checked,
+        Stages::Passes => run_module_checked,
+    };
+    let result = run(contexts, isa, &policy_of, options, checking);
     outcomes(result.map_err(|error| of_function(contexts, error))?)
 }
 

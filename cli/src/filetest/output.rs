@@ -1,7 +1,7 @@
 //! What the compiler makes of the functions of a file, as text.
 
 use crate::filetest::command::{Command, Kind};
-use crate::functions::{Outcome, Wanted};
+use crate::functions::{Outcome, Stages, Wanted};
 use crate::{functions, lower};
 use anyhow::{Result, anyhow, bail, ensure};
 use cranelift_codegen::Context;
@@ -57,8 +57,13 @@ impl Module<'_> {
         functions::verify(self.functions, self.isa)?;
         let cloned = self.functions.iter().cloned();
         let mut contexts: Vec<_> = cloned.map(Context::for_function).collect();
-        let stats =
-            functions::optimize_module(&mut contexts, self.isa, self.policies, self.wanted())?;
+        let stats = functions::optimize_module(
+            &mut contexts,
+            self.isa,
+            self.policies,
+            self.wanted(),
+            Stages::WithMidEnd,
+        )?;
         let stats = proven(&contexts, stats)?;
         functions::verify(contexts.iter().map(|ctx| &ctx.func), self.isa)?;
         Ok((contexts, stats))
@@ -133,8 +138,13 @@ fn memopt(module: &Module<'_>) -> Result<Vec<Output>> {
 /// The passes promise to run until nothing changes, unless a limit stops them. What two slots in one
 /// place tell another run is not looked for.
 fn check_fixpoint(contexts: &mut [Context], stats: &[Stats], module: &Module<'_>) -> Result<()> {
-    let again =
-        functions::optimize_lowered_module(contexts, module.isa, module.policies, module.wanted())?;
+    let again = functions::optimize_module(
+        contexts,
+        module.isa,
+        module.policies,
+        module.wanted(),
+        Stages::Passes,
+    )?;
     let again = proven(contexts, again)?;
     for (index, (first, second)) in stats.iter().zip(&again).enumerate() {
         ensure!(

@@ -25,7 +25,13 @@ pub fn batch(name: &str, text: &str, choices: &Choices) -> Result<Batch> {
         .map(|func| functions::optimize_stock(func, &*isa))
         .collect();
     let mut memopt: Vec<_> = all().map(Context::for_function).collect();
-    let outcomes = functions::optimize_module(&mut memopt, &*isa, &declared, choices.wanted())?;
+    let outcomes = functions::optimize_module(
+        &mut memopt,
+        &*isa,
+        &declared,
+        choices.wanted(),
+        functions::Stages::WithMidEnd,
+    )?;
     let each = file.functions.iter().zip(&declared).zip(outcomes);
     let subjects = each.map(|(((func, _), policy), outcome)| Subject {
         symbol: func.name.to_string(),

@@ -7,7 +7,7 @@
 //! apart. The passes know nothing about a callee whose name two functions have.
 
 use crate::complaint::Complaint;
-use crate::functions;
+use crate::functions::{self, Stages};
 use crate::opt::batch::{Batch, Stock, Subject, parse_one};
 use crate::opt::command::Choices;
 use crate::opt::limits;
@@ -91,7 +91,8 @@ pub fn batch(
     progress.start("optimizing", None);
     let policies = vec![choices.policy.clone(); contexts.len()];
     let wanted = choices.wanted();
-    let outcomes = functions::optimize_lowered_module(&mut contexts, &*isa, &policies, wanted)?;
+    let outcomes =
+        functions::optimize_module(&mut contexts, &*isa, &policies, wanted, Stages::Passes)?;
     for (subject, outcome) in subjects.iter_mut().zip(outcomes) {
         subject.stats = outcome.stats;
         subject.explained = outcome.explained;

@@ -12,10 +12,10 @@ use crate::entity::SecondaryMap;
 use crate::ir::{ArgumentPurpose, Block, Function, Inst, InstructionData, Opcode, Value};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::call::summary::PointerUse;
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::graph::Order;
 use crate::memopt::inst::effect::{Effect, effect};
 use crate::memopt::memory::calls::{summary_of_call, use_of_arg};
-use crate::memopt::memory::provenance::for_each_block_arg;
 use smallvec::SmallVec;
 
 /// Parameters that are followed. What is given up is what is passed by later ones.

@@ -51,9 +51,23 @@ pub fn passed(func: &Function, edge: Edge, param: Value) -> Option<Value> {
     let params = func.dfg.block_params(target(func, edge));
     let position = params.iter().position(|other| *other == param)?;
     let call = &destinations(func, edge.branch)[edge.destination];
-    match call.args(&func.dfg.value_lists).nth(position)? {
-        BlockArg::Value(value) => Some(func.dfg.resolve_aliases(value)),
-        BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => None,
+    let arg = call.args(&func.dfg.value_lists).nth(position)?;
+    Some(func.dfg.resolve_aliases(arg.as_value()?))
+}
+
+/// Calls `visit` with each block parameter that `inst` passes something to,
+/// and the value that it passes, unless that is a result of a call.
+pub fn for_each_block_arg(
+    func: &Function,
+    inst: Inst,
+    mut visit: impl FnMut(Value, Option<Value>),
+) {
+    let dfg = &func.dfg;
+    for call in destinations(func, inst) {
+        let params = dfg.block_params(call.block(&dfg.value_lists));
+        for (param, arg) in params.iter().zip(call.args(&dfg.value_lists)) {
+            visit(*param, arg.as_value());
+        }
     }
 }
 
@@ -251,10 +265,7 @@ fn names_at(func: &Function, block: Block, edge: Edge) -> Option<FxHashMap<Value
     let params = func.dfg.block_params(block).iter();
     params
         .zip(arguments(func, edge))
-        .map(|(param, arg)| match arg {
-            BlockArg::Value(value) => Some((*param, func.dfg.resolve_aliases(value))),
-            BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => None,
-        })
+        .map(|(param, arg)| Some((*param, func.dfg.resolve_aliases(arg.as_value()?))))
         .collect()
 }
 

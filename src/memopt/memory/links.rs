@@ -21,8 +21,9 @@
 //! [`MAX_REACHED_PER_EVENT`] for each event of the function.
 
 use crate::ir::condcodes::IntCC;
-use crate::ir::{BlockArg, Inst, InstructionData, Opcode, StackSlot, Value};
+use crate::ir::{Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::call::summary::PointerUse;
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::inst::location::{Address, Location, Overlap};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
@@ -390,17 +391,11 @@ impl Following<'_, '_> {
             {
                 return None;
             }
-            let calls = dfg.insts[inst].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
-            for call in calls {
-                let params = dfg.block_params(call.block(&dfg.value_lists)).iter();
-                for (param, arg) in params.zip(call.args(&dfg.value_lists)) {
-                    if let BlockArg::Value(arg) = arg
-                        && dfg.resolve_aliases(arg) == value
-                    {
-                        work.push(*param);
-                    }
+            for_each_block_arg(func, inst, |param, arg| {
+                if arg.is_some_and(|arg| dfg.resolve_aliases(arg) == value) {
+                    work.push(param);
                 }
-            }
+            });
         }
         Some(())
     }

@@ -19,9 +19,9 @@
 
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
-use crate::ir::{BlockArg, Function, Inst, InstructionData, Opcode, StackSlot, Value};
+use crate::ir::{Function, Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::call::effects::Policy;
-use crate::memopt::cfg::edit::destinations;
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
@@ -367,25 +367,6 @@ impl Scan<'_> {
             }
             (Fact::Unseen, Fact::Plain) | (Fact::Plain, Fact::Unseen) => Fact::Unseen,
             _ => Fact::Plain,
-        }
-    }
-}
-
-/// Calls `visit` with each block parameter that `inst` passes something to,
-/// and the value that it passes, unless that is a result of a call.
-pub fn for_each_block_arg(
-    func: &Function,
-    inst: Inst,
-    mut visit: impl FnMut(Value, Option<Value>),
-) {
-    let dfg = &func.dfg;
-    for call in destinations(func, inst) {
-        let params = dfg.block_params(call.block(&dfg.value_lists));
-        for (param, arg) in params.iter().zip(call.args(&dfg.value_lists)) {
-            match arg {
-                BlockArg::Value(value) => visit(*param, Some(value)),
-                BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => visit(*param, None),
-            }
         }
     }
 }

@@ -13,11 +13,12 @@ use crate::entity::SecondaryMap;
 use crate::ir::{DebugTag, Function, Inst, Opcode, StackSlot, Value};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::call::summary::PointerUse;
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::graph::Order;
 use crate::memopt::inst::effect::{self, Access, Effect, Place, Touch, effect};
 use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::memory::calls::{summary_of_call, use_of_arg};
-use crate::memopt::memory::provenance::{Concerned, Fact, Kept, Provenance, for_each_block_arg};
+use crate::memopt::memory::provenance::{Concerned, Fact, Kept, Provenance};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 

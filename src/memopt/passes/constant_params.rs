@@ -8,7 +8,8 @@
 //! most, and then only what it is passed on to is looked at again.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{BlockArg, Function, Value};
+use crate::ir::{Function, Value};
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::lists::Links;
 use alloc::vec::Vec;
 
@@ -79,26 +80,10 @@ fn learn(taken: &mut SecondaryMap<Value, Taken>, param: Value, arg: Taken, work:
 /// Every parameter with each value that is passed to it; `None` for a result of
 /// a call.
 fn passed(func: &Function) -> Vec<(Value, Option<Value>)> {
-    let dfg = &func.dfg;
     let mut passed = Vec::with_capacity(func.dfg.num_blocks());
-    for end in func
-        .layout
-        .blocks()
-        .filter_map(|block| func.layout.last_inst(block))
-    {
-        let calls = dfg.insts[end].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
-        for call in calls {
-            let params = dfg.block_params(call.block(&dfg.value_lists)).iter();
-            for (param, arg) in params.zip(call.args(&dfg.value_lists)) {
-                passed.push((
-                    *param,
-                    match arg {
-                        BlockArg::Value(value) => Some(value),
-                        BlockArg::TryCallRet(_) | BlockArg::TryCallExn(_) => None,
-                    },
-                ));
-            }
-        }
+    let ends = func.layout.blocks();
+    for end in ends.filter_map(|block| func.layout.last_inst(block)) {
+        for_each_block_arg(func, end, |param, arg| passed.push((param, arg)));
     }
     passed
 }

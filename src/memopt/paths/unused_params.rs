@@ -12,8 +12,9 @@
 //! Cost: O(blocks + what they pass to each other), given the uses, and O(uses) of what goes.
 
 use crate::entity::EntitySet;
-use crate::ir::{Block, BlockArg, Function, Value, ValueDef};
+use crate::ir::{Block, Function, Value, ValueDef};
 use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::lists::Links;
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::passes::dead_code::{Removable, removable};
@@ -169,17 +170,9 @@ fn used_candidates(func: &Function, uses: &Uses, candidates: &[Value]) -> Entity
 /// Calls `visit` with each parameter that the end of `block` passes a value to,
 /// and the value.
 fn for_each_passed(func: &Function, block: Block, mut visit: impl FnMut(Value, Value)) {
-    let dfg = &func.dfg;
-    let Some(end) = func.layout.last_inst(block) else {
-        return;
-    };
-    let calls = dfg.insts[end].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
-    for call in calls {
-        let params = dfg.block_params(call.block(&dfg.value_lists)).iter();
-        for (param, arg) in params.zip(call.args(&dfg.value_lists)) {
-            if let BlockArg::Value(value) = arg {
-                visit(*param, value);
-            }
-        }
+    if let Some(end) = func.layout.last_inst(block) {
+        for_each_block_arg(func, end, |param, arg| {
+            arg.into_iter().for_each(|arg| visit(param, arg));
+        });
     }
 }

@@ -3,11 +3,11 @@
 use crate::entity::SecondaryMap;
 use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Type, Value};
 use crate::memopt::TargetFacts;
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::effect::{self, Place};
 use crate::memopt::inst::transfer::Transfer;
-use crate::memopt::memory::provenance::for_each_block_arg;
 use crate::memopt::memory::slot_escape::Slots;
 use alloc::vec::Vec;
 

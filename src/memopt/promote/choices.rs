@@ -44,10 +44,10 @@
 
 use crate::entity::SecondaryMap;
 use crate::ir::{Block, Function, Inst, StackSlot, Value, ValueDef};
+use crate::memopt::cfg::edit::for_each_block_arg;
 use crate::memopt::cfg::graph::Order;
 use crate::memopt::edit::{Change, Choice, Edit, Reason};
 use crate::memopt::inst::effect::{Access, Effect, are_loads_alike, effect};
-use crate::memopt::memory::provenance::for_each_block_arg;
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::promote::groups::Groups;
 use alloc::vec::Vec;
