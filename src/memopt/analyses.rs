@@ -246,6 +246,7 @@ fn kept(change: &Change) -> Kept {
         | Change::ForwardCopy(_)
         | Change::ExpandCopy(_)
         | Change::ReplaceLoadByConstant(..)
+        | Change::ReplaceLoadByHalves(..)
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)
         | Change::MergeStores(_)

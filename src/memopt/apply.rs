@@ -271,6 +271,9 @@ impl<'a> Editor<'a> {
             Change::ReplaceLoadByConstant(load, bits) => {
                 return Ok(self.replace_load_by_constant(*load, *bits));
             }
+            Change::ReplaceLoadByHalves(load, halves) => {
+                self.replace_load_by_halves(*load, *halves);
+            }
             Change::MergeStores(merged) => return Ok(self.merge_stores(merged)),
             Change::TrimStore(store) => return Ok(self.replace_store(store)),
             Change::ReplaceLoadByParam { load, block, args } => {

@@ -6,7 +6,7 @@
 //! The module `apply` alone makes them.
 
 use crate::ir::{Block, Inst, MemFlagsData, Opcode, StackSlot, Type, Value};
-use crate::memopt::inst::coercion::Recipe;
+use crate::memopt::inst::coercion::{Half, Recipe};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -107,6 +107,8 @@ pub enum Change {
     },
     /// The load gives a scalar that is these bits.
     ReplaceLoadByConstant(Inst, u64),
+    /// The load gives an integer of two halves that are known, the lower one first.
+    ReplaceLoadByHalves(Inst, [Half; 2]),
     /// The store writes what is there.
     RemoveNoopStore(Inst),
     /// Nobody sees what the store writes.
@@ -330,6 +332,8 @@ pub enum Moved {
 pub struct Merged {
     /// The block that the branch ends.
     pub block: Block,
+    /// What the first successor computes of the address, each behind its operands; goes there, too.
+    pub computed: Vec<Inst>,
     /// One load in each of its successors; the first goes in front of the branch, and the others
     /// are it.
     pub loads: Vec<Inst>,
@@ -443,6 +447,7 @@ impl Change {
             | Self::TurnLoop(_) => (true, false),
             Self::ReplaceLoad { .. }
             | Self::ReplaceLoadByConstant(..)
+            | Self::ReplaceLoadByHalves(..)
             | Self::ReplaceLoadByParam { .. }
             | Self::RemoveNoopCopy(_)
             | Self::RemoveDeadCopy(_)

@@ -151,7 +151,9 @@ impl Stats {
     pub(super) fn count(&mut self, change: &Change) {
         self.applied += 1;
         match change {
-            Change::ReplaceLoad { .. } | Change::ReplaceLoadByConstant(..) => {
+            Change::ReplaceLoad { .. }
+            | Change::ReplaceLoadByConstant(..)
+            | Change::ReplaceLoadByHalves(..) => {
                 self.forwarded_loads += 1;
             }
             Change::ReplaceLoadByParam { .. } => self.joined_loads += 1,

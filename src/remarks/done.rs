@@ -28,6 +28,7 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
     let inst = |inst: &Inst, what: &str| vec![(Subject::Inst(*inst), what.to_string())];
     match change {
         Change::ReplaceLoad { load, value, .. } => inst(load, &format!("replaced by {value}")),
+        Change::ReplaceLoadByHalves(load, _) => inst(load, "replaced by its halves"),
         Change::ReplaceLoadByConstant(load, bits) => inst(load, &format!("replaced by {bits:#x}")),
         Change::ReplaceLoadByParam { load, block, .. } => {
             inst(load, &format!("replaced by a parameter of {block}"))
@@ -287,7 +288,9 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
 /// The counter that the change moves.
 fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
     match change {
-        Change::ReplaceLoad { .. } | Change::ReplaceLoadByConstant(..) => "forwarded_loads",
+        Change::ReplaceLoad { .. }
+        | Change::ReplaceLoadByConstant(..)
+        | Change::ReplaceLoadByHalves(..) => "forwarded_loads",
         Change::ReplaceLoadByParam { .. } => "joined_loads",
         Change::RemoveNoopStore(_) | Change::RemoveNoopCopy(_) => "noop_stores",
         Change::RemoveDeadStore(_) | Change::RemoveDeadCopy(_) => "dead_stores",

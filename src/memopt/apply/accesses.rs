@@ -6,7 +6,7 @@ use crate::ir::{Block, Inst, InstBuilder, Opcode, Value};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::edit::{Forwarded, MergedStores, NewStore, StoredWhole};
 use crate::memopt::inst::bits::Bits;
-use crate::memopt::inst::coercion::{self, Recipe};
+use crate::memopt::inst::coercion::{self, Half, Recipe};
 
 impl Editor<'_> {
     pub(super) fn replace_load(&mut self, load: Inst, value: Value, recipe: &Recipe) -> bool {
@@ -34,6 +34,20 @@ impl Editor<'_> {
             }
             None => false,
         }
+    }
+
+    pub(super) fn replace_load_by_halves(&mut self, load: Inst, halves: [Half; 2]) {
+        let ty = self
+            .ctx
+            .func
+            .dfg
+            .value_type(self.ctx.func.dfg.first_result(load));
+        let halves = halves.map(|half| match half {
+            Half::Value(value) => Half::Value(self.ctx.func.dfg.resolve_aliases(value)),
+            Half::Constant(_) => half,
+        });
+        let value = coercion::joined(&mut self.cursor_at(load), halves, ty);
+        self.alias_and_remove(load, value);
     }
 
     pub(super) fn merge_stores(&mut self, merged: &MergedStores) -> bool {

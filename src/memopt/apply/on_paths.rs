@@ -192,8 +192,14 @@ impl Editor<'_> {
         let Some(end) = layout.last_inst(merged.block) else {
             return;
         };
-        layout.remove_inst(*first);
-        layout.insert_inst(*first, end);
+        let moved = merged.computed.iter().chain([first]);
+        // What another load needs too has moved with it.
+        for inst in moved {
+            if layout.inst_block(*inst) != Some(merged.block) {
+                layout.remove_inst(*inst);
+                layout.insert_inst(*inst, end);
+            }
+        }
         let value = self.ctx.func.dfg.first_result(*first);
         for load in others {
             self.alias_and_remove(*load, value);

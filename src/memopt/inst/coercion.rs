@@ -113,6 +113,48 @@ pub fn insert(
     cursor.ins().bor(rest, wide)
 }
 
+/// Half of the bits of an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// An integer of as many bits.
+    Value(Value),
+    /// These bits.
+    Constant(u64),
+}
+
+/// The integer of type `ty` that has these halves, the lower one first. One of them is no constant.
+pub fn joined(cursor: &mut FuncCursor<'_>, halves: [Half; 2], ty: Type) -> Value {
+    let half = ty.bits() / 2;
+    if ty == types::I128 {
+        let [low, high] = halves.map(|it| match it {
+            Half::Value(value) => value,
+            Half::Constant(bits) => cursor.ins().iconst(types::I64, bits as i64),
+        });
+        return cursor.ins().iconcat(low, high);
+    }
+    let [low, high] = halves.map(|it| match it {
+        Half::Value(value) => Half::Value(cursor.ins().uextend(ty, value)),
+        Half::Constant(_) => it,
+    });
+    let high = match high {
+        Half::Value(value) => {
+            let by = cursor.ins().iconst(ty, i64::from(half));
+            Half::Value(cursor.ins().ishl(value, by))
+        }
+        Half::Constant(bits) => Half::Constant(bits << half),
+    };
+    let [low, high] = match (low, high) {
+        (Half::Value(value), Half::Constant(0)) | (Half::Constant(0), Half::Value(value)) => {
+            return value;
+        }
+        both => [both.0, both.1].map(|it| match it {
+            Half::Value(value) => value,
+            Half::Constant(bits) => cursor.ins().iconst(ty, bits as i64),
+        }),
+    };
+    cursor.ins().bor(low, high)
+}
+
 /// Inserts the instructions of `recipe`, applied to `value`, at the cursor. Bits that it selects
 /// are taken from where they come from, as far as that is seen.
 pub fn build(cursor: &mut FuncCursor<'_>, recipe: &Recipe, value: Value) -> Value {

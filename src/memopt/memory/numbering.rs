@@ -49,7 +49,8 @@ use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use crate::memopt::memory::insts::defining_node;
 use alloc::vec::Vec;
-use operation::{Operation, is_pure, operation, own_arguments};
+pub use operation::is_pure;
+use operation::{Operation, operation, own_arguments};
 
 /// Where a root gets its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

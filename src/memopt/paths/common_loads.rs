@@ -14,16 +14,18 @@
 //!
 //! Soundness: all loads find the bytes of one [source](Clobbers::source), which is above the
 //! branch then. None may trap, and what comes before them in their blocks is as for a load that
-//! [leaves a loop](super::hoisting).
+//! [leaves a loop](super::hoisting). The mid-end computes an address anew in each destination: what the
+//! first one computes of it by pure operations goes above the branch as well. All need it.
 //!
 //! Cost: O(blocks), and one query for each load at the start of a destination, up to
 //! [`MAX_LEADING`], where all begin with an access.
 
-use crate::ir::Opcode;
+use crate::ir::{Inst, Opcode};
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Merged, Reason};
 use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{EventIndex, EventKind, Memory, defining_node};
+use crate::memopt::memory::numbering::is_pure;
 use crate::memopt::memory::values::{Key, Values};
 use crate::memopt::paths::invariants::{flags, may_be_elsewhere, passes};
 use alloc::vec::Vec;
@@ -31,6 +33,10 @@ use smallvec::SmallVec;
 
 /// Memory instructions in front of a load in its block.
 const MAX_LEADING: usize = 32;
+
+/// Instructions that compute an address and go above the branch with the load. What is given up are
+/// loads at an address that takes more.
+const MAX_COMPUTED: usize = 4;
 
 /// Finds the loads with which all destinations of a branch begin. `clobbers` and `values` serve
 /// for the function as it is.
@@ -54,7 +60,8 @@ pub fn edits(values: &Values<'_, '_>, graph: &Graph, clobbers: &mut Clobbers<'_>
         }
         let mut taken: SmallVec<[EventIndex; 4]> = SmallVec::new();
         for event in leading(memory, *first) {
-            let Some(found) = same_loads(values, clobbers, node, event, others, &taken) else {
+            let Some((found, computed)) = same_loads(values, clobbers, node, event, others, &taken)
+            else {
                 continue;
             };
             let insts = found
@@ -63,6 +70,7 @@ pub fn edits(values: &Values<'_, '_>, graph: &Graph, clobbers: &mut Clobbers<'_>
             let block = values.order.block(node);
             let merged = Merged {
                 block,
+                computed: computed.to_vec(),
                 loads: insts.collect(),
             };
             taken.extend(found);
@@ -116,18 +124,9 @@ fn same_loads(
     event: EventIndex,
     others: &[Node],
     taken: &[EventIndex],
-) -> Option<Vec<EventIndex>> {
+) -> Option<(Vec<EventIndex>, Computed)> {
     let memory = values.memory;
-    let inst = memory.events[event as usize].inst;
-    let mut operands = memory.func.dfg.inst_args(inst).iter();
-    let there = operands.all(|value| {
-        let value = memory.func.dfg.resolve_aliases(*value);
-        let node = defining_node(memory.func, values.order, value);
-        node.is_some_and(|node| values.dominance.dominates(node, above))
-    });
-    if !there {
-        return None;
-    }
+    let computed = computed(values, above, event)?;
     let flags = flags(memory, event)?;
     let key = key(values, clobbers, event)?;
     let mut found = alloc::vec![event];
@@ -139,7 +138,48 @@ fn same_loads(
         });
         found.push(same?);
     }
-    Some(found)
+    Some((found, computed))
+}
+
+/// What computes the address of a load, each behind its operands.
+type Computed = SmallVec<[Inst; MAX_COMPUTED]>;
+
+/// What the block of `event` computes of its address, which can be computed at the end of `above`.
+fn computed(values: &Values<'_, '_>, above: Node, event: EventIndex) -> Option<Computed> {
+    let memory = values.memory;
+    let (func, event) = (memory.func, &memory.events[event as usize]);
+    let mut computed = Computed::new();
+    let mut work: SmallVec<[(Inst, bool); 8]> = SmallVec::new();
+    work.push((event.inst, false));
+    while let Some((inst, is_done)) = work.pop() {
+        if computed.contains(&inst) {
+            continue;
+        }
+        if is_done {
+            if computed.len() == MAX_COMPUTED {
+                return None;
+            }
+            computed.push(inst);
+            continue;
+        }
+        if inst != event.inst {
+            work.push((inst, true));
+        }
+        for value in func.dfg.inst_args(inst) {
+            let value = func.dfg.resolve_aliases(*value);
+            let node = defining_node(func, values.order, value)?;
+            if values.dominance.dominates(node, above) {
+                continue;
+            }
+            let part = func.dfg.value_def(value).inst()?;
+            let opcode = func.dfg.insts[part].opcode();
+            if node != event.node || !is_pure(opcode) || work.len() > 2 * MAX_COMPUTED {
+                return None;
+            }
+            work.push((part, false));
+        }
+    }
+    Some(computed)
 }
 
 /// The bytes that a load finds, if it is known where they come from.

@@ -9,7 +9,7 @@ pub(super) type Operation = [u64; 2];
 /// Is the result of the opcode a function of its arguments alone, wherever it is executed?
 ///
 /// Of integers only: the bits of a float that is no number may differ.
-pub(super) fn is_pure(opcode: Opcode) -> bool {
+pub fn is_pure(opcode: Opcode) -> bool {
     matches!(
         opcode,
         Opcode::Iconst

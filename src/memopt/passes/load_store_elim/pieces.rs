@@ -10,8 +10,9 @@
 //! ```
 //!
 //! The bytes are cut where a store has written some of them, and of each piece it is asked where
-//! it comes from. Together they are a constant, or consecutive bits of one value, or nothing:
-//! to put others together takes more than a load.
+//! it comes from. Together they are a constant, or consecutive bits of one value, or two halves
+//! that are values of their own: of which an extension, a shift and an `or` make an integer, where the load
+//! would wait for two stores. To put others together takes more than a load.
 //!
 //! Soundness: that of [`Clobbers::source_of_part`](crate::memopt::memory::clobber::Clobbers),
 //! for each piece. A load that covers the piece has found what the piece is, if both come from
@@ -26,7 +27,7 @@ use crate::ir::{Endianness, Inst, Value};
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::edit::{Change, Reason};
 use crate::memopt::inst::bits::{self, Bits};
-use crate::memopt::inst::coercion::Load;
+use crate::memopt::inst::coercion::{Half, Load};
 use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Address, Location};
 use crate::memopt::memory::clobber::Source;
@@ -93,8 +94,12 @@ impl<'p> Pass<'_, 'p, '_, '_> {
         let Some(load) = self.asking(node, event, true) else {
             return false;
         };
-        let (Some(how), Some(known)) = (load.access.load, self.known(load)) else {
-            return false;
+        let known = match load.bytes <= MAX_BYTES {
+            true => self.known(load),
+            false => None,
+        };
+        let (Some(how), Some(known)) = (load.access.load, known) else {
+            return self.load_of_halves(load);
         };
         let Known { bits, by } = known;
         let reason = Reason::KnownInParts(by);
@@ -122,10 +127,86 @@ impl<'p> Pass<'_, 'p, '_, '_> {
         true
     }
 
+    /// Replaces the load of an integer by its halves, if each is known and one is no constant, and
+    /// that is no dearer: it takes one instruction, or the halves are stored in the same block, so that the
+    /// load has to wait until both stores have reached the cache.
+    fn load_of_halves(&mut self, load: Asking<'p>) -> bool {
+        let bytes = load.bytes / 2;
+        let Some(Load::Plain { ty }) = load.access.load else {
+            return false;
+        };
+        if !ty.is_int() || bytes == 0 {
+            return false;
+        }
+        let mut by = SmallVec::new();
+        let mut waits = true;
+        let found = [0, bytes].map(|at| self.half(load, at, bytes, &mut by, &mut waits));
+        let [Some(first), Some(second)] = found else {
+            return false;
+        };
+        let halves = match load.order() {
+            Endianness::Little => [first, second],
+            Endianness::Big => [second, first],
+        };
+        let is_constant = |half: &Half| matches!(half, Half::Constant(_));
+        let is_cheap = load.bytes > MAX_BYTES || halves[1] == Half::Constant(0);
+        if halves.iter().all(is_constant) || !(is_cheap || waits) {
+            return false;
+        }
+        let change = Change::ReplaceLoadByHalves(self.inst(load.event), halves);
+        self.edits.push(change.because(Reason::KnownInParts(by)));
+        true
+    }
+
+    /// What the `bytes` bytes at `at` are: what one access has stored or loaded, or a constant. `waits`
+    /// stays if stores of the same block say so.
+    fn half(
+        &mut self,
+        load: Asking<'p>,
+        at: u32,
+        bytes: u32,
+        by: &mut SmallVec<[Inst; 2]>,
+        waits: &mut bool,
+    ) -> Option<Half> {
+        let mut pieces = SmallVec::new();
+        self.collect(load, at, bytes, &mut pieces)?;
+        let memory = self.facts.memory;
+        *waits &= pieces.iter().all(|piece| {
+            let is_store = memory
+                .access(piece.by)
+                .is_some_and(|it| it.stored.is_some());
+            is_store && memory.events[piece.by as usize].node == load.node
+        });
+        by.extend(pieces.iter().map(|piece| self.inst(piece.by)));
+        let half = Asking { bytes, ..load };
+        let [piece] = &pieces[..] else {
+            let parts = pieces.iter().map(|it| Piece {
+                at: it.at - at,
+                ..*it
+            });
+            let parts: SmallVec<[Piece; 4]> = parts.collect();
+            return match together(half, &parts)? {
+                Bits::Constant(bits) => Some(Half::Constant(bits)),
+                Bits::Of(..) => None,
+            };
+        };
+        if let Bits::Constant(bits) = piece.bits {
+            return Some(Half::Constant(bits));
+        }
+        let access = self.facts.memory.access(piece.by)?;
+        let value = match access.stored {
+            Some(stored) => stored,
+            None => self.facts.memory.func.dfg.first_result(self.inst(piece.by)),
+        };
+        let ty = self.facts.type_of(value);
+        let is_whole = ty.is_int() && ty.bytes() == bytes && access.location.bytes == Some(bytes);
+        is_whole.then(|| Half::Value(self.facts.canonical(value)))
+    }
+
     /// Why memory holds what the store `event` writes, if its bytes are known in pieces.
     pub(super) fn is_there_in_pieces(&mut self, node: Node, event: EventIndex) -> Option<Reason> {
         let store = self.asking(node, event, false)?;
-        if store.access.trap.is_some() {
+        if store.access.trap.is_some() || store.bytes > MAX_BYTES {
             return None;
         }
         let width = 8 * store.access.location.bytes?;
@@ -138,7 +219,7 @@ impl<'p> Pass<'_, 'p, '_, '_> {
     fn asking(&self, node: Node, event: EventIndex, readonly: bool) -> Option<Asking<'p>> {
         let access = self.facts.memory.access(event)?;
         let bytes = access.location.bytes?;
-        let asks = bytes <= MAX_BYTES && self.clobbers.is_parted(event);
+        let asks = bytes <= 2 * MAX_BYTES && self.clobbers.is_parted(event);
         asks.then_some(Asking {
             event,
             node,
