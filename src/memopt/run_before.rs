@@ -8,7 +8,7 @@
 //! # Where it does nothing
 //!
 //! Where the egraph pass is known to go wrong over values that were memory
-//! ([`egraph::may_go_wrong`]): promotion can make an atomic store out of one that nobody could
+//! ([`defects`]): promotion can make an atomic store out of one that nobody could
 //! tell from the one before it. Behind the mid-end such a function is promoted all the same.
 //!
 //! # Cost
@@ -28,7 +28,7 @@ use crate::memopt::options::Options;
 use crate::memopt::promote::{MAX_LOOKS, Promoting, published};
 use crate::memopt::scratch::Scratch;
 use crate::memopt::stats::Stats;
-use crate::memopt::workarounds::egraph;
+use crate::memopt::workarounds::{defects, egraph};
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 
@@ -85,14 +85,14 @@ pub fn run_before_in<'a>(
         || !has_body
         || !gate::has_slot(&ctx.func)
         || published::are_all(&ctx.func)
-        || egraph::may_go_wrong(&ctx.func, policy)
+        || egraph::may_go_wrong_over_plain(&ctx.func, policy)
     {
         return Ok(Stats::default());
     }
     let limit = options.edit_limit;
     let mut editor = Editor::new(ctx, isa, policy, observer, limit, Aliases::LeftToMidEnd)?;
-    let analyses = scratch.begin();
-    if promote(&mut editor, analyses, policy, TargetFacts::of(isa), options)?.any {
+    let (analyses, target) = (scratch.begin(), TargetFacts::of(isa));
+    if promote(&mut editor, analyses, policy, target, options, true)?.any {
         editor.settled();
     }
     scratch.end(&editor.context().func);
@@ -101,7 +101,8 @@ pub fn run_before_in<'a>(
 
 /// Makes values of locals in slots, also of those that only other such locals know of.
 ///
-/// The graph stays as it is: no block and no edge comes or goes.
+/// The graph stays as it is: no block and no edge comes or goes. Nothing is done if the mid-end
+/// comes `next` and is known to go wrong because of an access that is not plain.
 ///
 /// # Errors
 ///
@@ -112,6 +113,7 @@ pub fn promote(
     policy: &dyn Policy,
     target: TargetFacts,
     options: &Options,
+    next: bool,
 ) -> CodegenResult<Touched> {
     let mut touched = Touched::default();
     if !options.promote_slots {
@@ -125,6 +127,9 @@ pub fn promote(
         let mut slots = analyses.take_slots();
         let flow = analyses.flow(ctx);
         slots.find(&ctx.func, &flow.order, policy);
+        if next && slots.has_other_accesses() && defects::concern(&ctx.func) {
+            return Ok(touched);
+        }
         let promoting = Promoting {
             func: &ctx.func,
             cfg: &ctx.cfg,

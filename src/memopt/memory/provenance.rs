@@ -148,6 +148,8 @@ pub struct Provenance {
     pub concerned: Vec<Concerned>,
     /// Did [`MAX_SCANS`] stop the analysis? Then nothing is known about any value.
     pub limit_hit: bool,
+    /// Is there an instruction that may access memory not plainly, and that is no call?
+    pub has_other_accesses: bool,
 }
 
 impl Provenance {
@@ -160,6 +162,7 @@ impl Provenance {
             is_used,
             concerned,
             limit_hit,
+            has_other_accesses,
         } = self;
         kept.clear();
         at.clear();
@@ -168,6 +171,7 @@ impl Provenance {
         is_used.clear();
         concerned.clear();
         *limit_hit = false;
+        *has_other_accesses = false;
     }
 
     /// Follows the addresses of all slots of `func`, whose aliases are resolved, until the block
@@ -257,7 +261,7 @@ impl Scan<'_> {
                 return facts.is_address(args[0]) || facts.is_address(args[1]);
             }
             InstructionData::UnaryImm { .. } => return false,
-            _ => {}
+            data => self.found.has_other_accesses |= is_other_access(data),
         }
         let mut is_concerned = data.opcode().is_call();
         if let Some(fact) = self.result(inst, data) {
@@ -367,6 +371,26 @@ impl Scan<'_> {
             }
             (Fact::Unseen, Fact::Plain) | (Fact::Plain, Fact::Unseen) => Fact::Unseen,
             _ => Fact::Plain,
+        }
+    }
+}
+
+/// May an instruction that is no plain access access memory, and is it no call?
+fn is_other_access(data: &InstructionData) -> bool {
+    match data {
+        // Most are told by their format.
+        InstructionData::StackAddr { .. }
+        | InstructionData::Unary { .. }
+        | InstructionData::Binary { .. }
+        | InstructionData::Jump { .. }
+        | InstructionData::Brif { .. }
+        | InstructionData::BranchTable { .. }
+        | InstructionData::Call { .. }
+        | InstructionData::MultiAry { .. } => false,
+        _ => {
+            let opcode = data.opcode();
+            let touches = opcode.can_load() || opcode.can_store() || opcode.other_side_effects();
+            touches && !opcode.is_call()
         }
     }
 }

@@ -148,6 +148,12 @@ impl Slots {
         at.ok().map(|at| at as u32)
     }
 
+    /// Is there an instruction that may access memory not plainly, and that is no call? Only known
+    /// if there are slots.
+    pub fn has_other_accesses(&self) -> bool {
+        self.values.has_other_accesses
+    }
+
     /// Was the search for addresses stopped?
     pub fn limit_hit(&self) -> bool {
         self.values.limit_hit

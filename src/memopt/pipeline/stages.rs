@@ -157,7 +157,14 @@ impl Run<'_, '_> {
             return Ok(Touched::default());
         }
         let (editor, analyses) = (&mut self.editor, &mut *self.analyses);
-        promote(editor, analyses, self.policy, self.target, self.options)
+        promote(
+            editor,
+            analyses,
+            self.policy,
+            self.target,
+            self.options,
+            false,
+        )
     }
 
     /// Can the egraph pass find enough to be worth its time?

@@ -76,23 +76,35 @@ const DEFECTS: &[Defect] = &[
 
 /// Is the egraph pass known to be wrong, or to panic, on functions like `func`?
 pub fn concern(func: &Function) -> bool {
+    any_concerns(func, |_| true)
+}
+
+/// The same, if no instruction of `func` accesses memory otherwise than plainly or by a call.
+pub fn concern_values(func: &Function) -> bool {
+    any_concerns(func, |defect| !defect.of_accesses)
+}
+
+/// Is the pass known to be wrong because of one of the defects that are `asked` about?
+fn any_concerns(func: &Function, asked: fn(&Defect) -> bool) -> bool {
     let version = version(crate::VERSION);
     let defects = DEFECTS.iter().filter(|defect| defect.is_in(version));
     let defects: SmallVec<[&Defect; DEFECTS.len()]> = defects
-        .filter(|defect| (defect.may_concern)(func))
+        .filter(|defect| asked(defect) && (defect.may_concern)(func))
         .collect();
+    if defects.is_empty() {
+        return false;
+    }
     let of_accesses = defects.iter().all(|defect| defect.of_accesses);
     // Those that are no longer in the layout as well: to pass them over costs more.
     let mut all = (0..func.dfg.num_insts() as u32).map(Inst::from_u32);
     if of_accesses && all.all(|inst| is_plain(func, inst)) {
         return false;
     }
-    !defects.is_empty()
-        && any_inst(func, |inst| {
-            // Most instructions are told from such accesses by their format.
-            !(of_accesses && is_plain(func, inst))
-                && defects.iter().any(|defect| (defect.concerns)(func, inst))
-        })
+    any_inst(func, |inst| {
+        // Most instructions are told from such accesses by their format.
+        !(of_accesses && is_plain(func, inst))
+            && defects.iter().any(|defect| (defect.concerns)(func, inst))
+    })
 }
 
 impl Defect {

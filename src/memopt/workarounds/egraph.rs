@@ -45,8 +45,14 @@ pub fn run_again(
 
 /// May the pass do something to `func` that is not right, if the passes have made values of
 /// what was memory?
-pub fn may_go_wrong(func: &Function, policy: &dyn Policy) -> bool {
+fn may_go_wrong(func: &Function, policy: &dyn Policy) -> bool {
     accesses_asynchronous(func, policy) || defects::concern(func)
+}
+
+/// The same, if no instruction of `func` accesses memory otherwise than plainly or by a call. That
+/// is left to [`defects::concern`], if somebody finds that one may.
+pub fn may_go_wrong_over_plain(func: &Function, policy: &dyn Policy) -> bool {
+    accesses_asynchronous(func, policy) || defects::concern_values(func)
 }
 
 /// Is there an access that has to be done exactly as it is written?
