@@ -6,7 +6,6 @@ use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::location::Location;
 use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory, Transfer};
-use crate::memopt::memory::regions::Classes;
 use crate::memopt::memory::room::{Room, emptied, filled};
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{
@@ -169,15 +168,8 @@ impl<'a> Builder<'a> {
     }
 
     fn call(&mut self, event: EventIndex, call: &Call) {
-        match &call.reads {
-            Classes::All => {
-                self.push(event, EPOCH, false);
-            }
-            Classes::These(classes) => {
-                for class in classes {
-                    self.push(event, *class, false);
-                }
-            }
+        for class in call.reads.of_ops() {
+            self.push(event, *class, false);
         }
         if call.may_end {
             self.push(event, TRAP_EPOCH, false);

@@ -6,7 +6,6 @@ use crate::ir::StackSlot;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::inst::location::Location;
 use crate::memopt::memory::insts::{ANY, Access, Call, EventIndex, EventKind, Memory, Transfer};
-use crate::memopt::memory::regions::Classes;
 use crate::memopt::memory::room::{Room, emptied, filled};
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::{Class, EPOCH, NONE, Op, OpIndex};
@@ -224,15 +223,8 @@ impl<'a> Builder<'a> {
     }
 
     fn call(&mut self, event: EventIndex, call: &Call) {
-        match &call.writes {
-            Classes::All => {
-                self.push(event, EPOCH, true);
-            }
-            Classes::These(classes) => {
-                for class in classes {
-                    self.push(event, *class, true);
-                }
-            }
+        for class in call.writes.of_ops() {
+            self.push(event, *class, true);
         }
         for slot in call.used_slots().filter(|slot| call.use_of(*slot).writes) {
             self.push(event, self.memory.slot_class(slot), true);

@@ -5,7 +5,7 @@ use crate::entity::SecondaryMap;
 use crate::ir::{AliasRegion, Function};
 use crate::memopt::call::effects::{Policy, RegionSet, is_asynchronous};
 use crate::memopt::memory::insts::ANY;
-use crate::memopt::memory::ssa::Class;
+use crate::memopt::memory::ssa::{Class, EPOCH};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -16,6 +16,16 @@ pub enum Classes {
     These(SmallVec<[Class; 4]>),
     /// All.
     All,
+}
+
+impl Classes {
+    /// Those in which what touches these has an operation: for all of them it is the epoch's.
+    pub fn of_ops(&self) -> &[Class] {
+        match self {
+            Self::These(classes) => classes,
+            Self::All => &[EPOCH],
+        }
+    }
 }
 
 /// The classes of alias regions.
