@@ -279,8 +279,11 @@ fn why_not(memory: &Memory<'_>, access: &Access) -> Option<Obstacle> {
 fn is_candidate_transfer(memory: &Memory<'_>, event: EventIndex, transfer: &Transfer) -> bool {
     let inst = memory.events[event as usize].inst;
     let is_known = memory.func.debug_tags.get(inst).is_empty();
-    let slot = transfer.writes.and_then(|location| location.slot());
-    let is_ours = slot.is_some_and(|slot| memory.slots.privacy(slot) != Privacy::Never);
+    let location = transfer
+        .writes
+        .filter(|it| it.bytes.is_some() || it.slot().is_some());
+    let is_public = |slot| memory.slots.privacy(slot) == Privacy::Never;
+    let is_ours = location.is_some_and(|it| !it.slot().is_some_and(is_public));
     is_known && is_ours && !transfer.asynchronous
 }
 
