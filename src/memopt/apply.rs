@@ -62,6 +62,8 @@ pub struct Editor<'a> {
     leaves_aliases: bool,
     /// Are there such aliases?
     has_aliases: bool,
+    /// Has no edit been made yet? Until then branches that upstream has removed are still there.
+    is_untouched: bool,
     /// What has been done.
     pub stats: Stats,
 }
@@ -83,7 +85,6 @@ impl<'a> Editor<'a> {
         limit: Option<u32>,
         aliases: Aliases,
     ) -> CodegenResult<Self> {
-        egraph::forget_removed_branches(&mut ctx.func);
         let dfg = &mut ctx.func.dfg;
         let mut uses = None;
         match aliases {
@@ -116,6 +117,7 @@ impl<'a> Editor<'a> {
             // Whoever watches wants to see the whole of it.
             leaves_aliases: aliases == Aliases::LeftToMidEnd && !is_watched,
             has_aliases: aliases == Aliases::Unknown,
+            is_untouched: true,
             stats: Stats::default(),
         })
     }
@@ -248,6 +250,9 @@ impl<'a> Editor<'a> {
             observer.edit(&self.ctx.func, edit);
         }
         self.uses = None;
+        if core::mem::take(&mut self.is_untouched) {
+            egraph::forget_removed_branches(&mut self.ctx.func);
+        }
         if !self.change(&edit.change)? {
             return Ok(false);
         }
