@@ -100,6 +100,9 @@ pub struct Search<'s, 'f> {
     asks: Option<bool>,
     /// What all loads find, once the search for known values knows.
     values: Option<Values<'s, 'f>>,
+    /// The loads that may be the same in each iteration of a loop, once anybody has asked.
+    #[cfg(memopt_paths)]
+    in_loops: Option<on_paths::InLoops>,
     /// The pass that looks.
     name: &'static str,
 }
@@ -124,6 +127,8 @@ pub fn first<'f>(
         pairs: None,
         asks: None,
         values: None,
+        #[cfg(memopt_paths)]
+        in_loops: None,
         name: "",
     };
     let mut found = None;

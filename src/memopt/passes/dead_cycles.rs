@@ -46,7 +46,8 @@ pub fn edits(func: &Function, flow: &Flow, policy: &dyn Policy, loads: bool) -> 
     if inner.all(|block| func.dfg.block_params(*block).is_empty()) {
         return Vec::new();
     }
-    let unneeded = Unneeded::find(func, flow, policy, loads);
+    let asks = cfg!(debug_assertions);
+    let unneeded = Unneeded::find(func, flow, policy, loads, asks);
     debug_assert!(!unneeded.has_aliases, "aliases are resolved");
     match unneeded.params.is_empty() {
         true => Vec::new(),
@@ -62,7 +63,7 @@ pub fn with_dead_code(
     policy: &dyn Policy,
     loads: bool,
 ) -> Option<Vec<Edit>> {
-    let unneeded = Unneeded::find(func, flow, policy, loads);
+    let unneeded = Unneeded::find(func, flow, policy, loads, true);
     (!unneeded.has_aliases).then(|| unneeded.edits(func))
 }
 
@@ -72,12 +73,18 @@ struct Unneeded {
     params: Vec<Value>,
     /// Instructions, against the order of the function: what uses a result comes before it.
     insts: Vec<Inst>,
-    /// Has a value that is used another name?
+    /// Has a value that is used another name? `false` if nobody asks.
     has_aliases: bool,
 }
 
 impl Unneeded {
-    fn find(func: &Function, flow: &Flow, policy: &dyn Policy, loads: bool) -> Self {
+    fn find(
+        func: &Function,
+        flow: &Flow,
+        policy: &dyn Policy,
+        loads: bool,
+        asks_aliases: bool,
+    ) -> Self {
         let order = &flow.order;
         let mut marking = Marking {
             func,
@@ -85,6 +92,7 @@ impl Unneeded {
             graph: &flow.graph,
             needed: vec![false; func.dfg.num_values()],
             scanned: order.len() as Node,
+            asks_aliases,
             has_aliases: false,
             work: Vec::new(),
         };
@@ -130,6 +138,8 @@ struct Marking<'a> {
     needed: Vec<bool>,
     /// The nodes from this one on have been scanned.
     scanned: Node,
+    /// Does somebody want to know whether values have other names?
+    asks_aliases: bool,
     /// Has a value that is used another name?
     has_aliases: bool,
     /// Needed values whose definition may have been scanned before that was known.
@@ -196,7 +206,7 @@ impl Marking<'_> {
         for block in unreachable.collect::<Vec<_>>() {
             for inst in func.layout.block_insts(block) {
                 for_each_use(func, inst, |value, _| {
-                    self.has_aliases |= func.dfg.value_is_alias(value);
+                    self.has_aliases |= self.asks_aliases && func.dfg.value_is_alias(value);
                     self.need(value);
                 });
             }
@@ -208,7 +218,7 @@ impl Marking<'_> {
     fn need_operands(&mut self, inst: Inst, node: Node) {
         let func = self.func;
         for_each_use(func, inst, |value, passed| {
-            self.has_aliases |= func.dfg.value_is_alias(value);
+            self.has_aliases |= self.asks_aliases && func.dfg.value_is_alias(value);
             if !passed {
                 self.need(value);
             }

@@ -15,6 +15,9 @@ use crate::memopt::paths::{
 };
 use alloc::vec::Vec;
 
+/// Loads, each with the innermost loop around it.
+pub(super) type InLoops = Vec<(EventIndex, Loop)>;
+
 impl<'s, 'f> Search<'s, 'f> {
     /// How many loops are around a block.
     fn depth(&self) -> impl Fn(Block) -> usize + use<'s, 'f> {
@@ -69,8 +72,8 @@ impl<'s, 'f> Search<'s, 'f> {
         }
     }
 
-    /// The loads that may be the same in each iteration of a loop; `None` if there is no loop.
-    fn invariants(&self) -> Option<(Invariants<'s, 'f>, Vec<(EventIndex, Loop)>)> {
+    /// What is invariant in loops, of which nothing has been asked; `None` if there is no loop.
+    fn invariants(&self) -> Option<Invariants<'s, 'f>> {
         let (memory, flow) = (self.memory(), self.flow());
         if !flow.repeating().contains(&true) {
             return None;
@@ -80,9 +83,7 @@ impl<'s, 'f> Search<'s, 'f> {
             graph: &flow.graph,
             loops: flow.loops(self.job.ctx),
         };
-        let invariants = Invariants::new(memory, shape);
-        let candidates = invariants.candidates();
-        Some((invariants, candidates))
+        Some(Invariants::new(memory, shape))
     }
 
     /// Loads that go in front of loops or above branches.
@@ -91,9 +92,10 @@ impl<'s, 'f> Search<'s, 'f> {
         if !options.hoist_loads {
             return Vec::new();
         }
-        if let Some((mut invariants, candidates)) = self.invariants() {
+        if let Some(mut invariants) = self.invariants() {
+            let candidates = self.in_loops.get_or_insert_with(|| invariants.candidates());
             let refusals = &mut *self.job.refusals;
-            let edits = hoisting::out_of_loops(&mut invariants, &candidates, self.name, refusals);
+            let edits = hoisting::out_of_loops(&mut invariants, candidates, self.name, refusals);
             if !edits.is_empty() {
                 return edits;
             }
@@ -114,8 +116,7 @@ impl<'s, 'f> Search<'s, 'f> {
         if !options.sink_stores || !options.forward_loads {
             return Vec::new();
         }
-        let (Some((mut invariants, _)), Some(dominance)) = (self.invariants(), self.dominance())
-        else {
+        let (Some(mut invariants), Some(dominance)) = (self.invariants(), self.dominance()) else {
             return Vec::new();
         };
         let candidates = carried::candidates(invariants.memory, invariants.shape);
@@ -137,12 +138,14 @@ impl<'s, 'f> Search<'s, 'f> {
         if !options.hoist_loads || !options.forward_loads || !self.asks() {
             return Vec::new();
         }
-        let Some((mut invariants, candidates)) = self.invariants() else {
+        let Some(mut invariants) = self.invariants() else {
             return Vec::new();
         };
         if !self.learn_loads() {
             return Vec::new();
         }
+        let candidates = self.in_loops.take();
+        let candidates = candidates.unwrap_or_else(|| invariants.candidates());
         let (graph, depth) = (&self.flow().graph, self.depth());
         match (&self.values, &mut self.clobbers) {
             (Some(values), Some(clobbers)) => {
