@@ -36,7 +36,6 @@
 //! | memory instructions, slot escape, memory SSA, clobber walker, next access, values | `memory::*` |
 //! | the graph in both directions, dominance, edits of edges | `cfg::*` |
 //! | what a change is, with its reason; why none is made | [`edit`], [`refusal`] |
-//! | for people: what keeps the accesses that are left; versions of memory | [`blockers`], [`versions`] |
 //! | what a call does: the embedder's word, and what bodies tell | [`call`] |
 //! | what one instruction and address is | [`inst`] |
 //! | guards against defects of Cranelift | [`workarounds`] |
@@ -48,13 +47,12 @@
 
 mod analyses;
 mod apply;
-pub mod blockers;
 pub mod call;
-mod cfg;
+pub(crate) mod cfg;
 pub mod edit;
 mod gate;
 pub mod inst;
-mod memory;
+pub(crate) mod memory;
 mod observer;
 mod options;
 mod passes;
@@ -67,7 +65,6 @@ mod run_before;
 mod scratch;
 mod search;
 mod stats;
-pub mod versions;
 pub mod workarounds;
 
 pub use call::effects::Policy;

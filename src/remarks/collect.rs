@@ -4,9 +4,9 @@
 //! each remark has the texts of the instructions that it names, as they were when it was
 //! made.
 
+use super::blockers::Blocked;
 use super::{Outcome, Remark, Subject, done, kept};
 use crate::ir::Function;
-use crate::memopt::blockers::Blocked;
 use crate::memopt::call::effects::{CalleeName, Policy};
 use crate::memopt::edit::Edit;
 use crate::memopt::{Observer, Refusal};

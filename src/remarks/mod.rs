@@ -34,10 +34,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod blockers;
 mod collect;
 mod done;
 mod kept;
 mod versions;
+mod walkers;
 mod words;
 
 use crate::control::ControlPlane;
@@ -46,7 +48,7 @@ use crate::flowgraph::ControlFlowGraph;
 use crate::ir::{Block, Function, Inst, SourceLoc, StackSlot};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::{self, Options, Stats, TargetFacts, blockers};
+use crate::memopt::{Options, Stats, TargetFacts};
 use crate::pipeline::{self, FunctionError, Phase};
 use crate::{CodegenResult, Context};
 use alloc::string::String;
@@ -342,7 +344,7 @@ fn versions(func: &Function, policy: &dyn Policy, target: TargetFacts) -> Vec<Ve
     func.dfg.resolve_all_aliases();
     let cfg = ControlFlowGraph::with_function(&func);
     let domtree = DominatorTree::with_function(&func, &cfg);
-    let found = memopt::versions::find(&func, &cfg, &domtree, policy, target);
+    let found = walkers::find(&func, &cfg, &domtree, policy, target);
     found.into_iter().map(versions::version).collect()
 }
 

@@ -1,8 +1,8 @@
 //! Memory versions in words.
 
+use super::walkers::{Found, Next, Versions};
 use super::{Version, words};
 use crate::ir::{Block, Inst};
-use crate::memopt::versions::{Found, Next, Versions};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

@@ -13,7 +13,6 @@ use crate::memopt::inst::location::{Location, Root};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes as Asked, Writes, mod_ref};
 use crate::memopt::memory::room::filled;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Events that are looked at in front of an access for a call that writes its bytes.
@@ -110,15 +109,6 @@ impl Pairs {
             paired,
             parted,
             making: self.making,
-        }
-    }
-
-    /// Every access is taken for one that shares bytes with others.
-    pub fn all(memory: &Memory<'_>) -> Self {
-        Self {
-            paired: vec![true; memory.events.len()],
-            parted: vec![false; memory.events.len()],
-            making: Making::default(),
         }
     }
 

@@ -88,7 +88,9 @@ pub fn find(
     let (order, back, repeating) = (&flow.order, flow.reversed(), flow.repeating());
     let room = Room::default;
     // Every access is asked about, also where no pass could make a use of the answer.
-    let pairs = Pairs::all(&memory);
+    let mut pairs = Pairs::default();
+    pairs.paired.resize(memory.events.len(), true);
+    pairs.parted.resize(memory.events.len(), false);
     let mut walkers = Walkers {
         clobbers: Clobbers::in_room(&memory, order, &flow.graph, dominance, pairs, room()),
         next_access: NextAccess::new(&memory, order, back, reversed, repeating, classes, room()),
