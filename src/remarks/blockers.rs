@@ -82,7 +82,7 @@ enum Step {
 
 impl Blockers<'_> {
     fn of(&self, event: EventIndex) -> impl Iterator<Item = Blocked> {
-        let subject = Subject::Inst(self.memory.events[event as usize].inst);
+        let subject = Subject::Inst(self.memory.inst(event));
         let blocked = |pass, obstacle, others| Blocked {
             refusal: Refusal {
                 pass,
@@ -142,7 +142,7 @@ impl Blockers<'_> {
         if access.trap.is_some() {
             return Some(Obstacle::MayTrap);
         }
-        let home = self.memory.events[event as usize].node;
+        let home = self.memory.node(event);
         let mut seen = alloc::vec![false; self.order.len()];
         let mut queue = VecDeque::new();
         queue.push_back((home, event + 1..self.memory.of_node(home).end));
@@ -193,7 +193,7 @@ impl Blockers<'_> {
     /// Does `event` see what a store of `access` has written before?
     fn sees(&self, access: &Access, event: EventIndex) -> Step {
         let memory = self.memory;
-        let inst = memory.events[event as usize].inst;
+        let inst = memory.inst(event);
         let private = self.is_private_behind(access, event);
         let class = access.class.unwrap_or(ANY);
         let survives = !private && memory.survives_trap(class);
@@ -220,7 +220,7 @@ impl Blockers<'_> {
         let Some(slot) = access.slot() else {
             return false;
         };
-        let inst = self.memory.events[event as usize].inst;
+        let inst = self.memory.inst(event);
         self.known.is_private(slot, event) && !self.memory.slots.escapes_at(inst).contains(&slot)
     }
 
@@ -232,7 +232,7 @@ impl Blockers<'_> {
         if access.location.bytes.is_none() || access.location.address.offset.is_none() {
             return Some(Obstacle::UnknownPlace);
         }
-        let home = self.memory.events[event as usize].node;
+        let home = self.memory.node(event);
         let mut seen = alloc::vec![false; self.order.len()];
         let mut queue = VecDeque::new();
         queue.push_back((home, self.memory.of_node(home).start..event));
@@ -269,7 +269,7 @@ impl Blockers<'_> {
     /// Has `event` written what a load of `access` finds?
     fn clobbers(&self, access: &Access, event: EventIndex) -> Step {
         let memory = self.memory;
-        let inst = memory.events[event as usize].inst;
+        let inst = memory.inst(event);
         let private = self.is_private_behind(access, event);
         let is_load = memory.access(event).is_some_and(|it| it.stored.is_none());
         if is_load {

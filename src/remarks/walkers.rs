@@ -119,7 +119,7 @@ impl Walkers<'_> {
     }
 
     fn inst(&self, event: EventIndex) -> Inst {
-        self.memory.events[event as usize].inst
+        self.memory.inst(event)
     }
 
     fn found(&mut self, event: EventIndex, source: Source) -> Found {

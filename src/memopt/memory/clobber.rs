@@ -423,6 +423,6 @@ impl<'a> Clobbers<'a> {
 /// Does the access say that its address is a multiple of how many bytes it is of?
 fn is_aligned(memory: &Memory<'_>, event: EventIndex, bytes: u32) -> bool {
     let dfg = &memory.func.dfg;
-    let flags = dfg.insts[memory.events[event as usize].inst].memflags_data(dfg);
+    let flags = dfg.insts[memory.inst(event)].memflags_data(dfg);
     bytes.is_power_of_two() && flags.is_some_and(|flags| flags.aligned())
 }

@@ -270,6 +270,16 @@ impl Traffic {
     pub fn forget_function(&mut self) {
         self.regions.forget_function();
     }
+
+    /// The instruction that an event is.
+    pub fn inst(&self, event: EventIndex) -> Inst {
+        self.events[event as usize].inst
+    }
+
+    /// The node of its block.
+    pub fn node(&self, event: EventIndex) -> Node {
+        self.events[event as usize].node
+    }
 }
 
 impl Deref for Memory<'_> {
@@ -437,7 +447,7 @@ impl<'a> Memory<'a> {
 
     /// Does `event` give the address of `slot` away?
     pub fn lets_go(&self, event: EventIndex, slot: StackSlot) -> bool {
-        let inst = self.events[event as usize].inst;
+        let inst = self.inst(event);
         self.slots.escapes_at(inst).contains(&slot)
     }
 

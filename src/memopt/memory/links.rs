@@ -147,7 +147,7 @@ struct Following<'f, 'a> {
 impl Following<'_, '_> {
     fn slot(&mut self, room: &mut usize) -> Option<()> {
         for event in 0..self.memory.events.len() as EventIndex {
-            let inst = self.memory.events[event as usize].inst;
+            let inst = self.memory.inst(event);
             // A collector finds it by the stack map, and a callee because it is lent it.
             if let EventKind::Call(call) = &self.memory.events[event as usize].kind
                 && call.use_of(self.slot) != PointerUse::default()
@@ -205,7 +205,7 @@ impl Following<'_, '_> {
     /// Marks what the store `link` reaches.
     fn follow(&mut self, link: EventIndex, room: &mut usize) -> Option<()> {
         let memory = self.memory;
-        let node = memory.events[link as usize].node;
+        let node = memory.node(link);
         let mut entered: FxHashSet<Node> = FxHashSet::default();
         let mut work = Vec::new();
         let rest = link + 1..memory.of_node(node).end;
@@ -267,7 +267,7 @@ impl Following<'_, '_> {
         })?;
         let load = self.memory.access(last)?;
         let is_it = gives_what_was_stored(held, load)
-            && dfg.first_result(self.memory.events[last as usize].inst) == loaded
+            && dfg.first_result(self.memory.inst(last)) == loaded
             && load.class == held.class
             && self.memory.overlap(&load.location, &held.location, false) == Overlap::Same;
         let target = |at: usize| self.order.node(blocks[at].block(&dfg.value_lists));
@@ -295,7 +295,7 @@ impl Following<'_, '_> {
                     }
                     let other_class = access.class.is_some() && !one_class;
                     if access.stored.is_none() && !other_class && overlap != Overlap::None {
-                        self.copy(memory.events[event as usize].inst, room)?;
+                        self.copy(memory.inst(event), room)?;
                     }
                     if access.trap.is_some() {
                         self.mark(event, held);
@@ -313,7 +313,7 @@ impl Following<'_, '_> {
                 EventKind::Barrier => {
                     self.mark(event, held);
                     // An atomic load may find it as well.
-                    let inst = memory.events[event as usize].inst;
+                    let inst = memory.inst(event);
                     if !memory.func.dfg.inst_results(inst).is_empty() {
                         self.copy(inst, room)?;
                     }

@@ -193,7 +193,7 @@ impl<'a> NextAccess<'a> {
         } else {
             self.region_ops[event as usize]
         };
-        let node = memory.events[event as usize].node;
+        let node = memory.node(event);
         self.fate_after(op, node, access.class, private, part)
     }
 
@@ -204,7 +204,7 @@ impl<'a> NextAccess<'a> {
             true => self.slot_ops[event as usize],
             false => self.region_ops[event as usize],
         };
-        let node = self.memory.events[event as usize].node;
+        let node = self.memory.node(event);
         self.fate_after(op, node, None, private, part)
     }
 
@@ -222,7 +222,7 @@ impl<'a> NextAccess<'a> {
             .get(&(node, memory.class_of(access, private)))
         {
             Some(op) => {
-                let home = memory.events[event as usize].node;
+                let home = memory.node(event);
                 match node > home || self.is_steady(&access.location) == Some(true) {
                     true => self.fate_after(*op, node, access.class, private, access.location),
                     false => Fate::AddressChanges,
@@ -329,7 +329,7 @@ impl Query<'_, '_> {
                     Definition::Entry => break,
                     Definition::Op(op) => {
                         let event = self.next_access.event_of_op[op as usize];
-                        let node = self.next_access.memory.events[event as usize].node;
+                        let node = self.next_access.memory.node(event);
                         if !self.may_step(from, node) {
                             return (Fate::AddressChanges, self.steps);
                         }

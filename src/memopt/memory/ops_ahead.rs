@@ -88,7 +88,7 @@ impl<'a> Builder<'a> {
         let memory = self.memory;
         // From where an address escapes on, its slot is looked at as part of
         // its region; its private life ends there.
-        for slot in memory.slots.escapes_at(memory.events[event as usize].inst) {
+        for slot in memory.slots.escapes_at(memory.inst(event)) {
             self.observe_slot(event, *slot);
         }
         match &memory.events[event as usize].kind {

@@ -136,7 +136,7 @@ impl<'a> Builder<'a> {
     fn add(&mut self, event: EventIndex) {
         let mut ops = EventOps::NONE;
         let memory = self.memory;
-        let inst = memory.events[event as usize].inst;
+        let inst = memory.inst(event);
         match &memory.events[event as usize].kind {
             EventKind::Access(access) => self.access(event, access, &mut ops),
             EventKind::Call(call) => self.call(event, call),
@@ -234,7 +234,7 @@ impl<'a> Builder<'a> {
     /// Asks about the escape of the slot in a comparison.
     fn compared_slot(&mut self, event: EventIndex) -> (OpIndex, Class) {
         let memory = self.memory;
-        let slot = memory.compared_slot(memory.events[event as usize].inst);
+        let slot = memory.compared_slot(memory.inst(event));
         match slot {
             Some(slot) if memory.slots.privacy(slot) != Privacy::Never => {
                 self.ask_escape(event, slot)

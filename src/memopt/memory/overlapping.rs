@@ -81,7 +81,7 @@ impl Pairs {
             if let Some(access) = memory.access(event)
                 && let Some(start) = add(&access.location)
             {
-                let node = memory.events[event as usize].node;
+                let node = memory.node(event);
                 paired[event as usize] = is_near_wrapping(start, memory.pointer_bits)
                     || (access.stored.is_some() && repeating[node as usize]);
             } else if let Some(transfer) = memory.transfer(event) {
@@ -242,7 +242,7 @@ fn is_behind_call(
     access: &Access,
     past_blocks: &dyn Fn() -> bool,
 ) -> bool {
-    let mut node: Node = memory.events[event as usize].node;
+    let mut node: Node = memory.node(event);
     let mut before = memory.of_node(node).start..event;
     let mut room = MAX_BEFORE;
     loop {
@@ -275,7 +275,7 @@ fn is_behind_call(
             }
         }
         if node == graph.entry {
-            return memory.events[event as usize].node == node || past_blocks();
+            return memory.node(event) == node || past_blocks();
         }
         match graph.preds(node) {
             [pred] if past_blocks() => node = *pred,

@@ -118,7 +118,7 @@ impl<'p, 'a> Values<'p, 'a> {
         if source.is_unknown() {
             return;
         }
-        let inst = self.memory.events[event as usize].inst;
+        let inst = self.memory.inst(event);
         let value = self.memory.func.dfg.first_result(inst);
         let key = self.key(source, access, access.opcode, self.type_of(value));
         if self.look_up(key, node).is_none() {

@@ -67,15 +67,15 @@ pub fn candidates(
         memory.access(*event).is_some_and(|access| {
             let obstacle = match is_candidate(memory, access) {
                 true => {
-                    let node = memory.events[*event as usize].node;
+                    let node = memory.node(*event);
                     let rest = *event + 1..memory.of_node(node).end;
                     let seen = seen_soon(memory, graph, access, node, rest);
-                    seen.map(|by| Obstacle::SeenBy(memory.events[by as usize].inst))
+                    seen.map(|by| Obstacle::SeenBy(memory.inst(by)))
                 }
                 false => why_not(memory, access),
             };
             if let Some(obstacle) = obstacle {
-                let subject = Subject::Inst(memory.events[*event as usize].inst);
+                let subject = Subject::Inst(memory.inst(*event));
                 refusals.note(pass, subject, obstacle);
             }
             obstacle.is_none() && access.stored.is_some()
@@ -96,7 +96,7 @@ pub fn edits(
 ) -> Vec<Edit> {
     let read = slots_that_are_read(memory);
     let stores = Stores::new(memory, candidates);
-    let inst = |event: EventIndex| memory.events[event as usize].inst;
+    let inst = |event: EventIndex| memory.inst(event);
     let mut edits = Vec::new();
     for index in candidates.iter().copied() {
         let slot = written(memory, index).and_then(|location| location.slot());
@@ -144,7 +144,7 @@ fn written<'m>(memory: &'m Memory<'_>, event: EventIndex) -> Option<&'m Location
 
 /// How the store or the copy goes.
 fn removal(memory: &Memory<'_>, event: EventIndex) -> Change {
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     match memory.transfer(event) {
         Some(_) => Change::RemoveDeadCopy(inst),
         None => Change::RemoveDeadStore(inst),
@@ -277,7 +277,7 @@ fn why_not(memory: &Memory<'_>, access: &Access) -> Option<Obstacle> {
 
 /// May the copy go if nobody observes it? Nobody may know it by its place.
 fn is_candidate_transfer(memory: &Memory<'_>, event: EventIndex, transfer: &Transfer) -> bool {
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     let is_known = memory.func.debug_tags.get(inst).is_empty();
     let location = transfer
         .writes

@@ -114,7 +114,7 @@ struct Pass<'v, 'p, 'a, 'r> {
 impl Pass<'_, '_, '_, '_> {
     fn visit(&mut self, node: Node, event: EventIndex) {
         let memory = self.facts.memory;
-        let inst = memory.events[event as usize].inst;
+        let inst = memory.inst(event);
         let Some(access) = memory.access(event) else {
             if self.options.noop_stores {
                 self.transfer(event, inst);
@@ -250,7 +250,7 @@ impl Pass<'_, '_, '_, '_> {
     }
 
     fn inst(&self, event: EventIndex) -> Inst {
-        self.facts.memory.events[event as usize].inst
+        self.facts.memory.inst(event)
     }
 
     /// What `load` sees of the value that its source stored, and why.
@@ -259,7 +259,7 @@ impl Pass<'_, '_, '_, '_> {
             return None;
         };
         let (value, recipe) = self.facts.seen_through(source, load)?;
-        let store = self.facts.memory.events[store as usize].inst;
+        let store = self.facts.memory.inst(store);
         Some((value, recipe, Reason::StoredBy(store)))
     }
 
@@ -351,7 +351,7 @@ impl Pass<'_, '_, '_, '_> {
 
     /// Why bytes that come from `source` have no name.
     fn obstacle(&self, source: Source) -> Obstacle {
-        let inst = |event: EventIndex| self.facts.memory.events[event as usize].inst;
+        let inst = |event: EventIndex| self.facts.memory.inst(event);
         match source {
             Source::Entry => Obstacle::NotWritten,
             Source::Store(event) => Obstacle::OtherForm(inst(event)),
@@ -376,7 +376,7 @@ impl Pass<'_, '_, '_, '_> {
     ) -> Option<Reason> {
         match source {
             Source::Store(store) if self.facts.was_stored(source, access, stored) => {
-                let store = self.facts.memory.events[store as usize].inst;
+                let store = self.facts.memory.inst(store);
                 Some(Reason::StoredBy(store))
             }
             _ if self.was_loaded(source, access, stored, node) => Some(Reason::LoadedAs(stored)),

@@ -64,7 +64,7 @@ pub fn edits(memory: &Memory<'_>) -> Vec<Edit> {
             });
             let found = { free }.find_map(|early| merged(memory, early, &late));
             if let Some((early, merged)) = found {
-                let by = [memory.events[early as usize].inst].into_iter().collect();
+                let by = [memory.inst(early)].into_iter().collect();
                 used.extend([early, event]);
                 edits.push(Change::MergeStores(merged).because(Reason::KnownInParts(by)));
             }
@@ -88,7 +88,7 @@ struct Store {
 impl Store {
     fn of(memory: &Memory<'_>, event: EventIndex) -> Option<Self> {
         let access = memory.access(event)?;
-        let inst = memory.events[event as usize].inst;
+        let inst = memory.inst(event);
         let bytes = i64::from(access.location.bytes?);
         let is_one = access.stored.is_some()
             && access.trap.is_none()
@@ -282,7 +282,7 @@ fn can_move(memory: &Memory<'_>, early: &Store, late: &Store) -> bool {
 
 /// Does `event` let the address of the slot of `access` escape?
 fn publishes(memory: &Memory<'_>, access: &Access, event: EventIndex) -> bool {
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     let mut slots = access.slot().into_iter();
     slots.any(|slot| memory.slots.escapes_at(inst).contains(&slot))
 }

@@ -32,7 +32,7 @@ pub fn trimmed(
     let bytes = from.distance(to, memory.pointer_bits)? + i64::from(to.bytes?);
     let ty = Type::int_with_byte_size(bytes.try_into().ok()?).filter(|ty| ty.bits() <= 64)?;
     let whole = rest(memory, access, at, bytes)?;
-    let inst = memory.events[index as usize].inst;
+    let inst = memory.inst(index);
     let dfg = &memory.func.dfg;
     let (address, offset) = address(memory.func, inst)?;
     Some(Change::TrimStore(NewStore {

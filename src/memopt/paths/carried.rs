@@ -143,7 +143,7 @@ fn carried(
 
 /// Can the access be a use of a value?
 fn is_usable(memory: &Memory<'_>, event: EventIndex, access: &Access) -> bool {
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     may_be_elsewhere(memory, inst, access)
         && !access.readonly
         && matches!(access.opcode, Opcode::Load | Opcode::Store)
@@ -209,7 +209,7 @@ impl Carrying<'_, '_> {
     }
 
     fn inst(&self, event: EventIndex) -> Inst {
-        self.memory.events[event as usize].inst
+        self.memory.inst(event)
     }
 
     fn edit(

@@ -64,9 +64,7 @@ pub fn edits(values: &Values<'_, '_>, graph: &Graph, clobbers: &mut Clobbers<'_>
             else {
                 continue;
             };
-            let insts = found
-                .iter()
-                .map(|event| memory.events[*event as usize].inst);
+            let insts = found.iter().map(|event| memory.inst(*event));
             let block = values.order.block(node);
             let merged = Merged {
                 block,
@@ -107,7 +105,7 @@ fn leading<'m>(memory: &'m Memory<'_>, node: Node) -> impl Iterator<Item = Event
         }
     });
     passing.filter(move |event| {
-        let inst = memory.events[*event as usize].inst;
+        let inst = memory.inst(*event);
         memory
             .access(*event)
             .is_some_and(|access| access.stored.is_none() && may_be_elsewhere(memory, inst, access))
@@ -187,10 +185,7 @@ fn key(values: &Values<'_, '_>, clobbers: &mut Clobbers<'_>, event: EventIndex) 
     let memory = values.memory;
     let source = clobbers.source(event);
     let access = memory.access(event)?;
-    let result = memory
-        .func
-        .dfg
-        .first_result(memory.events[event as usize].inst);
+    let result = memory.func.dfg.first_result(memory.inst(event));
     (!source.is_unknown())
         .then(|| values.key(source, access, access.opcode, values.type_of(result)))
 }

@@ -44,7 +44,7 @@ pub fn out_of_loops(
     let memory = invariants.memory;
     let mut loads: Vec<(Node, Loop, Inst)> = Vec::new();
     for (event, innermost) in candidates {
-        let inst = memory.events[*event as usize].inst;
+        let inst = memory.inst(*event);
         match outermost(invariants, *event, *innermost) {
             Ok((header, lp)) => loads.push((header, lp, inst)),
             Err(obstacle) => refusals.note(pass, Subject::Inst(inst), obstacle),
@@ -77,7 +77,7 @@ fn outermost(
     let Some(access) = memory.access(event) else {
         return Err(Obstacle::NothingToLearn);
     };
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     let mut found = Err(Obstacle::NothingToLearn);
     let mut next = Some(innermost);
     while let Some(lp) = next
@@ -87,7 +87,7 @@ fn outermost(
         let leaves = match invariants.clobber(access, lp) {
             Ok(None) => invariants.is_certain(header, event, lp),
             Ok(Some(clobber)) => {
-                let clobber = memory.events[clobber as usize].inst;
+                let clobber = memory.inst(clobber);
                 Err(Obstacle::ClobberedBy(clobber))
             }
             Err(obstacle) => Err(obstacle),

@@ -182,7 +182,7 @@ impl<'m, 'a> Invariants<'m, 'a> {
     fn is_candidate(&self, event: EventIndex, lp: Loop) -> bool {
         let memory = self.memory;
         memory.access(event).is_some_and(|access| {
-            let inst = memory.events[event as usize].inst;
+            let inst = memory.inst(event);
             access.stored.is_none()
                 && is_plain(memory, inst, access)
                 && self.comes_from_outside(inst, lp)
@@ -229,7 +229,7 @@ impl<'m, 'a> Invariants<'m, 'a> {
     /// anything that it may not pass? Or what keeps it.
     pub fn is_certain(&self, from: Node, event: EventIndex, lp: Loop) -> Result<(), Obstacle> {
         let memory = self.memory;
-        let home = memory.events[event as usize].node;
+        let home = memory.node(event);
         let depends = Obstacle::DependsOnPath(self.shape.order.block(from));
         let mut seen: SmallVec<[Node; MAX_BEFORE]> = SmallVec::new();
         seen.push(from);
@@ -266,7 +266,7 @@ impl<'m, 'a> Invariants<'m, 'a> {
         let mut others = others;
         match others.find(|other| !passes(self.memory, event, *other)) {
             Some(other) => {
-                let inst = self.memory.events[other as usize].inst;
+                let inst = self.memory.inst(other);
                 Err(Obstacle::CannotPass(inst))
             }
             None => Ok(()),
@@ -310,7 +310,7 @@ pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool
 
 /// The flags of an access.
 pub fn flags(memory: &Memory<'_>, event: EventIndex) -> Option<MemFlagsData> {
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     memory.func.dfg.insts[inst].memflags_data(&memory.func.dfg)
 }
 
@@ -320,7 +320,7 @@ fn writes(memory: &Memory<'_>, members: &Members, lp: Loop) -> Option<Vec<EventI
     let mut writes = Vec::new();
     for node in members.of(lp)? {
         for event in memory.of_node(node) {
-            let inst = memory.events[event as usize].inst;
+            let inst = memory.inst(event);
             if memory.func.dfg.user_stack_map_entries(inst).is_some() {
                 return None;
             }

@@ -165,7 +165,7 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         let mut leading = Leading::default();
         let mut needed: Option<SmallVec<[Node; 4]>> = None;
         for event in memory.of_node(join).take(MAX_LEADING) {
-            let inst = memory.events[event as usize].inst;
+            let inst = memory.inst(event);
             match &memory.events[event as usize].kind {
                 EventKind::Access(access) => {
                     // That an access cannot trap may be known only behind

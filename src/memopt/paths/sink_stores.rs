@@ -158,7 +158,7 @@ impl<'a> Sinking<'a> {
             limits_hit: 0,
         };
         for event in 0..memory.events.len() as EventIndex {
-            let node = memory.events[event as usize].node;
+            let node = memory.node(event);
             if this.may_move(event) {
                 let private = is_private(event);
                 this.by_event[event as usize] = Some(this.stores.len());
@@ -197,7 +197,7 @@ impl<'a> Sinking<'a> {
 
     /// Does a debugger know the instruction by its place?
     fn is_tagged(&self, event: EventIndex) -> bool {
-        let inst = self.memory.events[event as usize].inst;
+        let inst = self.memory.inst(event);
         !self.memory.func.debug_tags.get(inst).is_empty()
     }
 
@@ -235,7 +235,7 @@ impl<'a> Sinking<'a> {
     /// Notes the stores that could move and gain nothing by it.
     fn note_pinned(&self, pass: &'static str, refusals: &mut Refusals) {
         for store in self.stores.iter().filter(|store| store.pinned) {
-            let inst = self.memory.events[store.event as usize].inst;
+            let inst = self.memory.inst(store.event);
             refusals.note(pass, Subject::Inst(inst), Obstacle::NoGain);
         }
     }
@@ -261,7 +261,7 @@ impl<'a> Sinking<'a> {
     fn sunk(&self, outcome: &Outcome) -> Option<Sunk> {
         let inst = |store: &StoreIndex| {
             let event = self.stores[*store].event;
-            self.memory.events[event as usize].inst
+            self.memory.inst(event)
         };
         let moved = (0..self.stores.len()).filter(|store| outcome.moved[*store]);
         let sunk = Sunk {
@@ -386,7 +386,7 @@ impl<'a> Sinking<'a> {
             if dropped {
                 outcome.drops[*index] += u32::from(self.counts(store, succ));
             } else {
-                let inst = self.memory.events[store.event as usize].inst;
+                let inst = self.memory.inst(store.event);
                 escaping.extend_from_slice(self.memory.slots.escapes_at(inst));
                 going.push(*index);
             }
@@ -406,7 +406,7 @@ impl<'a> Sinking<'a> {
     /// Is it worth anything to drop the store on the edge to `succ`? Not if that
     /// hardly runs, or less often than where the store is.
     fn counts(&self, store: &Store, succ: Node) -> bool {
-        let home = self.memory.events[store.event as usize].node;
+        let home = self.memory.node(store.event);
         let depth = |node| (self.depth)(self.order.block(node));
         !self.cold[succ as usize] && depth(succ) >= depth(home)
     }

@@ -106,7 +106,7 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
         let mut next = func.layout.last_inst(block);
         while let Some(inst) = next {
             next = func.layout.prev_inst(inst);
-            let event = events.next_if(|event| self.memory.events[*event as usize].inst == inst);
+            let event = events.next_if(|event| self.memory.inst(*event) == inst);
             let target = self.target(node, inst, event, &behind);
             self.use_operands(inst, target.unwrap_or(node));
             if let Some(target) = target {
@@ -169,7 +169,7 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
         let private = (self.is_private)(event);
         let mut others = self.memory.of_node(node);
         let other = others.find(|other| may_meet(self.memory, *other, event, private))?;
-        Some(self.memory.events[other as usize].inst)
+        Some(self.memory.inst(other))
     }
 
     /// Is all use, which meets in `uses`, behind `succ`, which has one predecessor?

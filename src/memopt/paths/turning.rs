@@ -114,7 +114,7 @@ fn leaves(
     tested: &TestedFirst,
 ) -> Option<Inst> {
     let memory = pass.memory();
-    let inst = |event: EventIndex| memory.events[event as usize].inst;
+    let inst = |event: EventIndex| memory.inst(event);
     let load = candidates.iter().find(|event| {
         memory.access(**event).is_some_and(|access| {
             invariants.clobber(access, tested.lp) == Ok(None)
@@ -198,7 +198,7 @@ fn is_repeated(
     event: EventIndex,
     lp: Loop,
 ) -> bool {
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     memory.access(event).is_some_and(|access| {
         access.stored.is_some()
             && may_be_elsewhere(memory, inst, access)

@@ -134,7 +134,7 @@ impl Pass<'_, '_, '_, '_> {
         let writes = |event: EventIndex, part: &Location| {
             mod_ref(memory, event, &self.bytes(part)).writes != Writes::None
         };
-        let block = memory.of_node(memory.events[event as usize].node);
+        let block = memory.of_node(memory.node(event));
         let mut before = (block.start..event).rev().take(MAX_BETWEEN);
         let first = before.find(|other| writes(*other, from))?;
         let earlier = memory.transfer(first).filter(|it| !it.asynchronous)?;

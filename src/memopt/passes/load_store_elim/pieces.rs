@@ -175,7 +175,7 @@ impl<'p> Pass<'_, 'p, '_, '_> {
             let is_store = memory
                 .access(piece.by)
                 .is_some_and(|it| it.stored.is_some());
-            is_store && memory.events[piece.by as usize].node == load.node
+            is_store && memory.node(piece.by) == load.node
         });
         by.extend(pieces.iter().map(|piece| self.inst(piece.by)));
         let half = Asking { bytes, ..load };
@@ -321,7 +321,7 @@ impl<'p> Pass<'_, 'p, '_, '_> {
             loads.iter().rev().copied().take(MAX_WIDE).collect();
         loads.into_iter().find_map(|event| {
             let load = memory.access(event)?;
-            let node = memory.events[event as usize].node;
+            let node = memory.node(event);
             let usable = matches!(load.load, Some(Load::Plain { .. }))
                 && (asking.readonly || !load.readonly)
                 && self.facts.dominance.dominates(node, asking.node);

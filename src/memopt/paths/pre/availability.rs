@@ -73,7 +73,7 @@ impl Pass<'_, '_, '_> {
             return None;
         }
         let memory = self.values.memory;
-        let inst = memory.events[event as usize].inst;
+        let inst = memory.inst(event);
         // A debugger may know it by its place.
         if !memory.func.debug_tags.get(inst).is_empty() {
             return None;
@@ -108,7 +108,7 @@ impl Pass<'_, '_, '_> {
     /// What the access `event` would find at the ends of the predecessors of `join`, in which it
     /// is, or which comes before it.
     fn sources(&mut self, event: EventIndex, join: Node) -> Option<Vec<(Node, Source)>> {
-        if self.memory().events[event as usize].node == join {
+        if self.memory().node(event) == join {
             return self.clobbers.at_predecessors_of_start(event, join);
         }
         match self.clobbers.source(event) == Source::Join(join) {
@@ -198,15 +198,15 @@ impl Pass<'_, '_, '_> {
             Source::Store(store) => Some(store),
             _ => defining_node(func, self.values.order, value).and_then(|node| {
                 let mut events = memory.of_node(node);
-                events.find(|event| Some(memory.events[*event as usize].inst) == definition)
+                events.find(|event| Some(memory.inst(*event)) == definition)
             }),
         };
         let Some(start) = start else {
             return false;
         };
-        let top = memory.events[start as usize].node;
+        let top = memory.node(start);
         let is_call = |event: EventIndex| {
-            let inst = memory.events[event as usize].inst;
+            let inst = memory.inst(event);
             let opcode = func.dfg.insts[inst].opcode();
             event > start && matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect)
         };

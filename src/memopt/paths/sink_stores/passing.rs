@@ -69,7 +69,7 @@ pub fn can_any_move(memory: &Memory<'_>, flow: &Flow) -> bool {
 }
 
 fn can_move(memory: &Memory<'_>, flow: &Flow, event: EventIndex, store: &Access) -> bool {
-    let node = memory.events[event as usize].node;
+    let node = memory.node(event);
     let slot = store.slot();
     let survives = slot.is_none() && memory.survives_trap(store.class.unwrap_or(ANY));
     for other in (event + 1..memory.of_node(node).end).take(MAX_PASSED) {
@@ -88,7 +88,7 @@ fn can_move(memory: &Memory<'_>, flow: &Flow, event: EventIndex, store: &Access)
 
 /// Is `event` a trap that a branch to a trap can take the place of?
 fn is_conditional_trap(memory: &Memory<'_>, event: EventIndex) -> bool {
-    let inst = memory.events[event as usize].inst;
+    let inst = memory.inst(event);
     let opcode = memory.func.dfg.insts[inst].opcode();
     matches!(opcode, Opcode::Trapz | Opcode::Trapnz)
 }
@@ -152,7 +152,7 @@ impl Sinking<'_> {
             outcome.land(store, place, self.is_warm(store, node));
         }
         for (trap, store) in visit.on_traps.into_iter().rev() {
-            let trap = self.memory.events[trap as usize].inst;
+            let trap = self.memory.inst(trap);
             outcome.land(store, Place::Trap(trap), false);
         }
         visit.leaving.reverse();
@@ -229,7 +229,7 @@ impl Sinking<'_> {
 
     /// Does the store let the address of a slot go?
     fn publishes(&self, store: &Store) -> bool {
-        let inst = self.memory.events[store.event as usize].inst;
+        let inst = self.memory.inst(store.event);
         !self.memory.slots.escapes_at(inst).is_empty()
     }
 }

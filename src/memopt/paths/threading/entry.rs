@@ -170,7 +170,7 @@ impl Entry<'_, '_, '_, '_> {
         let ty = values.type_of(values.memory.func.dfg.first_result(inst));
         let key = values.key(source, access, access.opcode, ty);
         if let Source::Store(store) = source
-            && self.is_inside(values.memory.events[store as usize].inst)
+            && self.is_inside(values.memory.inst(store))
         {
             let (stored, recipe) = values.seen_through(source, access)?;
             self.asked_memory = true;
