@@ -10,7 +10,7 @@
 
 use crate::Context;
 use crate::memopt::call::effects::Policy;
-use crate::memopt::cfg::flow::Flow;
+use crate::memopt::cfg::flow::{self, Flow};
 use crate::memopt::edit::{Change, Edit, Touched};
 use crate::memopt::memory::insts::{Memory, TargetFacts, Traffic};
 use crate::memopt::memory::overlapping::Pairs;
@@ -39,6 +39,16 @@ pub struct Analyses {
     rooms: RefCell<Vec<Room>>,
     /// Those of another list, to find the next ones in.
     pairs: Cell<Option<Pairs>>,
+}
+
+/// Lists in which analyses are made, of which nothing counts.
+#[derive(Default)]
+pub struct Lists {
+    flow: Option<flow::Lists>,
+    traffic: Option<Box<Traffic>>,
+    slots: Option<Slots>,
+    rooms: Vec<Room>,
+    pairs: Option<Pairs>,
 }
 
 /// How much of the analyses outlives a change.
@@ -92,12 +102,39 @@ impl Analyses {
         }
     }
 
-    /// From now on another function is asked about. Its analyses are made in the lists that are
-    /// there, and nothing in them counts any more.
-    pub fn forget_function(&mut self) {
+    /// Nothing is known, and what somebody asks is made in `lists`.
+    pub fn in_lists(lists: Lists) -> Self {
+        let Lists {
+            flow,
+            traffic,
+            slots,
+            rooms,
+            pairs,
+        } = lists;
+        Self {
+            stale_flow: Cell::new(flow.map(|lists| Box::new(Flow::in_lists(lists)))),
+            stale: Cell::new(traffic),
+            stale_slots: Cell::new(slots),
+            rooms: RefCell::new(rooms),
+            pairs: Cell::new(pairs),
+            ..Self::default()
+        }
+    }
+
+    /// The lists, for the analyses of another function.
+    pub fn into_lists(mut self) -> Lists {
         self.forget_graph();
-        if let Some(stale) = self.stale.get_mut() {
-            stale.forget_function();
+        let flow = self.stale_flow.into_inner();
+        let mut traffic = self.stale.into_inner();
+        if let Some(traffic) = &mut traffic {
+            traffic.forget_function();
+        }
+        Lists {
+            flow: flow.map(|flow| flow.into_lists()),
+            traffic,
+            slots: self.stale_slots.into_inner(),
+            rooms: self.rooms.into_inner(),
+            pairs: self.pairs.into_inner(),
         }
     }
 

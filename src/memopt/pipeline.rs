@@ -166,16 +166,18 @@ pub fn run_in<'a>(
         false => run.without_memory()?,
     }
     run.editor.stats.limits_hit += u32::from(run.copies == 0);
-    let editor = run.editor;
-    scratch.end(&editor.context().func);
+    let Run {
+        editor, analyses, ..
+    } = run;
+    scratch.end(&editor.context().func, analyses);
     editor.finish()
 }
 
 /// One run over one function.
-struct Run<'a, 's> {
+struct Run<'a> {
     /// Has the function to itself.
     editor: Editor<'a>,
-    analyses: &'s mut Analyses,
+    analyses: Analyses,
     policy: &'a dyn Policy,
     options: &'a Options,
     target: TargetFacts,
@@ -202,7 +204,7 @@ struct Run<'a, 's> {
     refusals: Refusals,
 }
 
-impl Run<'_, '_> {
+impl Run<'_> {
     /// All rounds. Has the function `changed` since unused code was last looked for?
     fn rounds(&mut self, changed: bool) -> CodegenResult<Touched> {
         let mut touched = match changed {
@@ -309,7 +311,7 @@ impl Run<'_, '_> {
             refusals: &mut self.refusals,
             stats: &mut stats,
         };
-        let found = search::first(passes, from, job, self.analyses);
+        let found = search::first(passes, from, job, &mut self.analyses);
         self.editor.stats += &stats;
         self.editor.refused(&self.refusals.take());
         found
@@ -364,7 +366,7 @@ impl Run<'_, '_> {
 }
 
 #[cfg(not(memopt_paths))]
-impl Run<'_, '_> {
+impl Run<'_> {
     /// Without the wing nothing of this is left behind.
     fn clean_up_paths(&mut self, _: CleanUp) -> CodegenResult<Touched> {
         Ok(Touched::default())

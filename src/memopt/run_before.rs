@@ -91,11 +91,11 @@ pub fn run_before_in<'a>(
     }
     let limit = options.edit_limit;
     let mut editor = Editor::new(ctx, isa, policy, observer, limit, Aliases::LeftToMidEnd)?;
-    let (analyses, target) = (scratch.begin(), TargetFacts::of(isa));
-    if promote(&mut editor, analyses, policy, target, options, true)?.any {
+    let (mut analyses, target) = (scratch.begin(), TargetFacts::of(isa));
+    if promote(&mut editor, &mut analyses, policy, target, options, true)?.any {
         editor.settled();
     }
-    scratch.end(&editor.context().func);
+    scratch.end(&editor.context().func, analyses);
     editor.finish()
 }
 

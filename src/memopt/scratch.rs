@@ -1,7 +1,7 @@
 //! Lists that outlive a run, for whoever compiles one function after the other.
 
 use crate::ir::Function;
-use crate::memopt::analyses::Analyses;
+use crate::memopt::analyses::{Analyses, Lists};
 use alloc::boxed::Box;
 
 /// The largest function, in values, whose lists are kept.
@@ -16,23 +16,27 @@ const MAX_KEPT: usize = 1 << 15;
 /// What is kept is a few hundred bytes for each value of the largest function so far, and nothing
 /// behind one of more than 32,768 values. Without a run it allocates nothing.
 #[derive(Default)]
-pub struct Scratch(Option<Box<Analyses>>);
+pub struct Scratch(Option<Box<Lists>>);
 
 impl Scratch {
-    /// Lists for a run, in which nothing counts.
-    pub(super) fn begin(&mut self) -> &mut Analyses {
-        let analyses = self.0.get_or_insert_default();
-        analyses.forget_function();
-        analyses
+    /// Analyses for a run, of which nothing is known yet.
+    pub(super) fn begin(&mut self) -> Analyses {
+        let lists = self.0.as_mut().map(|lists| core::mem::take(&mut **lists));
+        Analyses::in_lists(lists.unwrap_or_default())
     }
 
-    /// The run over `func` is at its end.
-    pub(super) fn end(&mut self, func: &Function) {
-        if func.dfg.num_values() > MAX_KEPT {
-            self.0 = None;
+    /// The run over `func` is at its end, and leaves the lists of its analyses.
+    pub(super) fn end(&mut self, func: &Function, analyses: Analyses) {
+        match func.dfg.num_values() <= MAX_KEPT {
+            true => **self.0.get_or_insert_default() = analyses.into_lists(),
+            false => self.0 = None,
         }
     }
 }
+
+// A `Context` that has one can be shared between threads, as one without.
+const fn is_shared<T: Send + Sync>() {}
+const _: () = is_shared::<Scratch>();
 
 impl core::fmt::Debug for Scratch {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

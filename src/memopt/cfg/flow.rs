@@ -27,6 +27,13 @@ pub struct Flow {
     room: RefCell<Room>,
 }
 
+/// Lists in which a graph and what follows from it are made, of which nothing counts.
+pub struct Lists {
+    order: Order,
+    graph: Graph,
+    room: Room,
+}
+
 /// What the next parts are made in.
 #[derive(Default)]
 struct Room {
@@ -51,6 +58,27 @@ impl Flow {
         self.forget();
         self.order.find(domtree);
         self.graph.find_forward(&self.order, cfg);
+    }
+
+    /// A graph of nothing, to be [found](Self::find) in `lists`.
+    pub fn in_lists(lists: Lists) -> Self {
+        let Lists { order, graph, room } = lists;
+        Self {
+            order,
+            graph,
+            room: RefCell::new(room),
+            ..Self::default()
+        }
+    }
+
+    /// The lists, for another graph.
+    pub fn into_lists(mut self) -> Lists {
+        self.forget();
+        Lists {
+            order: self.order,
+            graph: self.graph,
+            room: self.room.into_inner(),
+        }
     }
 
     /// Leaves the lists of what follows from the graph to the next one.

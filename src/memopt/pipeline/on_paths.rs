@@ -8,7 +8,7 @@ use crate::memopt::edit::Touched;
 use crate::memopt::paths::{empty_blocks, unused_params};
 use crate::memopt::search::CleanUp;
 
-impl Run<'_, '_> {
+impl Run<'_> {
     /// Removes what edits of the wing have left behind.
     pub(super) fn clean_up_paths(&mut self, what: CleanUp) -> CodegenResult<Touched> {
         let mut touched = Touched::default();

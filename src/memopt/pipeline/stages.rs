@@ -27,7 +27,7 @@ struct Cycles {
     reveal_more: bool,
 }
 
-impl Run<'_, '_> {
+impl Run<'_> {
     /// All rounds, and those behind the egraph pass.
     pub(super) fn all(&mut self) -> CodegenResult<()> {
         let touched = self.settle()?;
@@ -156,7 +156,7 @@ impl Run<'_, '_> {
         if published::are_all(&self.editor.context().func) {
             return Ok(Touched::default());
         }
-        let (editor, analyses) = (&mut self.editor, &mut *self.analyses);
+        let (editor, analyses) = (&mut self.editor, &mut self.analyses);
         promote(
             editor,
             analyses,
