@@ -9,6 +9,7 @@ use crate::flowgraph::ControlFlowGraph;
 use crate::loop_analysis::LoopAnalysis;
 use crate::memopt::cfg::dominance::{Dominance, Making};
 use crate::memopt::cfg::graph::{Graph, Order};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{OnceCell, RefCell};
 
@@ -24,14 +25,14 @@ pub struct Flow {
     reversed: OnceCell<Graph>,
     reversed_dominance: OnceCell<Option<Dominance>>,
     loops: OnceCell<LoopAnalysis>,
-    room: RefCell<Room>,
+    room: RefCell<Box<Room>>,
 }
 
 /// Lists in which a graph and what follows from it are made, of which nothing counts.
 pub struct Lists {
     order: Order,
     graph: Graph,
-    room: Room,
+    room: Box<Room>,
 }
 
 /// What the next parts are made in.
@@ -99,7 +100,7 @@ impl Flow {
     /// Dominators and frontiers along the edges; `None` as for [`Dominance::new`].
     pub fn dominance(&self, domtree: &DominatorTree) -> Option<&Dominance> {
         let make = || {
-            let room = &mut *self.room.borrow_mut();
+            let room = &mut **self.room.borrow_mut();
             let lists = room.dominances.pop().unwrap_or_default();
             lists.find_of_blocks(&self.graph, &self.order, domtree, &mut room.making)
         };
@@ -124,7 +125,7 @@ impl Flow {
     pub fn reversed_dominance(&self) -> Option<&Dominance> {
         let reversed = self.reversed();
         let make = || {
-            let room = &mut *self.room.borrow_mut();
+            let room = &mut **self.room.borrow_mut();
             let lists = room.dominances.pop().unwrap_or_default();
             lists.find(reversed, &mut room.making)
         };
