@@ -14,7 +14,6 @@ use crate::verdict::Reason;
 use cranelift_codegen::ir::{
     ExceptionTableItem, Inst, InstructionData, MemFlagsData, Opcode, TrapCode, Value,
 };
-
 use smallvec::SmallVec;
 
 impl Walk<'_> {

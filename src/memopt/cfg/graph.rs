@@ -13,7 +13,7 @@
 use crate::dominator_tree::DominatorTree;
 use crate::entity::SecondaryMap;
 use crate::flowgraph::ControlFlowGraph;
-use crate::ir::Block;
+use crate::ir::{Block, Function, Value, ValueDef};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -78,6 +78,17 @@ impl Default for Order {
             numbers: SecondaryMap::with_default(UNREACHABLE),
         }
     }
+}
+
+/// The node in which `value` is defined; `None` if its definition is not in
+/// the layout, or cannot be reached.
+pub fn defining_node(func: &Function, order: &Order, value: Value) -> Option<Node> {
+    let block = match func.dfg.value_def(value) {
+        ValueDef::Result(inst, _) => func.layout.inst_block(inst)?,
+        ValueDef::Param(block, _) => block,
+        ValueDef::Union(..) => return None,
+    };
+    order.node(block)
 }
 
 /// A directed graph in which every node is reachable from `entry`.

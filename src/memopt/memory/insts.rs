@@ -6,7 +6,7 @@
 
 use crate::entity::SecondaryMap;
 use crate::ir::AliasRegion;
-use crate::ir::{Endianness, Function, Inst, Opcode, StackSlot, TrapCode, Value, ValueDef};
+use crate::ir::{Endianness, Function, Inst, Opcode, StackSlot, TrapCode, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::call::summary::PointerUse;
@@ -491,15 +491,4 @@ impl<'a> Memory<'a> {
             _ => Overlap::Unknown,
         }
     }
-}
-
-/// The node in which `value` is defined; `None` if its definition is not in
-/// the layout, or cannot be reached.
-pub fn defining_node(func: &Function, order: &Order, value: Value) -> Option<Node> {
-    let block = match func.dfg.value_def(value) {
-        ValueDef::Result(inst, _) => func.layout.inst_block(inst)?,
-        ValueDef::Param(block, _) => block,
-        ValueDef::Union(..) => return None,
-    };
-    order.node(block)
 }

@@ -8,13 +8,13 @@
 use crate::FxHashMap;
 use crate::ir::{Block, Endianness, Opcode, Type, Value};
 use crate::memopt::cfg::dominance::Dominance;
-use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::cfg::graph::{Graph, Node, Order, defining_node};
 use crate::memopt::inst::bits::number;
 use crate::memopt::inst::coercion::Recipe;
 use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Location, Overlap};
 use crate::memopt::memory::clobber::{Clobbers, Source};
-use crate::memopt::memory::insts::{Access, EventIndex, Memory, defining_node};
+use crate::memopt::memory::insts::{Access, EventIndex, Memory};
 use smallvec::SmallVec;
 
 /// Loads of one location and source that are remembered for joins.

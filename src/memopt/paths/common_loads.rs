@@ -21,10 +21,10 @@
 //! [`MAX_LEADING`], where all begin with an access.
 
 use crate::ir::{Inst, Opcode};
-use crate::memopt::cfg::graph::{Graph, Node};
+use crate::memopt::cfg::graph::{Graph, Node, defining_node};
 use crate::memopt::edit::{Change, Edit, Merged, Reason};
 use crate::memopt::memory::clobber::Clobbers;
-use crate::memopt::memory::insts::{EventIndex, EventKind, Memory, defining_node};
+use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
 use crate::memopt::memory::numbering::is_pure;
 use crate::memopt::memory::values::{Key, Values};
 use crate::memopt::paths::invariants::{flags, may_be_elsewhere, passes};

@@ -3,10 +3,10 @@
 use super::Pass;
 use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
-use crate::memopt::cfg::graph::Node;
+use crate::memopt::cfg::graph::{Node, defining_node};
 use crate::memopt::edit::Moved;
 use crate::memopt::memory::clobber::Source;
-use crate::memopt::memory::insts::{Access, EventIndex, defining_node};
+use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::mod_ref::may_meet;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
