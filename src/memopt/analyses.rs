@@ -32,9 +32,9 @@ pub struct Analyses {
     /// the regions themselves.
     stale: Cell<Option<Box<Traffic>>>,
     /// The slots, if somebody has looked at them before the list was made.
-    slots: Cell<Option<Slots>>,
+    slots: Cell<Option<Box<Slots>>>,
     /// Lists for the next ones.
-    stale_slots: Cell<Option<Slots>>,
+    stale_slots: Cell<Option<Box<Slots>>>,
     /// Lists for the next walkers over versions.
     rooms: RefCell<Vec<Room>>,
     /// Those of another list, to find the next ones in.
@@ -46,7 +46,7 @@ pub struct Analyses {
 pub struct Lists {
     flow: Option<flow::Lists>,
     traffic: Option<Box<Traffic>>,
-    slots: Option<Slots>,
+    slots: Option<Box<Slots>>,
     rooms: Vec<Room>,
     pairs: Option<Pairs>,
 }
@@ -87,9 +87,9 @@ impl Analyses {
         let mut stale = self.stale.take().unwrap_or_default();
         let known = self.slots.take();
         let knows_slots = known.is_some();
-        if let Some(slots) = known {
-            let lists = core::mem::replace(&mut stale.slots, slots);
-            self.stale_slots.set(Some(lists));
+        if let Some(mut slots) = known {
+            core::mem::swap(&mut stale.slots, &mut slots);
+            self.stale_slots.set(Some(slots));
         }
         Memory::again(func, order, policy, target, stale, knows_slots)
     }
@@ -139,7 +139,7 @@ impl Analyses {
     }
 
     /// Lists for slots, to be given back as those of the function as it is, or as stale ones.
-    pub fn take_slots(&mut self) -> Slots {
+    pub fn take_slots(&mut self) -> Box<Slots> {
         let known = self.slots.take();
         known
             .or_else(|| self.stale_slots.take())
@@ -147,12 +147,12 @@ impl Analyses {
     }
 
     /// The slots of the function as it is.
-    pub fn give_slots(&mut self, slots: Slots) {
+    pub fn give_slots(&mut self, slots: Box<Slots>) {
         self.slots.set(Some(slots));
     }
 
     /// Lists of slots that are no longer those of the function.
-    pub fn give_stale_slots(&mut self, slots: Slots) {
+    pub fn give_stale_slots(&mut self, slots: Box<Slots>) {
         self.stale_slots.set(Some(slots));
     }
 

@@ -57,6 +57,7 @@ pub fn passed(func: &Function, edge: Edge, param: Value) -> Option<Value> {
 
 /// Calls `visit` with each block parameter that `inst` passes something to,
 /// and the value that it passes, unless that is a result of a call.
+#[inline]
 pub fn for_each_block_arg(
     func: &Function,
     inst: Inst,
