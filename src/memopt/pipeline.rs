@@ -84,26 +84,11 @@ pub fn run(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    run_observed(ctx, isa, policy, options, None)
+    run_in(ctx, isa, policy, options, None, &mut Scratch::default())
 }
 
-/// [`run()`], with `observer` watching. It is told nothing if there is nothing that a
-/// pass could remove.
-///
-/// # Errors
-///
-/// Those of [`run()`].
-pub fn run_observed<'a>(
-    ctx: &'a mut Context,
-    isa: &'a dyn TargetIsa,
-    policy: &'a dyn Policy,
-    options: &'a Options,
-    observer: Option<&'a mut dyn Observer>,
-) -> CodegenResult<Stats> {
-    run_in(ctx, isa, policy, options, observer, &mut Scratch::default())
-}
-
-/// [`run_observed()`], in the lists that the last run has left.
+/// [`run()`], in the lists that the last run has left in `scratch`, with `observer` watching. It is
+/// told nothing if there is nothing that a pass could remove.
 ///
 /// # Errors
 ///

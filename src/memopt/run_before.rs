@@ -48,25 +48,10 @@ pub fn run_before(
     policy: &dyn Policy,
     options: &Options,
 ) -> CodegenResult<Stats> {
-    run_before_observed(ctx, isa, policy, options, None)
+    run_before_in(ctx, isa, policy, options, None, &mut Scratch::default())
 }
 
-/// [`run_before()`], with `observer` watching.
-///
-/// # Errors
-///
-/// Those of [`run_before()`].
-pub fn run_before_observed<'a>(
-    ctx: &'a mut Context,
-    isa: &'a dyn TargetIsa,
-    policy: &'a dyn Policy,
-    options: &'a Options,
-    observer: Option<&'a mut dyn Observer>,
-) -> CodegenResult<Stats> {
-    run_before_in(ctx, isa, policy, options, observer, &mut Scratch::default())
-}
-
-/// [`run_before_observed()`], in the lists that the last run has left.
+/// [`run_before()`], in the lists that the last run has left in `scratch`, with `observer` watching.
 ///
 /// # Errors
 ///
