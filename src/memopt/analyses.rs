@@ -289,7 +289,8 @@ fn kept(change: &Change) -> Kept {
         | Change::MergeStores(_)
         | Change::TrimStore(_)
         | Change::SinkLoad(..)
-        | Change::SinkPure(..) => Kept::Flow,
+        | Change::SinkPure(..)
+        | Change::ComputeAgain(..) => Kept::Flow,
         // The conversions of others would be new instructions.
         Change::ReplaceLoad { recipe, .. } if recipe.is_empty() => Kept::Patched,
         Change::ReplaceLoad { .. } => Kept::Flow,

@@ -56,6 +56,8 @@ pub struct Editor<'a> {
     room: Option<u32>,
     /// Values that have copies, whose uses have to be repaired.
     copied: Vec<Copied>,
+    /// Values from other blocks that loads gave, and that may be cheaper to compute again.
+    kept: Vec<Value>,
     /// The uses of all values, as long as nothing is changed and nobody has asked.
     uses: Option<Uses>,
     /// Are aliases left where they are, until somebody wants to look at the function again?
@@ -113,6 +115,7 @@ impl<'a> Editor<'a> {
             observer,
             room: limit,
             copied: Vec::new(),
+            kept: Vec::new(),
             uses,
             // Whoever watches wants to see the whole of it.
             leaves_aliases: aliases == Aliases::LeftToMidEnd && !is_watched,
@@ -138,6 +141,12 @@ impl<'a> Editor<'a> {
     pub fn uses(&mut self) -> Uses {
         let uses = self.uses.take();
         uses.unwrap_or_else(|| Uses::new(&self.ctx.func))
+    }
+
+    /// The values that were forwarded from one block to another and are cheap to compute, since the
+    /// egraph pass has run; asked about once.
+    pub fn take_kept(&mut self) -> Vec<Value> {
+        core::mem::take(&mut self.kept)
     }
 
     /// May more edits be made?
@@ -338,7 +347,12 @@ impl<'a> Editor<'a> {
                 with,
                 addresses,
             } => slots::share(func, *slot, *with, addresses),
-            Change::RunEgraph => return egraph::run_again(self.ctx, self.isa, self.policy),
+            Change::ComputeAgain(value, block) => self.compute_again(*value, *block),
+            Change::RunEgraph => {
+                // It does so with all of them.
+                self.kept.clear();
+                return egraph::run_again(self.ctx, self.isa, self.policy);
+            }
         }
         Ok(true)
     }

@@ -81,6 +81,8 @@ pub enum Reason {
     NotReached,
     /// A forwarded value reached an operation that is no access to memory.
     ReachedArithmetic,
+    /// The value has been forwarded from another block, and an operation with a constant gives it.
+    CheaperThanKept,
 }
 
 /// One change.
@@ -202,6 +204,8 @@ pub enum Change {
         /// Each `stack_addr` of the slot.
         addresses: Vec<Inst>,
     },
+    /// The block computes the value for itself, in front of its first use there.
+    ComputeAgain(Value, Block),
     /// Upstream's egraph pass runs once more.
     RunEgraph,
 }
@@ -475,6 +479,7 @@ impl Change {
             | Self::FreeAddressed(..)
             | Self::ShrinkSlot { .. }
             | Self::ShareSlot { .. }
+            | Self::ComputeAgain(..)
             | Self::RunEgraph => (false, false),
         };
         Touched {

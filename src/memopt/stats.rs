@@ -137,6 +137,9 @@ stats! {
         unused_params,
         /// Empty blocks that nothing leads to any more.
         bypassed_blocks,
+        /// Values that blocks compute for themselves, because they came from memory and would
+        /// have been kept.
+        recomputed_values,
         /// Runs of upstream's egraph pass over what the edits have uncovered.
         egraph_runs,
         /// Rounds of all passes that made an edit.
@@ -201,6 +204,7 @@ impl Stats {
                 self.sunk_stores += accesses.filter(|it| it.step.writes()).count() as u32;
             }
             Change::TurnLoop(_) => self.turned_loops += 1,
+            Change::ComputeAgain(..) => self.recomputed_values += 1,
             Change::RunEgraph => self.egraph_runs += 1,
         }
     }

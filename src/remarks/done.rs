@@ -136,6 +136,10 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         Change::ShareSlot { slot, with, .. } => {
             vec![(Subject::Slot(*slot), format!("put in the place of {with}"))]
         }
+        Change::ComputeAgain(value, block) => {
+            let what = format!("{value} is computed again");
+            vec![(Subject::Block(*block), what)]
+        }
         Change::RunEgraph => vec![(Subject::Function, "goes through the mid-end again".into())],
     }
 }
@@ -282,6 +286,10 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             "a value that memory held has reached arithmetic".to_string(),
             Vec::new(),
         ),
+        Reason::CheaperThanKept => (
+            "it came from memory, and would be kept from another block".to_string(),
+            Vec::new(),
+        ),
     }
 }
 
@@ -322,6 +330,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::FreeSlot(_) | Change::FreeAddressed(..) => "freed_slots",
         Change::ShrinkSlot { .. } => "shrunk_slots",
         Change::ShareSlot { .. } => "shared_slots",
+        Change::ComputeAgain(..) => "recomputed_values",
         Change::RunEgraph => "egraph_runs",
     }
 }

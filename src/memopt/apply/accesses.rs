@@ -7,6 +7,9 @@ use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::edit::{Forwarded, MergedStores, NewStore, StoredWhole};
 use crate::memopt::inst::bits::Bits;
 use crate::memopt::inst::coercion::{self, Half, Recipe};
+use crate::memopt::passes::recomputed;
+use crate::memopt::passes::uses::for_each_use;
+use alloc::vec::Vec;
 
 impl Editor<'_> {
     pub(super) fn replace_load(&mut self, load: Inst, value: Value, recipe: &Recipe) -> bool {
@@ -15,9 +18,44 @@ impl Editor<'_> {
             self.stats.limits_hit += 1;
             return false;
         }
+        self.note_kept(load, value);
         let value = coercion::build(&mut self.cursor_at(load), recipe, value);
         self.alias_and_remove(load, value);
         true
+    }
+
+    /// Notes `value`, which `load` gives, if it is one to compute again.
+    fn note_kept(&mut self, load: Inst, value: Value) {
+        let func = &self.ctx.func;
+        let value = func.dfg.resolve_aliases(value);
+        if let Some(inst) = recomputed::cheap(func, value)
+            && func.layout.inst_block(inst) != func.layout.inst_block(load)
+        {
+            self.kept.push(value);
+        }
+    }
+
+    /// Lets `block` compute `value` in front of its first use there.
+    pub(super) fn compute_again(&mut self, value: Value, block: Block) {
+        let func = &mut self.ctx.func;
+        let Some(inst) = func.dfg.value_def(value).inst() else {
+            return;
+        };
+        let insts: Vec<Inst> = func.layout.block_insts(block).collect();
+        let mut copy = None;
+        for user in insts {
+            let mut uses = false;
+            for_each_use(func, user, |used, _| uses |= used == value);
+            if uses {
+                let copy = *copy.get_or_insert_with(|| {
+                    let copy = func.dfg.clone_inst(inst);
+                    func.layout.insert_inst(copy, user);
+                    func.dfg.first_result(copy)
+                });
+                let dfg = &mut func.stencil.dfg;
+                dfg.map_inst_values(user, |used| if used == value { copy } else { used });
+            }
+        }
     }
 
     pub(super) fn replace_load_by_constant(&mut self, load: Inst, bits: u64) -> bool {

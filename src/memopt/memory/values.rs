@@ -168,12 +168,22 @@ impl<'p, 'a> Values<'p, 'a> {
         })
     }
 
-    /// The one value that all predecessors of `join` pass, if it is there.
-    pub fn same_value(&self, join: Node, args: &[(Block, Option<Value>)]) -> Option<Value> {
-        let (_, first) = args.first()?;
-        let value = (*first)?;
-        let same = args.iter().all(|(_, arg)| *arg == Some(value));
+    /// The one value that all predecessors of `join` pass but for those that pass on `own`, what
+    /// it finds there itself, if it is there.
+    ///
+    /// Those come round: where `value` is defined anew, `join` is entered first by another one.
+    pub fn same_value(
+        &self,
+        join: Node,
+        args: &[(Block, Option<Value>)],
+        own: Value,
+    ) -> Option<Value> {
+        let mut passed = args
+            .iter()
+            .filter_map(|(_, arg)| arg.filter(|arg| *arg != own));
+        let value = passed.next()?;
         let node = defining_node(self.memory.func, self.order, value)?;
+        let same = passed.all(|arg| arg == value);
         (same && self.dominance.strictly_dominates(node, join)).then_some(value)
     }
 

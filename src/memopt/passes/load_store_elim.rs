@@ -41,6 +41,7 @@
 //! Cost: one query for each access, see [`Clobbers::source`].
 
 mod copies;
+mod keeping;
 mod pieces;
 
 use crate::FxHashMap;
@@ -55,6 +56,7 @@ use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::values::{Key, Known, Values};
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
+use keeping::CallingLoops;
 
 /// Finds loads to replace and no-op stores.
 ///
@@ -71,6 +73,7 @@ pub fn edits<'p, 'a>(
     let (memory, dominance) = (values.memory, values.dominance);
     let mut pass = Pass {
         facts: values,
+        graph,
         clobbers,
         options,
         name: pass,
@@ -79,6 +82,7 @@ pub fn edits<'p, 'a>(
         wide: FxHashMap::default(),
         moved: Vec::new(),
         asked: 0,
+        calling_loops: None,
     };
     dominance.walk(graph.entry, |node, enter| {
         if enter {
@@ -98,6 +102,7 @@ struct PastCopies {
 
 struct Pass<'v, 'p, 'a, 'r> {
     facts: &'v mut Values<'p, 'a>,
+    graph: &'v Graph,
     clobbers: &'v mut Clobbers<'r>,
     options: &'v Options,
     name: &'static str,
@@ -109,6 +114,8 @@ struct Pass<'v, 'p, 'a, 'r> {
     moved: Vec<EventIndex>,
     /// Of how many it has been asked whether anybody else reads what they copy.
     asked: u32,
+    /// Found when first asked for.
+    calling_loops: Option<CallingLoops>,
 }
 
 impl Pass<'_, '_, '_, '_> {
@@ -145,6 +152,10 @@ impl Pass<'_, '_, '_, '_> {
             .facts
             .key(source, access, access.opcode, self.facts.type_of(result));
         let answer = match self.facts.look_up(key, node) {
+            Some(known) if self.is_cheaper_than_kept(inst, known.value, node) => {
+                self.refuse(inst, |_| Obstacle::NoGain);
+                return;
+            }
             Some(known) => {
                 let reason = Reason::LoadedAs(known.value);
                 Some((known.value, Recipe::new(), reason))
@@ -173,7 +184,7 @@ impl Pass<'_, '_, '_, '_> {
         {
             let block = self.facts.order.block(join);
             let reason = Reason::KnownOnAllPaths(block);
-            if let Some(value) = self.facts.same_value(join, &args) {
+            if let Some(value) = self.facts.same_value(join, &args, result) {
                 self.replace(inst, value, Recipe::new(), reason);
                 return;
             }

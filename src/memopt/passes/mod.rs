@@ -10,6 +10,7 @@ pub mod dead_slots;
 pub mod dead_stores;
 pub mod load_store_elim;
 pub mod merged_stores;
+pub mod recomputed;
 pub mod shared_slots;
 pub mod shrunk_slots;
 mod slot_lives;

@@ -7,7 +7,7 @@ use crate::CodegenResult;
 use crate::memopt::edit::{Change, Edit, Reason, Touched};
 use crate::memopt::gate;
 use crate::memopt::options::Effort;
-use crate::memopt::passes::dead_cycles;
+use crate::memopt::passes::{dead_cycles, recomputed};
 use crate::memopt::promote::published;
 use crate::memopt::run_before::promote;
 use alloc::vec::Vec;
@@ -39,7 +39,23 @@ impl Run<'_> {
                 self.editor.settled();
             }
         }
+        self.compute_again()?;
         self.pack_slots()
+    }
+
+    /// Lets blocks compute for themselves what loads have given them.
+    fn compute_again(&mut self) -> CodegenResult<()> {
+        let kept = self.editor.take_kept();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let edits = recomputed::edits(&self.editor.context().func, &kept);
+        if self.apply(&edits)?.any {
+            // What is computed where it was stored may have no use there.
+            self.unused_code()?;
+            self.editor.settled();
+        }
+        Ok(())
     }
 
     /// Lets slots shrink, and share their places. Nothing may be looked for behind that.
