@@ -8,7 +8,6 @@
 //! egraph pass included. So a run that is limited to `n` edits makes the first `n` of
 //! an unlimited one, and the function is whole after each of them.
 
-use crate::FxHashMap;
 use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::{Block, BlockArg, BlockCall, Function, Inst, InstBuilder, Value};
 use crate::isa::TargetIsa;
@@ -16,16 +15,17 @@ use crate::memopt::Stats;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::edit::{Bypass, Change, Copied, Edge, Edit, Touched};
-use crate::memopt::inst::effect::{any_inst, is_common_value};
 use crate::memopt::observer::Observer;
 use crate::memopt::passes::constant_params;
 use crate::memopt::passes::uses::Uses;
 use crate::memopt::refusal::Refusal;
 use crate::memopt::workarounds::egraph;
 use crate::{CodegenResult, Context};
+use aliases::Named;
 use alloc::vec::Vec;
 
 mod accesses;
+mod aliases;
 mod choices;
 mod expand;
 #[cfg(memopt_paths)]
@@ -87,18 +87,18 @@ impl<'a> Editor<'a> {
         limit: Option<u32>,
         aliases: Aliases,
     ) -> CodegenResult<Self> {
-        let dfg = &mut ctx.func.dfg;
+        let dfg = &ctx.func.dfg;
         let mut uses = None;
         match aliases {
             Aliases::Resolved => {
                 uses = Uses::unless_aliases(&ctx.func);
                 if uses.is_none() {
-                    ctx.func.dfg.resolve_all_aliases();
+                    aliases::resolve(&mut ctx.func);
                 }
             }
             Aliases::LeftToMidEnd => {
                 if (0..dfg.num_values() as u32).any(|at| dfg.value_is_alias(Value::from_u32(at))) {
-                    dfg.resolve_all_aliases();
+                    aliases::resolve(&mut ctx.func);
                 }
             }
             Aliases::Unknown => {}
@@ -128,7 +128,7 @@ impl<'a> Editor<'a> {
     /// Resolves the aliases that edits have left, so that passes can look at the function.
     pub fn resolve_aliases(&mut self) {
         if core::mem::take(&mut self.has_aliases) {
-            self.ctx.func.dfg.resolve_all_aliases();
+            aliases::resolve(&mut self.ctx.func);
         }
     }
 
@@ -214,8 +214,10 @@ impl<'a> Editor<'a> {
         if touched.aliases {
             self.has_aliases = true;
             if !self.leaves_aliases {
-                touched.values |= self.reached_arithmetic();
-                self.resolve_aliases();
+                let named = Named::find(&self.ctx.func);
+                touched.values |= named.reach_arithmetic(&self.ctx.func);
+                named.resolve(&mut self.ctx.func);
+                self.has_aliases = false;
             }
         }
         if touched.graph {
@@ -245,7 +247,7 @@ impl<'a> Editor<'a> {
     fn show_step(&mut self) {
         if let Some(observer) = &mut self.observer {
             let mut shown = self.ctx.func.clone();
-            shown.dfg.resolve_all_aliases();
+            aliases::resolve(&mut shown);
             observer.step(&shown);
         }
     }
@@ -351,7 +353,9 @@ impl<'a> Editor<'a> {
             Change::RunEgraph => {
                 // It does so with all of them.
                 self.kept.clear();
-                return egraph::run_again(self.ctx, self.isa, self.policy);
+                let has_run = egraph::run_again(self.ctx, self.isa, self.policy)?;
+                aliases::resolve(&mut self.ctx.func);
+                return Ok(has_run);
             }
         }
         Ok(true)
@@ -398,54 +402,10 @@ impl<'a> Editor<'a> {
         if constant_params::exist(&self.ctx.func) {
             self.ctx.remove_constant_phis(self.isa)?;
             // They are aliases now.
-            self.ctx.func.dfg.resolve_all_aliases();
+            aliases::resolve(&mut self.ctx.func);
         }
         Ok(())
     }
-
-    /// Do values that have become aliases feed operations that can be simplified by it?
-    ///
-    /// Those may that use a computed value now, or one that feeds another operation, too, or the
-    /// same again. Of what is loaded or a parameter, and feeds nothing else, no rule of the mid-end
-    /// knows more than before.
-    fn reached_arithmetic(&self) -> bool {
-        let func = &self.ctx.func;
-        let dfg = &func.dfg;
-        let mut reached: FxHashMap<Value, u32> = FxHashMap::default();
-        for block in func.layout.blocks() {
-            for inst in func.layout.block_insts(block) {
-                let args = operands(func, inst).iter();
-                for arg in args.filter(|arg| dfg.value_is_alias(**arg)) {
-                    if is_computed(func, *arg) {
-                        return true;
-                    }
-                    *reached.entry(dfg.resolve_aliases(*arg)).or_default() += 1;
-                }
-            }
-        }
-        let feeds_others = |inst: Inst| {
-            let mut args = operands(func, inst).iter();
-            args.any(|arg| !dfg.value_is_alias(*arg) && reached.contains_key(arg))
-        };
-        reached.values().any(|uses| *uses > 1)
-            || !reached.is_empty() && any_inst(func, feeds_others)
-    }
-}
-
-/// The operands of `inst` if it computes something, or branches on it.
-fn operands(func: &Function, inst: Inst) -> &[Value] {
-    let opcode = func.dfg.insts[inst].opcode();
-    let is_access = opcode.can_load() || opcode.can_store();
-    match is_access || opcode.is_return() || opcode.is_call() {
-        true => &[],
-        false => func.dfg.inst_args(inst),
-    }
-}
-
-/// Is `value` the result of an operation, and not loaded or a parameter?
-fn is_computed(func: &Function, value: Value) -> bool {
-    let inst = func.dfg.value_def(value).inst();
-    inst.is_some_and(|inst| is_common_value(func.dfg.insts[inst].opcode()))
 }
 
 #[cfg(not(memopt_paths))]

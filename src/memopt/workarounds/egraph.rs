@@ -17,7 +17,7 @@ use crate::{CodegenResult, Context};
 
 /// Runs the pass, unless it may go wrong; has it run?
 ///
-/// Graph and dominator tree are those of the function, before and afterwards, and it has no aliases
+/// Graph and dominator tree are those of the function, before and afterwards; it may have aliases
 /// afterwards.
 ///
 /// # Errors
@@ -39,7 +39,6 @@ pub fn run_again(
         tags.put_back(&mut ctx.func);
     }
     forget_removed_branches(&mut ctx.func);
-    ctx.func.dfg.resolve_all_aliases();
     Ok(true)
 }
 

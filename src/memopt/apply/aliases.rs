@@ -1,0 +1,104 @@
+//! Other names of values that edits have left.
+//!
+//! [`DataFlowGraph::resolve_all_aliases`](crate::ir::DataFlowGraph::resolve_all_aliases) rewrites
+//! every instruction that there ever was. Behind a batch of edits few name an alias: one walk finds
+//! those of the layout, and only they are rewritten. Instructions that are not in the layout
+//! keep their aliases, which nobody reads.
+
+use crate::FxHashMap;
+use crate::ir::{Function, Inst, Value};
+use crate::memopt::inst::effect::{any_inst, is_common_value};
+use crate::memopt::passes::uses::for_each_use;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// Lets the instructions of `func` name the values themselves.
+///
+/// Cost: O(instructions).
+pub fn resolve(func: &mut Function) {
+    Named::find(func).resolve(func);
+}
+
+/// The instructions of a function that name aliases.
+pub struct Named {
+    insts: Vec<Inst>,
+}
+
+impl Named {
+    /// Finds them. Cost: O(instructions).
+    pub fn find(func: &Function) -> Self {
+        let mut insts = Vec::new();
+        for block in func.layout.blocks() {
+            for inst in func.layout.block_insts(block) {
+                let mut names_alias = false;
+                for_each_use(func, inst, |value, _| {
+                    names_alias |= func.dfg.value_is_alias(value);
+                });
+                if names_alias {
+                    insts.push(inst);
+                }
+            }
+        }
+        Self { insts }
+    }
+
+    /// Lets them name the values themselves. Cost: O(instructions that name aliases).
+    pub fn resolve(self, func: &mut Function) {
+        for inst in self.insts {
+            let mut renamed: SmallVec<[(Value, Value); 4]> = SmallVec::new();
+            for_each_use(func, inst, |value, _| {
+                if func.dfg.value_is_alias(value) {
+                    renamed.push((value, func.dfg.resolve_aliases(value)));
+                }
+            });
+            func.dfg.map_inst_values(inst, |value| {
+                let mut renamed = renamed.iter();
+                let new = renamed.find_map(|(old, new)| (*old == value).then_some(*new));
+                new.unwrap_or(value)
+            });
+        }
+    }
+
+    /// Do the values feed operations that can be simplified by it?
+    ///
+    /// Those may that use a computed value now, or one that feeds another operation, too, or the
+    /// same again. Of what is loaded or a parameter, and feeds nothing else, no rule of the mid-end
+    /// knows more than before.
+    ///
+    /// Cost: O(instructions).
+    pub fn reach_arithmetic(&self, func: &Function) -> bool {
+        let dfg = &func.dfg;
+        let mut reached: FxHashMap<Value, u32> = FxHashMap::default();
+        for inst in &self.insts {
+            let args = operands(func, *inst).iter();
+            for arg in args.filter(|arg| dfg.value_is_alias(**arg)) {
+                if is_computed(func, *arg) {
+                    return true;
+                }
+                *reached.entry(dfg.resolve_aliases(*arg)).or_default() += 1;
+            }
+        }
+        let feeds_others = |inst: Inst| {
+            let mut args = operands(func, inst).iter();
+            args.any(|arg| !dfg.value_is_alias(*arg) && reached.contains_key(arg))
+        };
+        reached.values().any(|uses| *uses > 1)
+            || !reached.is_empty() && any_inst(func, feeds_others)
+    }
+}
+
+/// The operands of `inst` if it computes something, or branches on it.
+fn operands(func: &Function, inst: Inst) -> &[Value] {
+    let opcode = func.dfg.insts[inst].opcode();
+    let is_access = opcode.can_load() || opcode.can_store();
+    match is_access || opcode.is_return() || opcode.is_call() {
+        true => &[],
+        false => func.dfg.inst_args(inst),
+    }
+}
+
+/// Is `value` the result of an operation, and not loaded or a parameter?
+fn is_computed(func: &Function, value: Value) -> bool {
+    let inst = func.dfg.value_def(value).inst();
+    inst.is_some_and(|inst| is_common_value(func.dfg.insts[inst].opcode()))
+}
