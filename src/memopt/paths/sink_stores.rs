@@ -204,12 +204,16 @@ impl<'a> Sinking<'a> {
     /// What [`NextAccess`] will be asked, sorted; `None` if no store can be dropped anywhere.
     pub fn questions(&mut self) -> Option<Vec<(Node, Class)>> {
         let mut outcome = self.walk(None);
-        for (store, blocks) in self.stores.iter_mut().zip(&outcome.blocks) {
-            store.pinned |= *blocks > MAX_BLOCKS;
+        for (index, store) in self.stores.iter_mut().enumerate() {
+            // Where others stay it gets no further, and is dropped nowhere else.
+            let gains = outcome.may_gain[index] || outcome.drops[index] > 0;
+            let stays = outcome.moved[index] && !gains;
+            store.pinned |= outcome.blocks[index] > MAX_BLOCKS || stays;
         }
         outcome.questions.sort_unstable();
         outcome.questions.dedup();
-        let can_gain = !outcome.questions.is_empty() || outcome.drops.iter().any(|it| *it > 0);
+        let drops = outcome.drops.iter().any(|it| *it > 0);
+        let can_gain = drops || outcome.may_gain.contains(&true);
         can_gain.then_some(outcome.questions)
     }
 
@@ -222,9 +226,13 @@ impl<'a> Sinking<'a> {
     ) -> Option<Edit> {
         for _ in 0..MAX_SETTLING {
             let outcome = self.walk(Some(next_access));
-            if !self.pin(&outcome) {
+            let any_stays = self.pin(&outcome);
+            let mut stores = self.stores.iter().zip(&outcome.moved);
+            let any_moves = stores.any(|(store, moved)| *moved && !store.pinned);
+            // Where more stores stay, no other goes further than it did.
+            if !any_stays || !any_moves {
                 self.note_pinned(pass, refusals);
-                let sunk = self.sunk(&outcome)?;
+                let sunk = any_moves.then(|| self.sunk(&outcome))??;
                 return Some(Change::Sink(sunk).because(Reason::UnobservedOnSomePaths));
             }
         }
@@ -371,6 +379,7 @@ impl<'a> Sinking<'a> {
                 None => {
                     if self.could_drop(store, succ) {
                         outcome.questions.push((succ, store.class));
+                        outcome.may_gain[*index] |= self.counts(store, succ);
                     }
                     false
                 }

@@ -32,7 +32,10 @@ pub(super) struct Outcome {
     pub moved: Vec<bool>,
     pub places: Vec<(Place, Stores)>,
     by_place: FxHashMap<Place, usize>,
+    /// What has to be asked to know on which edges stores are dropped.
     pub questions: Vec<(Node, Class)>,
+    /// Is any such edge worth it to the store?
+    pub may_gain: Vec<bool>,
 }
 
 impl Outcome {
@@ -45,6 +48,7 @@ impl Outcome {
             splits: vec![0; count],
             blocks: vec![0; count],
             moved: vec![false; count],
+            may_gain: vec![false; count],
             ..Self::default()
         }
     }
