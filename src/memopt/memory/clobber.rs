@@ -220,6 +220,12 @@ impl<'a> Clobbers<'a> {
             && self.versions.definition(self.versions.before(op).own) == Definition::Entry
     }
 
+    /// May another access be to some of the bytes of `event`, or it itself once more, by what is
+    /// known of their roots and offsets?
+    pub fn is_shared(&self, event: EventIndex) -> bool {
+        self.pairs.is_shared(event)
+    }
+
     /// From now on `event`, a store, counts as changing nothing.
     ///
     /// The caller has to have proven that memory holds its value already.

@@ -32,6 +32,8 @@ pub struct Pairs {
     pub paired: Vec<bool>,
     /// Does another access share some of its bytes, without being of the same ones?
     pub parted: Vec<bool>,
+    /// What would be paired if calls did not keep all of them apart; empty if they do not.
+    apart: Vec<bool>,
     /// Lists that they are found with, and of which nothing counts afterwards.
     making: Making,
 }
@@ -95,11 +97,17 @@ impl Pairs {
             !memory.has_transfers
                 && groups.are_all(|cluster| are_kept_apart(memory, graph, cluster))
         });
-        if !apart {
-            groups.are_all(|cluster| {
-                mark_overlaps(cluster, &mut paired, &mut parted);
-                true
-            });
+        let mut shared = filled(&mut self.apart, 0, false);
+        if apart {
+            shared.extend(&paired);
+        }
+        let counted = if apart { &mut shared } else { &mut paired };
+        groups.are_all(|cluster| {
+            mark_overlaps(cluster, counted, &mut parted);
+            true
+        });
+        if apart {
+            parted.fill(false);
         }
         if memory.has_transfers {
             // What is copied is looked at in pieces.
@@ -108,8 +116,15 @@ impl Pairs {
         Self {
             paired,
             parted,
+            apart: shared,
             making: self.making,
         }
+    }
+
+    /// Does another access share bytes with `event`, or is it a store that may run more than once,
+    /// whether or not calls come in between?
+    pub fn is_shared(&self, event: EventIndex) -> bool {
+        self.paired[event as usize] || self.apart.get(event as usize) == Some(&true)
     }
 
     /// Is there none?

@@ -68,6 +68,7 @@ use crate::FxHashMap;
 use crate::ir::{Block, Function, Opcode, StackSlot};
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
+use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::seen_soon::seen_soon;
@@ -135,15 +136,18 @@ pub struct Sinking<'a> {
 }
 
 impl<'a> Sinking<'a> {
-    /// Collects the stores; `is_private` as for dead stores. `None` if there
-    /// are none that could move.
+    /// Collects the stores; `clobbers` know which slots are private, and which accesses share
+    /// bytes. `None` if there are none that could move.
+    ///
+    /// Memory that others see is left with what the last store to it wrote. A store to it can be
+    /// dropped only in front of another that is to its bytes, or of itself.
     pub fn new(
         memory: &'a Memory<'a>,
         order: &'a Order,
         graph: &'a Graph,
         depth: &'a dyn Fn(Block) -> usize,
         dead_stores: bool,
-        is_private: impl Fn(EventIndex) -> bool,
+        clobbers: &Clobbers<'_>,
     ) -> Option<Self> {
         let mut this = Self {
             memory,
@@ -159,8 +163,8 @@ impl<'a> Sinking<'a> {
         };
         for event in 0..memory.events.len() as EventIndex {
             let node = memory.node(event);
-            if this.may_move(event) {
-                let private = is_private(event);
+            let private = clobbers.slot_is_private(event);
+            if (private || clobbers.is_shared(event)) && this.may_move(event) {
                 this.by_event[event as usize] = Some(this.stores.len());
                 this.in_node[node as usize] = true;
                 let class = memory.access(event)?;

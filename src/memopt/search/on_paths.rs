@@ -172,7 +172,7 @@ impl<'s, 'f> Search<'s, 'f> {
             &flow.graph,
             &depth,
             options.dead_stores,
-            |event| clobbers.slot_is_private(event),
+            clobbers,
         );
         let Some(mut sinking) = sinking else {
             return Vec::new();
