@@ -154,7 +154,8 @@ impl<'a> Editor<'a> {
         self.room != Some(0)
     }
 
-    /// No pass finds anything any more, or a limit has ended the search.
+    /// No pass finds anything any more, or a limit has ended the search, or the egraph pass comes
+    /// next.
     pub fn settled(&mut self) {
         if let Some(observer) = &mut self.observer {
             observer.settled(&self.ctx.func);

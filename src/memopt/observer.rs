@@ -27,8 +27,8 @@ pub trait Observer {
     /// A pass has made edits.
     fn step(&mut self, func: &Function);
 
-    /// No pass finds anything any more, or a limit has ended the search. Upstream's
-    /// egraph pass may run next; if not, the run is over.
+    /// No pass finds anything any more, or a limit has ended the search, or upstream's egraph pass
+    /// is worth its time now. It may run next; if not, the run is over.
     fn settled(&mut self, func: &Function);
 
     /// Upstream's egraph pass has run once more. What it has changed follows from

@@ -141,6 +141,10 @@ pub fn run_in<'a>(
         has_unused_param: false,
         copies,
         refusals,
+        egraph: match options.rerun_egraph {
+            true => Rerun::Ahead(Touched::default()),
+            false => Rerun::Over,
+        },
     };
     if !names_handler {
         run.editor.remove_unreachable_blocks()?;
@@ -187,10 +191,36 @@ struct Run<'a> {
     /// Instructions that may still be copied past branches.
     copies: usize,
     refusals: Refusals,
+    egraph: Rerun,
+}
+
+/// The run of upstream's egraph pass between the rounds.
+#[derive(Clone, Copy)]
+enum Rerun {
+    /// It has been, or is not to be.
+    Over,
+    /// The edits so far have touched this.
+    Ahead(Touched),
+    /// It comes before anything else is looked for.
+    Due,
+}
+
+impl Rerun {
+    /// Edits have touched the function.
+    fn note(&mut self, touched: Touched) {
+        if let Self::Ahead(all) = self {
+            *all = all.and(touched);
+        }
+    }
+
+    fn is_due(self) -> bool {
+        matches!(self, Self::Due)
+    }
 }
 
 impl Run<'_> {
-    /// All rounds. Has the function `changed` since unused code was last looked for?
+    /// All rounds, or those before the egraph pass is due. Has the function `changed` since unused
+    /// code was last looked for?
     fn rounds(&mut self, changed: bool) -> CodegenResult<Touched> {
         let mut touched = match changed {
             true => self.unused_code()?.0,
@@ -212,6 +242,9 @@ impl Run<'_> {
                 self.editor.stats.limits_hit += 1;
                 return Ok(touched.and(self.branches()?));
             }
+            if self.egraph.is_due() {
+                return Ok(touched);
+            }
             if number >= MAX_LIMITED_ROUNDS && self.editor.stats.limits_hit > hits {
                 return Ok(touched);
             }
@@ -221,7 +254,8 @@ impl Run<'_> {
     }
 
     /// Every pass once, but what concerns some paths through the function and
-    /// not others only if nothing else has changed.
+    /// not others only if nothing else has changed. Behind such edits the egraph pass is due if it
+    /// pays, so that what it opens and what the edits open are looked for at once.
     fn round(&mut self) -> CodegenResult<Touched> {
         let mut touched = Touched::default();
         let mut next = 0;
@@ -244,6 +278,9 @@ impl Run<'_> {
             if pass.on_paths && made.any {
                 if pass.again_at_once {
                     touched = touched.and(self.again()?);
+                }
+                if self.egraph_pays() {
+                    self.egraph = Rerun::Due;
                 }
                 break;
             }
@@ -327,6 +364,7 @@ impl Run<'_> {
         let (ctx, made) = (self.editor.context(), (edits, &replaced[..]));
         self.analyses
             .update(ctx, self.policy, self.target, made, touched);
+        self.egraph.note(touched);
         Ok(touched)
     }
 

@@ -1,8 +1,8 @@
 //! What a run consists of: promotion, the rounds until they find nothing, the egraph pass once
 //! more, and the places of slots.
 
-use super::Run;
 use super::table::{MERGE_STORES, PACK_SLOTS};
+use super::{Rerun, Run};
 use crate::CodegenResult;
 use crate::memopt::edit::{Change, Edit, Reason, Touched};
 use crate::memopt::gate;
@@ -30,11 +30,13 @@ struct Cycles {
 impl Run<'_> {
     /// All rounds, and those behind the egraph pass.
     pub(super) fn all(&mut self) -> CodegenResult<()> {
-        let touched = self.settle()?;
+        self.settle()?;
         self.editor.settled();
-        if touched.values && self.options.rerun_egraph && self.egraph_pays() {
+        if self.egraph.is_due() || self.egraph_pays() {
             let edit = Change::RunEgraph.because(Reason::ReachedArithmetic);
-            if self.apply(&[edit])?.any {
+            let has_run = self.apply(&[edit])?.any;
+            let is_left = core::mem::replace(&mut self.egraph, Rerun::Over).is_due();
+            if has_run || is_left {
                 self.settle()?;
                 self.editor.settled();
             }
@@ -104,9 +106,9 @@ impl Run<'_> {
         dead_cycles::with_dead_code(&ctx.func, flow, self.policy, self.options.unused_loads)
     }
 
-    /// Promotion and all rounds, until neither finds anything: what the rounds remove may be
-    /// all that has kept a slot in memory, and a merged store may be the only one to all bytes of
-    /// a field.
+    /// Promotion and all rounds, until neither finds anything or the egraph pass is due: what the
+    /// rounds remove may be all that has kept a slot in memory, and a merged store may be the only
+    /// one to all bytes of a field.
     fn settle(&mut self) -> CodegenResult<Touched> {
         // What nobody uses may be all that keeps a slot in memory.
         let mut touched = self.unused_code()?.0;
@@ -114,6 +116,9 @@ impl Run<'_> {
         loop {
             touched = touched.and(changed);
             let round = self.rounds(changed.any)?;
+            if self.egraph.is_due() {
+                return Ok(touched.and(round));
+            }
             let cycles = self.dead_cycles()?;
             let merged = self.merge_stores()?;
             touched = touched.and(round).and(cycles.touched).and(merged);
@@ -173,23 +178,28 @@ impl Run<'_> {
             return Ok(Touched::default());
         }
         let (editor, analyses) = (&mut self.editor, &mut self.analyses);
-        promote(
+        let touched = promote(
             editor,
             analyses,
             self.policy,
             self.target,
             self.options,
             false,
-        )
+        )?;
+        self.egraph.note(touched);
+        Ok(touched)
     }
 
     /// Can the egraph pass find enough to be worth its time?
-    fn egraph_pays(&self) -> bool {
+    pub(super) fn egraph_pays(&self) -> bool {
+        let Rerun::Ahead(touched) = self.egraph else {
+            return false;
+        };
         let stats = &self.editor.stats;
         let forwarded = stats.forwarded_loads + stats.joined_loads + stats.raised_loads;
-        stats.freed_slots > 0
-            || stats.folded_branches > 0
-            || stats.turned_loops > 0
-            || forwarded as usize * INSTS_PER_FORWARDED >= self.insts
+        let frees_or_folds =
+            stats.freed_slots > 0 || stats.folded_branches > 0 || stats.turned_loops > 0;
+        let is_enough = forwarded as usize * INSTS_PER_FORWARDED >= self.insts;
+        touched.values && (frees_or_folds || is_enough)
     }
 }
