@@ -88,21 +88,17 @@ impl<'a> Editor<'a> {
         aliases: Aliases,
     ) -> CodegenResult<Self> {
         let dfg = &ctx.func.dfg;
-        let mut uses = None;
-        match aliases {
+        let mut numbers = 0..dfg.num_values() as u32;
+        let uses = match aliases {
             Aliases::Resolved => {
-                uses = Uses::unless_aliases(&ctx.func);
-                if uses.is_none() {
-                    aliases::resolve(&mut ctx.func);
-                }
+                let uses = Uses::unless_aliases(&ctx.func);
+                Some(uses.unwrap_or_else(|| aliases::resolve(&mut ctx.func)))
             }
-            Aliases::LeftToMidEnd => {
-                if (0..dfg.num_values() as u32).any(|at| dfg.value_is_alias(Value::from_u32(at))) {
-                    aliases::resolve(&mut ctx.func);
-                }
+            Aliases::LeftToMidEnd if numbers.any(|at| dfg.value_is_alias(Value::from_u32(at))) => {
+                Some(aliases::resolve(&mut ctx.func))
             }
-            Aliases::Unknown => {}
-        }
+            Aliases::LeftToMidEnd | Aliases::Unknown => None,
+        };
         if !ctx.cfg.is_valid() || !ctx.domtree.is_valid() {
             ctx.flowgraph();
         }
@@ -128,7 +124,7 @@ impl<'a> Editor<'a> {
     /// Resolves the aliases that edits have left, so that passes can look at the function.
     pub fn resolve_aliases(&mut self) {
         if core::mem::take(&mut self.has_aliases) {
-            aliases::resolve(&mut self.ctx.func);
+            self.uses = Some(aliases::resolve(&mut self.ctx.func));
         }
     }
 
@@ -137,10 +133,36 @@ impl<'a> Editor<'a> {
         self.ctx
     }
 
-    /// The uses of all values. Cost: O(instructions), once without.
+    /// The uses of all values, to be [given back](Self::give_uses).
+    ///
+    /// Cost: O(instructions + values), but nothing if they are known.
     pub fn uses(&mut self) -> Uses {
+        let func = &self.ctx.func;
         let uses = self.uses.take();
-        uses.unwrap_or_else(|| Uses::new(&self.ctx.func))
+        debug_assert!(uses.as_ref().is_none_or(|uses| *uses == Uses::new(func)));
+        uses.unwrap_or_else(|| Uses::new(func))
+    }
+
+    /// The uses of all values are these, after edits that have taken others back.
+    pub fn give_uses(&mut self, uses: Uses) {
+        // At the limit some edits have not been made.
+        self.uses = Some(uses).filter(|_| self.has_room());
+    }
+
+    /// Brings the uses up to date before a `change`, or drops them.
+    fn keep_uses(&mut self, change: &Change) {
+        let uses = self.uses.take();
+        self.uses = uses.and_then(|mut uses| match change {
+            Change::RemoveNoopStore(inst)
+            | Change::RemoveDeadStore(inst)
+            | Change::RemoveUnusedLoad(inst)
+            | Change::RemoveUnusedCode(inst) => {
+                uses.remove(&self.ctx.func, *inst, |_| {});
+                Some(uses)
+            }
+            Change::FreeSlot(_) => Some(uses),
+            _ => None,
+        });
     }
 
     /// The values that were forwarded from one block to another and are cheap to compute, since the
@@ -217,11 +239,12 @@ impl<'a> Editor<'a> {
             if !self.leaves_aliases {
                 let named = Named::find(&self.ctx.func);
                 touched.values |= named.reach_arithmetic(&self.ctx.func);
-                named.resolve(&mut self.ctx.func);
+                self.uses = Some(named.resolve(&mut self.ctx.func));
                 self.has_aliases = false;
             }
         }
         if touched.graph {
+            self.uses = None;
             self.ctx.flowgraph();
             self.repair();
             self.remove_unreachable_blocks()?;
@@ -261,7 +284,7 @@ impl<'a> Editor<'a> {
         if let Some(observer) = &mut self.observer {
             observer.edit(&self.ctx.func, edit);
         }
-        self.uses = None;
+        self.keep_uses(&edit.change);
         if core::mem::take(&mut self.is_untouched) {
             egraph::forget_removed_branches(&mut self.ctx.func);
         }
@@ -355,7 +378,7 @@ impl<'a> Editor<'a> {
                 // It does so with all of them.
                 self.kept.clear();
                 let has_run = egraph::run_again(self.ctx, self.isa, self.policy)?;
-                aliases::resolve(&mut self.ctx.func);
+                self.uses = Some(aliases::resolve(&mut self.ctx.func));
                 return Ok(has_run);
             }
         }
@@ -403,7 +426,7 @@ impl<'a> Editor<'a> {
         if constant_params::exist(&self.ctx.func) {
             self.ctx.remove_constant_phis(self.isa)?;
             // They are aliases now.
-            aliases::resolve(&mut self.ctx.func);
+            self.uses = Some(aliases::resolve(&mut self.ctx.func));
         }
         Ok(())
     }

@@ -16,7 +16,6 @@ use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::{Effort, Options};
 use crate::memopt::passes::dead_code;
-use crate::memopt::passes::uses::Uses;
 use crate::memopt::refusal::Refusals;
 use crate::memopt::scratch::Scratch;
 use crate::memopt::search::{self, CleanUp, Job, Pass};
@@ -223,7 +222,7 @@ impl Run<'_> {
     /// code was last looked for?
     fn rounds(&mut self, changed: bool) -> CodegenResult<Touched> {
         let mut touched = match changed {
-            true => self.unused_code()?.0,
+            true => self.unused_code()?,
             false => Touched::default(),
         };
         for number in 1..=MAX_ROUNDS {
@@ -350,7 +349,7 @@ impl Run<'_> {
         };
         let touched = self.apply(&edits)?;
         match touched.any {
-            true => Ok(touched.and(self.unused_code()?.0)),
+            true => Ok(touched.and(self.unused_code()?)),
             false => Ok(touched),
         }
     }
@@ -371,20 +370,20 @@ impl Run<'_> {
     fn clean_up(&mut self, what: CleanUp) -> CodegenResult<Touched> {
         match what {
             CleanUp::Nothing => Ok(Touched::default()),
-            CleanUp::Code => Ok(self.unused_code()?.0),
+            CleanUp::Code => Ok(self.unused_code()?),
             CleanUp::SunkStores | CleanUp::Paths => self.clean_up_paths(what),
         }
     }
 
-    /// Removes code that nobody uses; also the uses that are left.
-    fn unused_code(&mut self) -> CodegenResult<(Touched, Uses)> {
+    /// Removes code that nobody uses.
+    fn unused_code(&mut self) -> CodegenResult<Touched> {
         let uses = self.editor.uses();
         let func = &self.editor.context().func;
         let dead = dead_code::find(func, self.policy, self.options.unused_loads, uses);
         self.has_unused_param = dead.uses.have_unused_param(func);
         let touched = self.apply(&dead.edits)?;
-        // At the limit of edits some of it is still there, and then nothing is made of these.
-        Ok((touched, dead.uses))
+        self.editor.give_uses(dead.uses);
+        Ok(touched)
     }
 }
 

@@ -8,42 +8,36 @@
 use crate::FxHashMap;
 use crate::ir::{Function, Inst, Value};
 use crate::memopt::inst::effect::{any_inst, is_common_value};
-use crate::memopt::passes::uses::for_each_use;
+use crate::memopt::passes::uses::{Uses, for_each_use};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
-/// Lets the instructions of `func` name the values themselves.
+/// Lets the instructions of `func` name the values themselves; how often they use them.
 ///
-/// Cost: O(instructions).
-pub fn resolve(func: &mut Function) {
-    Named::find(func).resolve(func);
+/// Cost: O(instructions + values).
+pub fn resolve(func: &mut Function) -> Uses {
+    Named::find(func).resolve(func)
 }
 
 /// The instructions of a function that name aliases.
 pub struct Named {
     insts: Vec<Inst>,
+    /// The uses of all values, once nothing names an alias.
+    uses: Uses,
 }
 
 impl Named {
-    /// Finds them. Cost: O(instructions).
+    /// Finds them. Cost: O(instructions + values).
     pub fn find(func: &Function) -> Self {
         let mut insts = Vec::new();
-        for block in func.layout.blocks() {
-            for inst in func.layout.block_insts(block) {
-                let mut names_alias = false;
-                for_each_use(func, inst, |value, _| {
-                    names_alias |= func.dfg.value_is_alias(value);
-                });
-                if names_alias {
-                    insts.push(inst);
-                }
-            }
-        }
-        Self { insts }
+        let uses = Uses::through_aliases(func, |inst| insts.push(inst));
+        Self { insts, uses }
     }
 
-    /// Lets them name the values themselves. Cost: O(instructions that name aliases).
-    pub fn resolve(self, func: &mut Function) {
+    /// Lets them name the values themselves; how often all are used then.
+    ///
+    /// Cost: O(instructions that name aliases).
+    pub fn resolve(self, func: &mut Function) -> Uses {
         for inst in self.insts {
             let mut renamed: SmallVec<[(Value, Value); 4]> = SmallVec::new();
             for_each_use(func, inst, |value, _| {
@@ -57,6 +51,7 @@ impl Named {
                 new.unwrap_or(value)
             });
         }
+        self.uses
     }
 
     /// Do the values feed operations that can be simplified by it?

@@ -4,6 +4,7 @@ use crate::entity::SecondaryMap;
 use crate::ir::{ExceptionTableItem, Function, Inst, InstructionData, Value};
 
 /// How often each value is used, by instructions in the layout.
+#[derive(PartialEq)]
 pub struct Uses {
     counts: SecondaryMap<Value, Count>,
 }
@@ -20,16 +21,33 @@ impl Uses {
     ///
     /// Cost: O(instructions + values).
     pub fn new(func: &Function) -> Self {
-        let this = Self::count(func);
+        let this = Self::count(func, |_, value| value);
         debug_assert!(!this.have_aliases(func), "aliases are resolved");
         this
+    }
+
+    /// The same, in a function that has aliases, as if it used the values themselves; calls `named`
+    /// with each instruction that uses an alias.
+    ///
+    /// Cost: O(instructions + values).
+    pub fn through_aliases(func: &Function, mut named: impl FnMut(Inst)) -> Self {
+        let mut last = None;
+        Self::count(func, |inst, value| {
+            if !func.dfg.value_is_alias(value) {
+                return value;
+            }
+            if last.replace(inst) != Some(inst) {
+                named(inst);
+            }
+            func.dfg.resolve_aliases(value)
+        })
     }
 
     /// The same; `None` if an instruction of `func` uses another name of a value.
     ///
     /// Cost: O(instructions + values).
     pub fn unless_aliases(func: &Function) -> Option<Self> {
-        let this = Self::count(func);
+        let this = Self::count(func, |_, value| value);
         (!this.have_aliases(func)).then_some(this)
     }
 
@@ -39,13 +57,14 @@ impl Uses {
         counts.any(|(value, count)| count.all > 0 && func.dfg.value_is_alias(value))
     }
 
-    fn count(func: &Function) -> Self {
+    /// Counts, for each instruction, the values that `used` says it uses where it names another.
+    fn count(func: &Function, mut used: impl FnMut(Inst, Value) -> Value) -> Self {
         let mut counts: SecondaryMap<Value, Count> = SecondaryMap::new();
         counts.resize(func.dfg.num_values());
         for block in func.layout.blocks() {
             for inst in func.layout.block_insts(block) {
                 for_each_use(func, inst, |value, passed| {
-                    let count = &mut counts[value];
+                    let count = &mut counts[used(inst, value)];
                     count.all += 1;
                     count.passed += u32::from(passed);
                 });

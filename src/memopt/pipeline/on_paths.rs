@@ -25,7 +25,8 @@ impl Run<'_> {
 
     /// Removes what nobody uses, parameters included.
     fn unused_values(&mut self) -> CodegenResult<Touched> {
-        let (mut touched, mut uses) = self.unused_code()?;
+        let (touched, mut params) = (self.unused_code()?, Touched::default());
+        let mut uses = self.editor.uses();
         // Mostly the first search finds all. Another finds those that used each other
         // through code that is gone.
         while self.editor.has_room() {
@@ -33,11 +34,15 @@ impl Run<'_> {
             let loads = self.options.unused_loads;
             let edits = unused_params::edits(func, self.policy, loads, &mut uses);
             if edits.is_empty() {
+                if !params.any {
+                    self.editor.give_uses(uses);
+                }
                 break;
             }
-            touched = touched.and(self.apply(&edits)?);
+            // Parameters that are the same on all paths then go with them, uncounted.
+            params = params.and(self.apply(&edits)?);
         }
-        Ok(touched)
+        Ok(touched.and(params))
     }
 
     fn bypass_empty_blocks(&mut self) -> CodegenResult<Touched> {

@@ -111,7 +111,7 @@ impl Run<'_> {
     /// one to all bytes of a field.
     fn settle(&mut self) -> CodegenResult<Touched> {
         // What nobody uses may be all that keeps a slot in memory.
-        let mut touched = self.unused_code()?.0;
+        let mut touched = self.unused_code()?;
         let mut changed = self.promote()?;
         loop {
             touched = touched.and(changed);
@@ -148,7 +148,7 @@ impl Run<'_> {
             touched = touched.and(made);
         }
         match touched.any {
-            true => Ok(touched.and(self.unused_code()?.0)),
+            true => Ok(touched.and(self.unused_code()?)),
             false => Ok(touched),
         }
     }
