@@ -138,21 +138,37 @@ impl Analyses {
         }
     }
 
-    /// Lists for slots, to be given back as those of the function as it is, or as stale ones.
-    pub fn take_slots(&mut self) -> Box<Slots> {
-        let known = self.slots.take();
-        known
-            .or_else(|| self.stale_slots.take())
-            .unwrap_or_default()
+    /// The slots of the function in `ctx`, to be given back as those of the function as it is, or
+    /// as stale ones.
+    pub fn take_slots(&mut self, ctx: &Context, policy: &dyn Policy) -> Box<Slots> {
+        if let Some(known) = self.slots.take() {
+            return known;
+        }
+        let mut slots = self.stale_slots.take().unwrap_or_default();
+        if let Some(traffic) = self.traffic.get_mut() {
+            core::mem::swap(&mut traffic.slots, &mut *slots);
+            slots.forget_removed(&ctx.func);
+            let anew = || Slots::new(&ctx.func, &self.flow(ctx).order, policy);
+            debug_assert!(slots.are_like(&anew()), "{}", ctx.func);
+        } else {
+            slots.find(&ctx.func, &self.flow(ctx).order, policy);
+        }
+        slots
     }
 
-    /// The slots of the function as it is.
-    pub fn give_slots(&mut self, slots: Box<Slots>) {
-        self.slots.set(Some(slots));
+    /// The slots of the function as it is, which have been taken.
+    pub fn give_slots(&mut self, mut slots: Box<Slots>) {
+        if let Some(traffic) = self.traffic.get_mut() {
+            core::mem::swap(&mut traffic.slots, &mut *slots);
+            self.stale_slots.set(Some(slots));
+        } else {
+            self.slots.set(Some(slots));
+        }
     }
 
-    /// Lists of slots that are no longer those of the function.
+    /// The slots are no longer those of the function.
     pub fn give_stale_slots(&mut self, slots: Box<Slots>) {
+        self.forget_memory();
         self.stale_slots.set(Some(slots));
     }
 
@@ -166,7 +182,7 @@ impl Analyses {
 
     fn forget_slots(&mut self) {
         if let Some(slots) = self.slots.take() {
-            self.give_stale_slots(slots);
+            self.stale_slots.set(Some(slots));
         }
     }
 

@@ -109,9 +109,8 @@ pub fn promote(
         if !gate::has_slot(&ctx.func) || !editor.has_room() {
             return Ok(touched);
         }
-        let mut slots = analyses.take_slots();
+        let slots = analyses.take_slots(ctx, policy);
         let flow = analyses.flow(ctx);
-        slots.find(&ctx.func, &flow.order, policy);
         if next && slots.has_other_accesses() && defects::concern(&ctx.func) {
             return Ok(touched);
         }

@@ -112,6 +112,13 @@ impl Flow {
         self.repeating.get_or_init(|| self.graph.repeating_nodes())
     }
 
+    /// Does a path lead out of the function from each block?
+    pub fn all_end(&self) -> bool {
+        let reversed = self.reversed();
+        let mut ends = reversed.succs(reversed.entry).iter();
+        ends.all(|end| self.graph.succs(*end).is_empty())
+    }
+
     /// The graph against the edges.
     pub fn reversed(&self) -> &Graph {
         self.reversed.get_or_init(|| {

@@ -228,7 +228,7 @@ impl Graph {
     }
 
     /// Does an edge of a forward graph go back in reverse postorder?
-    fn has_back_edges(&self) -> bool {
+    pub fn has_back_edges(&self) -> bool {
         let mut nodes = 0..self.len() as Node;
         nodes.any(|from| self.succs(from).iter().any(|to| *to <= from))
     }

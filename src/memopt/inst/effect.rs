@@ -127,7 +127,7 @@ pub struct Barrier {
 }
 
 /// A plain load or store.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Access {
     /// The value that is stored; `None` for a load.
     pub stored: Option<Value>,

@@ -106,6 +106,30 @@ impl Slots {
         }
     }
 
+    /// Instructions have gone that concern no slot but by accesses, and values have got other names.
+    ///
+    /// Cost: O(instructions that are concerned).
+    pub fn forget_removed(&mut self, func: &Function) {
+        let concerned = &mut self.values.concerned;
+        concerned.retain(|it| func.layout.inst_block(it.inst).is_some());
+        for access in &mut self.accesses {
+            access.stored = access.stored.map(|value| func.dfg.resolve_aliases(value));
+        }
+    }
+
+    /// Do they say the same as `other`, which are those of the same function?
+    pub fn are_like(&self, other: &Self) -> bool {
+        let one = |slots: &Self| {
+            let concerned = slots.concerned().iter();
+            let accesses = concerned.map(|it| (it.node, it.inst, slots.access(it).cloned()));
+            accesses.collect::<Vec<_>>()
+        };
+        self.used() == other.used()
+            && self.are_left == other.are_left
+            && { self.used().iter() }.all(|slot| self.privacy(*slot) == other.privacy(*slot))
+            && one(self) == one(other)
+    }
+
     fn clear(&mut self) {
         let Self {
             values,

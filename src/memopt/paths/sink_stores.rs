@@ -66,10 +66,11 @@
 
 use crate::FxHashMap;
 use crate::ir::{Block, Function, Opcode, StackSlot};
+use crate::memopt::cfg::flow::Flow;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
 use crate::memopt::memory::clobber::Clobbers;
-use crate::memopt::memory::insts::{EventIndex, Memory};
+use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::seen_soon::seen_soon;
 use crate::memopt::memory::slot_escape::Privacy;
@@ -139,16 +140,19 @@ impl<'a> Sinking<'a> {
     /// Collects the stores; `clobbers` know which slots are private, and which accesses share
     /// bytes. `None` if there are none that could move.
     ///
-    /// Memory that others see is left with what the last store to it wrote. A store to it can be
-    /// dropped only in front of another that is to its bytes, or of itself.
+    /// `flow` is the graph.
+    ///
+    /// Memory of others is left with what the last store to it wrote, unless control comes to no end
+    /// or only to traps that lose it. Else a store to it can be dropped only in front of another that
+    /// is to its bytes, or of itself.
     pub fn new(
         memory: &'a Memory<'a>,
-        order: &'a Order,
-        graph: &'a Graph,
+        flow: &'a Flow,
         depth: &'a dyn Fn(Block) -> usize,
         dead_stores: bool,
         clobbers: &Clobbers<'_>,
     ) -> Option<Self> {
+        let (order, graph) = (&flow.order, &flow.graph);
         let mut this = Self {
             memory,
             order,
@@ -161,17 +165,28 @@ impl<'a> Sinking<'a> {
             in_node: vec![false; graph.len()],
             limits_hit: 0,
         };
+        let all_end = flow.all_end();
+        // What hardly runs gains nothing, and without loops that is all that only leads to traps.
+        let has_loops = graph.has_back_edges();
+        let is_left = |access: &Access| {
+            let survives_trap = || memory.survives_trap(access.class.unwrap_or(ANY));
+            all_end && (!has_loops || survives_trap())
+        };
         for event in 0..memory.events.len() as EventIndex {
+            let Some(access) = memory.access(event) else {
+                continue;
+            };
             let node = memory.node(event);
             let private = clobbers.slot_is_private(event);
-            if (private || clobbers.is_shared(event)) && this.may_move(event) {
+            let in_slot = access.slot().is_some();
+            let may_gain = in_slot || clobbers.is_shared(event) || !is_left(access);
+            if may_gain && this.may_move(event, access) {
                 this.by_event[event as usize] = Some(this.stores.len());
                 this.in_node[node as usize] = true;
-                let class = memory.access(event)?;
                 this.stores.push(Store {
                     event,
                     private,
-                    class: memory.class_of(class, private),
+                    class: memory.class_of(access, private),
                     pinned: false,
                 });
             }
@@ -184,10 +199,7 @@ impl<'a> Sinking<'a> {
     }
 
     /// May the store be anywhere else?
-    fn may_move(&self, event: EventIndex) -> bool {
-        let Some(access) = self.memory.access(event) else {
-            return false;
-        };
+    fn may_move(&self, event: EventIndex, access: &Access) -> bool {
         let public = access
             .slot()
             .is_some_and(|slot| self.memory.slots.privacy(slot) == Privacy::Never);

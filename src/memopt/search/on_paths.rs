@@ -166,14 +166,7 @@ impl<'s, 'f> Search<'s, 'f> {
         let Some(clobbers) = self.clobbers() else {
             return Vec::new();
         };
-        let sinking = Sinking::new(
-            memory,
-            &flow.order,
-            &flow.graph,
-            &depth,
-            options.dead_stores,
-            clobbers,
-        );
+        let sinking = Sinking::new(memory, flow, &depth, options.dead_stores, clobbers);
         let Some(mut sinking) = sinking else {
             return Vec::new();
         };
