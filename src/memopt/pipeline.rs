@@ -144,6 +144,7 @@ pub fn run_in<'a>(
             true => Rerun::Ahead(Touched::default()),
             false => Rerun::Over,
         },
+        exhausted: PASSES.len(),
     };
     if !names_handler {
         run.editor.remove_unreachable_blocks()?;
@@ -191,6 +192,8 @@ struct Run<'a> {
     copies: usize,
     refusals: Refusals,
     egraph: Rerun,
+    /// The passes from here on find nothing in the function as it is.
+    exhausted: usize,
 }
 
 /// The run of upstream's egraph pass between the rounds.
@@ -259,7 +262,7 @@ impl Run<'_> {
         let mut touched = Touched::default();
         let mut next = 0;
         while self.editor.has_room()
-            && let Some((at, edits)) = self.search(PASSES, next, !touched.any)
+            && let Some((at, edits)) = self.search(&PASSES[..self.exhausted], next, !touched.any)
         {
             let pass = &PASSES[at];
             next = at + 1;
@@ -292,10 +295,12 @@ impl Run<'_> {
     fn again(&mut self) -> CodegenResult<Touched> {
         let mut touched = Touched::default();
         let first = PASSES.iter().position(|pass| pass.again_at_once);
+        let first = first.unwrap_or(PASSES.len());
         let hits = self.editor.stats.limits_hit;
         while self.steps > 0 && self.editor.stats.limits_hit == hits {
             self.steps -= 1;
-            let Some((at, edits)) = self.search(PASSES, first.unwrap_or(PASSES.len()), true) else {
+            let Some((at, edits)) = self.search(PASSES, first, true) else {
+                self.exhausted = first;
                 break;
             };
             let made = self.apply(&edits)?;
@@ -363,8 +368,16 @@ impl Run<'_> {
         let (ctx, made) = (self.editor.context(), (edits, &replaced[..]));
         self.analyses
             .update(ctx, self.policy, self.target, made, touched);
-        self.egraph.note(touched);
+        self.note(touched);
         Ok(touched)
+    }
+
+    /// The function has been touched.
+    fn note(&mut self, touched: Touched) {
+        self.egraph.note(touched);
+        if touched.any {
+            self.exhausted = PASSES.len();
+        }
     }
 
     fn clean_up(&mut self, what: CleanUp) -> CodegenResult<Touched> {

@@ -186,7 +186,7 @@ impl Run<'_> {
             self.options,
             false,
         )?;
-        self.egraph.note(touched);
+        self.note(touched);
         Ok(touched)
     }
 
