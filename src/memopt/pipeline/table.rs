@@ -60,7 +60,7 @@ pub(super) const PASSES: &[Pass] = &[
         find: |search| search.hoist(),
         on_paths: true,
         with_next: false,
-        again_at_once: false,
+        again_at_once: true,
         clean_up: CleanUp::Paths,
     },
     #[cfg(memopt_paths)]
