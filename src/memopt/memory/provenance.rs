@@ -260,6 +260,13 @@ impl Scan<'_> {
             InstructionData::Store { args, .. } | InstructionData::IntCompare { args, .. } => {
                 return facts.is_address(args[0]) || facts.is_address(args[1]);
             }
+            InstructionData::Unary { arg, .. } => return facts.is_address(*arg),
+            InstructionData::Binary { opcode, args } => {
+                let may_move = matches!(opcode, Opcode::Iadd | Opcode::Isub);
+                if !may_move || args.iter().all(|arg| facts.is_plain(*arg)) {
+                    return args.iter().any(|arg| facts.is_address(*arg));
+                }
+            }
             InstructionData::UnaryImm { .. } => return false,
             data => self.found.has_other_accesses |= is_other_access(data),
         }
@@ -326,10 +333,7 @@ impl Scan<'_> {
             InstructionData::Binary {
                 opcode: opcode @ (Opcode::Iadd | Opcode::Isub),
                 args: [x, y],
-            } => match self.found.facts.is_plain(x) && self.found.facts.is_plain(y) {
-                true => Fact::Plain,
-                false => self.sum(inst, opcode, self.fact(x), self.fact(y)),
-            },
+            } => self.sum(inst, opcode, self.fact(x), self.fact(y)),
             InstructionData::Ternary {
                 opcode: Opcode::Select | Opcode::SelectSpectreGuard,
                 args: [_, x, y],

@@ -172,6 +172,14 @@ impl Scan<'_> {
                 });
             }
         }
+        if opcode.is_call() {
+            self.called(inst, node);
+        }
+    }
+
+    /// Notes what the callee of the call `inst` does with slots.
+    fn called(&mut self, inst: Inst, node: Node) {
+        let func = self.func;
         if let Some(transfer) = Transfer::of(func, inst) {
             for range in transfer.touched() {
                 let (place, order) = (Place::of_range(range), self.endianness);
@@ -183,10 +191,8 @@ impl Scan<'_> {
                 self.traffic.used[*slot] = Used::Whole;
             }
         }
-        if opcode.is_call() {
-            for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
-                self.traffic.used[entry.slot] = Used::Whole;
-            }
+        for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
+            self.traffic.used[entry.slot] = Used::Whole;
         }
     }
 

@@ -138,16 +138,20 @@ impl Promoting<'_> {
     /// each slot that is left without accesses.
     pub fn find(&self, slots: &Slots) -> Found {
         let mut limits_hit = 0;
-        let expanded = self.expanded_copies(slots);
-        if !expanded.is_empty() {
-            // What they were of can become values.
-            return Found {
-                edits: expanded,
-                reveals_more: true,
-                limits_hit,
-            };
+        let mut traffic = None;
+        if copies::are_declared(self.func) {
+            let traffic = traffic.insert(Traffic::new(self.func, slots, self.target));
+            let expanded = copies::edits(self.func, slots, traffic, self.policy);
+            if !expanded.is_empty() {
+                // What they were of can become values.
+                return Found {
+                    edits: expanded,
+                    reveals_more: true,
+                    limits_hit,
+                };
+            }
         }
-        let mut edits = self.edits(slots, &mut limits_hit);
+        let mut edits = self.edits(slots, traffic, &mut limits_hit);
         let mut promotions = edits.iter();
         let mut reveals_more = promotions.any(|edit| match &edit.change {
             Change::Promote(promotion) => holds_address(self.func, slots, promotion),
@@ -179,29 +183,19 @@ impl Promoting<'_> {
             return Vec::new();
         };
         match kept::find(self, dominance, slots) {
-            Some(slots) => self.edits(&slots, limits_hit),
+            Some(slots) => self.edits(&slots, None, limits_hit),
             None => Vec::new(),
         }
     }
 
-    fn expanded_copies(&self, slots: &Slots) -> Vec<Edit> {
-        match copies::are_declared(self.func) {
-            true => copies::edits(
-                self.func,
-                slots,
-                &Traffic::new(self.func, slots, self.target),
-                self.policy,
-            ),
-            false => Vec::new(),
-        }
-    }
-
-    fn edits(&self, slots: &Slots, limits_hit: &mut u32) -> Vec<Edit> {
+    /// The edits, but for copies; `traffic` is that of `slots`, if it is known.
+    fn edits(&self, slots: &Slots, traffic: Option<Traffic>, limits_hit: &mut u32) -> Vec<Edit> {
         let mut used = slots.used().iter();
         if !used.any(|slot| slots.privacy(*slot) == Privacy::Always) {
             return Vec::new();
         }
-        let traffic = Traffic::new(self.func, slots, self.target);
+        let anew = || Traffic::new(self.func, slots, self.target);
+        let traffic = traffic.unwrap_or_else(anew);
         let fields = fields::find(self.func, self.policy, &traffic);
         if fields.iter().all(|field| field.as_value.is_none()) {
             return Vec::new();
