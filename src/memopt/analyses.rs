@@ -294,8 +294,6 @@ fn kept(change: &Change) -> Kept {
         | Change::RemoveParams(_)
         | Change::RemoveCycles { .. }
         | Change::FoldCompare(..)
-        | Change::RemoveNoopCopy(_)
-        | Change::RemoveDeadCopy(_)
         | Change::ForwardCopy(_)
         | Change::ExpandCopy(_)
         | Change::ReplaceLoadByConstant(..)
@@ -312,6 +310,8 @@ fn kept(change: &Change) -> Kept {
         Change::ReplaceLoad { .. } => Kept::Flow,
         Change::RemoveNoopStore(_)
         | Change::RemoveDeadStore(_)
+        | Change::RemoveNoopCopy(_)
+        | Change::RemoveDeadCopy(_)
         | Change::RemoveUnusedLoad(_)
         | Change::RemoveUnusedCode(_)
         | Change::FreeSlot(_) => Kept::Patched,

@@ -11,7 +11,7 @@ use crate::memopt::inst::bits::number;
 use crate::memopt::inst::effect;
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Location, Root};
-use crate::memopt::memory::insts::{EventKind, Memory};
+use crate::memopt::memory::insts::{Event, EventKind, Memory};
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 
@@ -58,7 +58,10 @@ impl Memory<'_> {
     /// Cost: O(memory instructions + edits).
     pub fn patch(&mut self, edits: &[Edit], replaced: &[Replaced]) -> bool {
         let has_slots = !self.slots.used().is_empty();
-        if has_slots && edits.iter().any(|edit| self.concerns_slots(&edit.change)) {
+        let mut changes = edits.iter().map(|edit| &edit.change);
+        if changes
+            .any(|change| self.replaces_address(change) || has_slots && self.concerns_slots(change))
+        {
             return false;
         }
         if self.concern_addresses(replaced) {
@@ -80,6 +83,18 @@ impl Memory<'_> {
         stored == self.stored()
     }
 
+    /// Is the result of a copy another name of an address from now on?
+    fn replaces_address(&self, change: &Change) -> bool {
+        let dfg = &self.func.dfg;
+        match change {
+            Change::RemoveNoopCopy(call) | Change::RemoveDeadCopy(call) => {
+                let signature = dfg.call_signature(*call);
+                signature.is_none_or(|it| !dfg.signatures[it].returns.is_empty())
+            }
+            _ => false,
+        }
+    }
+
     /// May what is known about the slots be something else after `change`?
     fn concerns_slots(&self, change: &Change) -> bool {
         let func = self.func;
@@ -95,6 +110,7 @@ impl Memory<'_> {
             | Change::RemoveUnusedLoad(inst)
             | Change::RemoveUnusedCode(inst)
             | Change::ReplaceLoad { load: inst, .. } => removed(*inst),
+            Change::RemoveNoopCopy(call) | Change::RemoveDeadCopy(call) => removed(*call),
             Change::FreeSlot(_) => self.slots.are_left,
             // All others replace or move instructions, and are not patched.
             _ => true,
@@ -166,6 +182,7 @@ impl Memory<'_> {
     /// Drops the events of instructions that are gone.
     fn forget_removed(&mut self) {
         let func = self.func;
+        let had_transfers = self.has_transfers;
         let is_there = |inst: Inst| func.layout.inst_block(inst).is_some();
         self.traffic.events.retain(|event| is_there(event.inst));
         self.traffic
@@ -177,6 +194,9 @@ impl Memory<'_> {
             let own = self.traffic.events[at..].iter();
             at += own.take_while(|event| event.node as usize == node).count();
         }
+        let mut events = self.events.iter();
+        let is_transfer = |event: &Event| matches!(event.kind, EventKind::Transfer(_));
+        self.traffic.has_transfers = had_transfers && events.any(is_transfer);
     }
 
     /// Which memory the instructions write by themselves.
@@ -212,6 +232,7 @@ impl Memory<'_> {
             && self.starts == other.starts
             && self.compares == other.compares
             && self.untagged_stores == other.untagged_stores
+            && self.has_transfers == other.has_transfers
             && self.regions.data == other.regions.data
             && self.slots.used() == other.slots.used()
             && self.slots.are_left == other.slots.are_left
