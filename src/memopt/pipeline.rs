@@ -100,13 +100,7 @@ pub fn run_in<'a>(
     observer: Option<&'a mut dyn Observer>,
     scratch: &mut Scratch,
 ) -> CodegenResult<Stats> {
-    let mut stats = Stats::default();
-    if isa.flags().opt_level() == OptLevel::None {
-        stats.skipped_by_opt_level = 1;
-        return Ok(stats);
-    }
-    if !gate::is_open(&ctx.func, policy, options.effort) {
-        stats.skipped_by_effort = 1;
+    if let Some(stats) = skipped(&ctx.func, isa, policy, options) {
         return Ok(stats);
     }
     let is_worth_it = gate::is_open(&ctx.func, policy, Effort::Gated);
@@ -160,6 +154,27 @@ pub fn run_in<'a>(
     } = run;
     scratch.end(&editor.context().func, analyses);
     editor.finish()
+}
+
+/// What a run says of `func` if it does not look at it; `None` if it does.
+///
+/// Cost: O(slots + regions), and no allocation.
+pub fn skipped(
+    func: &Function,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+) -> Option<Stats> {
+    if isa.flags().opt_level() == OptLevel::None {
+        return Some(Stats {
+            skipped_by_opt_level: 1,
+            ..Stats::default()
+        });
+    }
+    (!gate::is_open(func, policy, options.effort)).then(|| Stats {
+        skipped_by_effort: 1,
+        ..Stats::default()
+    })
 }
 
 /// One run over one function.

@@ -100,11 +100,14 @@ impl Phase {
         scratch: &mut Scratch,
     ) -> CodegenResult<Stats> {
         // A timer costs more than the look at a function that is not looked into.
-        let looks = match self {
-            Self::Before => memopt::has_slot(&ctx.func),
-            Self::Behind => memopt::is_open(&ctx.func, policy, options.effort),
+        let skipped = match self {
+            Self::Before => (!memopt::has_slot(&ctx.func)).then(Stats::default),
+            Self::Behind => memopt::skipped(&ctx.func, isa, policy, options),
         };
-        let _timed = looks.then(timing::gvn);
+        if let Some(stats) = skipped {
+            return Ok(stats);
+        }
+        let _timed = timing::gvn();
         match self {
             Self::Before => memopt::run_before_in(ctx, isa, policy, options, observer, scratch),
             Self::Behind => memopt::run_in(ctx, isa, policy, options, observer, scratch),
