@@ -55,6 +55,7 @@ mod simplify;
 mod slot_set;
 mod state;
 mod store_buffer;
+mod sums;
 mod tables;
 mod terms;
 mod transfer;

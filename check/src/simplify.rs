@@ -86,14 +86,19 @@ impl Terms {
             (Opcode::Iadd, [x, y]) if is_small_int(ty) => {
                 if let Some(by) = self.signed_constant(*y) {
                     Some(self.plus(*x, by))
-                } else {
-                    let by = self.signed_constant(*x)?;
+                } else if let Some(by) = self.signed_constant(*x) {
                     Some(self.plus(*y, by))
+                } else {
+                    self.sum_of_multiples(Opcode::Iadd, (*x, *y), ty)
                 }
             }
-            (Opcode::Isub, [x, y]) if is_small_int(ty) => {
-                let by = self.signed_constant(*y)?;
-                Some(self.plus(*x, by.wrapping_neg()))
+            (Opcode::Isub, [x, y]) if is_small_int(ty) => match self.signed_constant(*y) {
+                Some(by) => Some(self.plus(*x, by.wrapping_neg())),
+                None => self.sum_of_multiples(Opcode::Isub, (*x, *y), ty),
+            },
+            (Opcode::Ineg, [x]) if is_small_int(ty) => {
+                let zero = self.number(ty, 0);
+                self.sum_of_multiples(Opcode::Isub, (zero, *x), ty)
             }
             (
                 opcode @ (Opcode::Band
@@ -116,6 +121,7 @@ impl Terms {
                 let Some((a, b)) = both else {
                     return match opcode {
                         Opcode::Bor => self.sum_of_parts(*x, *y, ty),
+                        Opcode::Imul | Opcode::Ishl => self.sum_of_multiples(opcode, (*x, *y), ty),
                         Opcode::Band => self.masked(*x, self.constant(*y)?, ty),
                         _ => None,
                     };

@@ -12,7 +12,17 @@
 //!
 //! Two values are *congruent* if they are the same pure operation on congruent values. What is
 //! no such operation is a *leaf*, congruent to itself alone. Of congruent values the first that
-//! the scan comes to stands for all, so that everybody who compares roots sees one.
+//! the scan comes to stands for all, so that everybody who compares roots sees one. Sums are
+//! [taken apart](sums): those of the same multiples, in whichever order, are congruent but for a constant, by which
+//! they are *ahead* of the first.
+//!
+//! ```text
+//! v4 = ishl v1, 3
+//! v5 = iadd v0, v4
+//! v6 = iadd v1, 1
+//! v7 = ishl v6, 3
+//! v8 = iadd v0, v7             ; 8 ahead of v5
+//! ```
 //!
 //! Soundness: an expression means one address as long as none of its leaves is defined anew. All
 //! leaves dominate each use of the address, so that they lie on one path of the dominator
@@ -40,16 +50,16 @@
 //! are no results of pure operations.
 
 mod operation;
+mod sums;
 
 use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{DataFlowGraph, Function, InstructionData, Opcode, Value};
 use crate::memopt::cfg::graph::{Node, Order, defining_node};
-use crate::memopt::inst::isle;
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use alloc::vec::Vec;
 pub use operation::is_pure;
-use operation::{Operation, operation, own_arguments};
+use operation::{Operation, both, operation, own_arguments};
 
 /// Where a root gets its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +82,16 @@ pub struct Numbering {
     names: Vec<u32>,
     /// Lists of the [`Numberer`], of which nothing counts afterwards.
     named: Vec<Named>,
-    first: FxHashMap<Operation, Value>,
+    /// The first value of each operation, and what is added to it if it is a sum. For a value
+    /// with a constant, a number that stands for both.
+    first: FxHashMap<Operation, (Value, i64)>,
+    /// Lists of terms, each of one that is shorter and the last.
+    sums: FxHashMap<Operation, u32>,
 }
+
+/// What no operation has in the place of its opcode and type: a sum, and a value with a constant.
+const SUM: u32 = 1 << 24;
+const AHEAD: u32 = 1 << 25;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Facts {
@@ -85,7 +103,9 @@ struct Facts {
 /// `base + uextend(narrow + by)`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Widened {
+    /// The base, and what is added to it.
     base: Option<Value>,
+    ahead: i64,
     narrow: Value,
     /// Modulo the width of `narrow`.
     by: u64,
@@ -142,7 +162,7 @@ impl Numbering {
         let ahead = (y.by as i64 - x.by as i64).rem_euclid(modulus);
         let are_apart = [ahead, ahead - modulus].into_iter().all(|distance| {
             let moved = Location {
-                address: b.address.plus(distance, bits),
+                address: b.address.plus(distance + (y.ahead - x.ahead), bits),
                 ..*b
             };
             a.overlap_in_root(&moved, bits) == Overlap::None
@@ -169,6 +189,8 @@ impl Numbering {
 #[derive(Clone, Copy)]
 struct Named {
     value: Value,
+    /// What is added to it.
+    ahead: i64,
     /// The leaf that is defined last, and where.
     deepest: Option<(Node, Value)>,
 }
@@ -205,12 +227,14 @@ impl<'f> Numberer<'f> {
             names,
             named,
             first,
+            sums,
         } = &mut stale;
         facts.clear();
         at.clear();
         names.clear();
         named.clear();
         first.clear();
+        sums.clear();
         Self {
             func,
             order,
@@ -225,15 +249,18 @@ impl<'f> Numberer<'f> {
         self.found
     }
 
-    /// The value that stands for all that are congruent to `root`.
+    /// The value that stands for all that are congruent to `root` but for a constant, and how far
+    /// `root` is ahead of it.
     ///
     /// Cost: O(1) for each value in between, over all calls.
-    pub fn root(&mut self, root: Value) -> Value {
-        if let Some(named) = self.known(root) {
-            return named.value;
+    pub fn root(&mut self, root: Value) -> (Value, i64) {
+        if let Some(named) = self.known(root)
+            && self.found.of(named.value).is_some()
+        {
+            return (named.value, named.ahead);
         }
         let Some(data) = self.operation(root) else {
-            return root;
+            return (root, 0);
         };
         let found = &mut self.found;
         if found.names.is_empty() {
@@ -245,14 +272,14 @@ impl<'f> Numberer<'f> {
             found.first.reserve(8);
         }
         let named = self.name_result(root, data);
-        if self.found.of(named.value).is_none() {
+        if self.found.of(named.value).is_none() && self.operation(named.value).is_some() {
             let facts = Facts {
                 deepest: named.deepest.map(|(_, leaf)| leaf),
                 widened: self.widened(named.value),
             };
             self.found.insert(named.value, facts);
         }
-        named.value
+        (named.value, named.ahead)
     }
 
     /// The name of `value`, if it has one.
@@ -317,16 +344,17 @@ impl<'f> Numberer<'f> {
         let node = defining_node(self.func, self.order, leaf).unwrap_or(UNREACHABLE);
         let named = Named {
             value: leaf,
+            ahead: 0,
             deepest: Some((node, leaf)),
         };
         self.give(leaf, named)
     }
 
     /// What `value` is congruent to, which `data` computes; `None` if an argument has no name.
-    fn name_operation(&mut self, value: Value, data: &InstructionData) -> Option<Named> {
+    fn name_operation(&mut self, value: Value, original: &InstructionData) -> Option<Named> {
         let dfg = &self.func.dfg;
         let before = self.work.len();
-        let mut data = *data;
+        let mut data = *original;
         let mut deepest = None;
         for arg in own_arguments(&mut data) {
             let named = match self.known(*arg) {
@@ -339,21 +367,39 @@ impl<'f> Numberer<'f> {
                     }
                 },
             };
-            *arg = named.value;
+            *arg = self.atom(named);
             deepest = deepest.max(named.deepest);
         }
         if self.work.len() > before {
             return None;
         }
-        let first = match operation(dfg, &data, dfg.value_type(value)) {
-            Some(operation) => *self.found.first.entry(operation).or_insert(value),
-            None => value,
-        };
-        let named = Named {
-            value: first,
-            deepest,
+        let named = match self.name_sum(value, original) {
+            Some(named) => named,
+            None => {
+                let first = match operation(&data, dfg.value_type(value)) {
+                    Some(operation) => self.found.first.entry(operation).or_insert((value, 0)).0,
+                    None => value,
+                };
+                Named {
+                    value: first,
+                    ahead: 0,
+                    deepest,
+                }
+            }
         };
         Some(self.give(value, named))
+    }
+
+    /// A number that stands for `named` among the arguments of operations.
+    fn atom(&mut self, named: Named) -> Value {
+        if named.ahead == 0 {
+            return named.value;
+        }
+        let first = &mut self.found.first;
+        // No value has a number as great.
+        let next = Value::from_u32(u32::MAX / 2 + first.len() as u32);
+        let with = [both(AHEAD, named.value.as_u32()), named.ahead as u64];
+        first.entry(with).or_insert((next, 0)).0
     }
 
     /// `value`, if it is a widened sum, or one behind a base.
@@ -384,11 +430,13 @@ impl<'f> Numberer<'f> {
         if bits > 32 {
             return None;
         }
-        let (narrow, by) = isle::displacement(&self.func.dfg, sum);
+        let base = base.map(|base| self.name(base));
+        let narrow = self.name(sum);
         Some(Widened {
-            base: base.map(|base| self.name(base).value),
-            narrow: self.name(narrow).value,
-            by: by as u64 & ((1 << bits) - 1),
+            base: base.map(|base| base.value),
+            ahead: base.map_or(0, |base| base.ahead),
+            narrow: narrow.value,
+            by: narrow.ahead as u64 & ((1 << bits) - 1),
         })
     }
 }

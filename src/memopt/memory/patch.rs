@@ -244,20 +244,24 @@ impl Memory<'_> {
             })
     }
 
-    /// Are the events those of `other`? Of congruent roots that stand for each other the first
-    /// may be gone since.
+    /// Are the events those of `other`? Of roots that stand for each other, some bytes ahead, the
+    /// first may be gone since.
     fn events_are_like(&self, other: &Self) -> bool {
-        let mut renamed: FxHashMap<Value, Value> = FxHashMap::default();
+        let mut renamed: FxHashMap<Value, (Value, i64)> = FxHashMap::default();
+        let bits = self.pointer_bits;
         let mut pairs = self.events.iter().zip(&other.events);
         self.events.len() == other.events.len()
             && pairs.all(|(own, other_event)| {
                 let mut own = own.clone();
                 let mut rename = |own: &mut Location, others: &Location| {
                     if let (Root::Value(root), Root::Value(of_other)) =
-                        (&mut own.address.root, others.address.root)
-                        && self.numbering.agrees(*root, &other.numbering, of_other)
+                        (own.address.root, others.address.root)
+                        && self.numbering.agrees(root, &other.numbering, of_other)
                     {
-                        *root = *renamed.entry(*root).or_insert(of_other);
+                        let distance = own.distance(others, bits).unwrap_or(0);
+                        let (name, ahead) = *renamed.entry(root).or_insert((of_other, distance));
+                        own.address.root = Root::Value(name);
+                        own.address = own.address.plus(ahead, bits);
                     }
                 };
                 match (&mut own.kind, &other_event.kind) {

@@ -170,10 +170,13 @@ impl<'a> Memory<'a> {
         let stale = core::mem::take(&mut self.traffic.numbering);
         let is_constant = |load: &InstructionData| self.finds_one_value(load);
         let mut numberer = Numberer::new(self.func, order, &is_constant, stale);
+        let bits = self.pointer_bits;
         for event in &mut events {
             let mut name = |location: &mut Location| {
-                if let Root::Value(root) = &mut location.address.root {
-                    *root = numberer.root(*root);
+                if let Root::Value(root) = location.address.root {
+                    let (root, ahead) = numberer.root(root);
+                    location.address.root = Root::Value(root);
+                    location.address = location.address.plus(ahead, bits);
                 }
             };
             match &mut event.kind {

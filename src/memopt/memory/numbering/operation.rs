@@ -1,6 +1,6 @@
 //! Pure operations, in few bits.
 
-use crate::ir::{DataFlowGraph, InstructionData, Opcode, Type, Value};
+use crate::ir::{InstructionData, Opcode, Type, Value};
 
 /// A pure operation on the values that stand for its arguments, in few bits: all that makes
 /// two of them different is in it.
@@ -60,12 +60,7 @@ fn is_commutative(opcode: Opcode) -> bool {
 
 /// `data`, of which [`is_pure`] or a load, with a result of type `ty`, in the same bits for all
 /// that are sure to have the same result. Opcodes of different formats differ.
-pub(super) fn operation(
-    dfg: &DataFlowGraph,
-    data: &InstructionData,
-    ty: Type,
-) -> Option<Operation> {
-    let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+pub(super) fn operation(data: &InstructionData, ty: Type) -> Option<Operation> {
     // A type is a number of 16 bits; the opcode takes 8, and what is left is free.
     let what = u32::from(data.opcode() as u8) | (ty.index() as u32) << 8;
     Some(match *data {
@@ -75,9 +70,6 @@ pub(super) fn operation(
             args: [x, y],
             opcode,
         } => {
-            if let Some(sum) = sum_with_constant(dfg, data, ty) {
-                return Some(sum);
-            }
             let (x, y) = match is_commutative(opcode) {
                 true => (x.min(y), x.max(y)),
                 false => (x, y),
@@ -113,6 +105,17 @@ pub(super) fn operation(
     })
 }
 
+/// The sum of two values, as [`operation`] has it.
+pub(super) fn sum_of_two(x: Value, y: Value, ty: Type) -> Operation {
+    let what = u32::from(Opcode::Iadd as u8) | (ty.index() as u32) << 8;
+    [both(what, 0), both(x.min(y).as_u32(), x.max(y).as_u32())]
+}
+
+/// Two numbers in one.
+pub(super) fn both(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
 /// The arguments of a pure operation, or of a load, all of which stand in it.
 pub(super) fn own_arguments(data: &mut InstructionData) -> &mut [Value] {
     match data {
@@ -123,35 +126,4 @@ pub(super) fn own_arguments(data: &mut InstructionData) -> &mut [Value] {
         InstructionData::Ternary { args, .. } => args,
         _ => &mut [],
     }
-}
-
-/// A sum with a constant, or a difference to one, whichever of them it is.
-fn sum_with_constant(dfg: &DataFlowGraph, data: &InstructionData, ty: Type) -> Option<Operation> {
-    let InstructionData::Binary {
-        opcode,
-        args: [x, y],
-    } = *data
-    else {
-        return None;
-    };
-    let constant = |value: Value| match dfg.insts[dfg.value_def(value).inst()?] {
-        InstructionData::UnaryImm {
-            opcode: Opcode::Iconst,
-            imm,
-        } => Some(imm.bits()),
-        _ => None,
-    };
-    let (x, by) = match opcode {
-        Opcode::Iadd => match constant(y) {
-            Some(by) => (x, by),
-            None => (y, constant(x)?),
-        },
-        Opcode::Isub => (x, constant(y)?.wrapping_neg()),
-        _ => return None,
-    };
-    // No operation without a constant has this bit.
-    let what = u64::from(Opcode::Iadd as u8) | (ty.index() as u64) << 8 | 1 << 24;
-    let unused = 64 - ty.bits().min(64);
-    let by = by as u64 & (u64::MAX >> unused);
-    Some([what | u64::from(x.as_u32()) << 32, by])
 }
