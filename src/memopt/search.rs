@@ -20,8 +20,8 @@ use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
 use crate::memopt::passes::{
-    branches, compares, dead_slots, dead_stores, load_store_elim, merged_stores, shared_slots,
-    shrunk_slots,
+    branches, compares, dead_cycles, dead_slots, dead_stores, load_store_elim, merged_stores,
+    shared_slots, shrunk_slots,
 };
 use crate::memopt::refusal::Refusals;
 use crate::memopt::stats::Stats;
@@ -331,6 +331,14 @@ impl<'s, 'f> Search<'s, 'f> {
     pub fn merge_stores(&mut self) -> Vec<Edit> {
         match self.job.options.merge_stores {
             true => merged_stores::edits(self.memory()),
+            false => Vec::new(),
+        }
+    }
+
+    /// Stores to slots of which nobody needs what is loaded.
+    pub fn own_slots(&mut self) -> Vec<Edit> {
+        match self.job.options.dead_stores && self.job.options.unused_loads {
+            true => dead_cycles::of_slots(self.memory(), self.flow()),
             false => Vec::new(),
         }
     }

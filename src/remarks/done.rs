@@ -118,6 +118,12 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             Subject::Block(turned.header),
             "tests behind the body of its loop".into(),
         )],
+        Change::RemoveCycles { params, insts } if params.is_empty() => {
+            let insts = insts.iter();
+            insts
+                .map(|inst| (Subject::Inst(*inst), "removed".into()))
+                .collect()
+        }
         Change::RemoveParams(params) | Change::RemoveCycles { params, .. } => {
             let what = format!("loses the parameters {}", words::list(params));
             vec![(Subject::Function, what)]
@@ -306,6 +312,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::TrimStore(_) => "trimmed_stores",
         Change::RemoveUnusedLoad(_) => "unused_loads",
         Change::RemoveUnusedCode(_) => "unused_code",
+        Change::RemoveCycles { params, .. } if params.is_empty() => "unused_code",
         Change::RemoveParams(_) | Change::RemoveCycles { .. } => "unused_params",
         Change::FoldCompare(..) => "folded_compares",
         Change::FoldBranch(..) => "folded_branches",

@@ -22,9 +22,15 @@
 //! and an edge that leads forward passes to a parameter that has been looked at. What edges back
 //! pass to a header is followed from there.
 //!
+//! A private slot is such a cycle too, if what is loaded from it feeds nothing but what is stored
+//! there: an array that counts, and that nobody looks at ([`own_slots`]). Its stores are needed if
+//! one of its loads is.
+//!
 //! Cost: O(instructions + edges' arguments), and one scan over the parameters if there are none.
 //! Previous work: the dead code elimination of Cytron et al., 1991, without its control
 //! dependence: no branch goes.
+
+mod own_slots;
 
 use crate::ir::{Block, BlockArg, Function, Inst, Value, ValueDef};
 use crate::memopt::call::effects::Policy;
@@ -32,10 +38,12 @@ use crate::memopt::cfg::edit::destinations;
 use crate::memopt::cfg::flow::Flow;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
 use crate::memopt::edit::{Change, Edit, Reason};
+use crate::memopt::memory::insts::Memory;
 use crate::memopt::passes::dead_code::{Removable, removable};
 use crate::memopt::passes::uses::for_each_use;
 use alloc::vec;
 use alloc::vec::Vec;
+use own_slots::OwnSlots;
 
 /// Removes all parameters that nobody needs, with what feeds them, in one edit.
 ///
@@ -47,7 +55,7 @@ pub fn edits(func: &Function, flow: &Flow, policy: &dyn Policy, loads: bool) -> 
         return Vec::new();
     }
     let asks = cfg!(debug_assertions);
-    let unneeded = Unneeded::find(func, flow, policy, loads, asks);
+    let unneeded = Unneeded::find(func, flow, policy, loads, asks, OwnSlots::default());
     debug_assert!(!unneeded.has_aliases, "aliases are resolved");
     match unneeded.params.is_empty() {
         true => Vec::new(),
@@ -63,8 +71,24 @@ pub fn with_dead_code(
     policy: &dyn Policy,
     loads: bool,
 ) -> Option<Vec<Edit>> {
-    let unneeded = Unneeded::find(func, flow, policy, loads, true);
+    let unneeded = Unneeded::find(func, flow, policy, loads, true, OwnSlots::default());
     (!unneeded.has_aliases).then(|| unneeded.edits(func))
+}
+
+/// Removes the stores to slots of which nobody needs what is loaded, with all that feeds them, in
+/// one edit.
+pub fn of_slots(memory: &Memory<'_>, flow: &Flow) -> Vec<Edit> {
+    let slots = own_slots::find(memory, flow.repeating());
+    if slots.is_none() {
+        return Vec::new();
+    }
+    let (func, policy) = (memory.func, memory.policy);
+    let unneeded = Unneeded::find(func, flow, policy, true, false, slots);
+    let mut insts = unneeded.insts.iter();
+    match insts.any(|inst| func.dfg.insts[*inst].opcode().can_store()) {
+        true => unneeded.edits(func),
+        false => Vec::new(),
+    }
 }
 
 /// What nobody needs.
@@ -84,6 +108,7 @@ impl Unneeded {
         policy: &dyn Policy,
         loads: bool,
         asks_aliases: bool,
+        slots: OwnSlots,
     ) -> Self {
         let order = &flow.order;
         let mut marking = Marking {
@@ -95,9 +120,10 @@ impl Unneeded {
             asks_aliases,
             has_aliases: false,
             work: Vec::new(),
+            slots,
         };
         let mut insts = marking.mark(policy, loads);
-        insts.retain(|inst| !marking.feeds(*inst));
+        insts.retain(|inst| !marking.feeds(*inst) && marking.slots.store(*inst) != Some(true));
         let inner = order.blocks().iter().skip(1);
         let params = inner.flat_map(|block| func.dfg.block_params(*block).iter().rev());
         let params = params.filter(|param| !marking.is_needed(**param));
@@ -108,9 +134,11 @@ impl Unneeded {
         }
     }
 
-    /// One edit if there are parameters, because they may need each other.
+    /// One edit if there are parameters or stores, because they may need each other.
     fn edits(mut self, func: &Function) -> Vec<Edit> {
-        if self.params.is_empty() {
+        let mut insts = self.insts.iter();
+        let has_stores = insts.any(|inst| func.dfg.insts[*inst].opcode().can_store());
+        if self.params.is_empty() && !has_stores {
             let removed = self.insts.into_iter().map(|inst| {
                 let change = match func.dfg.insts[inst].opcode().can_load() {
                     true => Change::RemoveUnusedLoad(inst),
@@ -144,6 +172,8 @@ struct Marking<'a> {
     has_aliases: bool,
     /// Needed values whose definition may have been scanned before that was known.
     work: Vec<Value>,
+    /// Slots whose stores are needed only if their loads are.
+    slots: OwnSlots,
 }
 
 impl Marking<'_> {
@@ -174,6 +204,10 @@ impl Marking<'_> {
             let block = self.order.block(node);
             for inst in func.layout.block_insts(block).rev() {
                 let results = func.dfg.inst_results(inst);
+                if self.slots.store(inst) == Some(false) {
+                    candidates.push(inst);
+                    continue;
+                }
                 let is_candidate = !results.is_empty()
                     && !self.needs_any(results)
                     && match removable(func, policy, inst) {
@@ -187,15 +221,28 @@ impl Marking<'_> {
                 }
             }
             self.scanned = node;
+            self.follow_slots();
             let params = func.dfg.block_params(block).iter();
             let needed = params.filter(|param| self.is_needed(**param));
             if needed.count() > 0 {
                 // What edges back pass to them.
                 self.need_passed(block, |this, param| this.is_needed(param));
                 self.follow();
+                self.follow_slots();
             }
         }
         candidates
+    }
+
+    /// What is stored to slots that have become needed is needed.
+    fn follow_slots(&mut self) {
+        let func = self.func;
+        while let Some(stores) = self.slots.take_needed() {
+            for store in stores {
+                for_each_use(func, store, |value, _| self.need_late(value));
+            }
+            self.follow();
+        }
     }
 
     /// Nobody has numbered these blocks, and what they use stays.
@@ -217,6 +264,7 @@ impl Marking<'_> {
     /// needed parameter of a node that has been scanned.
     fn need_operands(&mut self, inst: Inst, node: Node) {
         let func = self.func;
+        self.slots.need(inst);
         for_each_use(func, inst, |value, passed| {
             self.has_aliases |= self.asks_aliases && func.dfg.value_is_alias(value);
             if !passed {
@@ -282,6 +330,7 @@ impl Marking<'_> {
                 ValueDef::Result(inst, _) => {
                     let block = func.layout.inst_block(inst);
                     if block.and_then(|block| self.order.node(block)) >= Some(self.scanned) {
+                        self.slots.need(inst);
                         for_each_use(func, inst, |value, passed| {
                             if !passed {
                                 self.need_late(value);

@@ -1,7 +1,7 @@
 //! What a run consists of: promotion, the rounds until they find nothing, the egraph pass once
 //! more, and the places of slots.
 
-use super::table::{MERGE_STORES, PACK_SLOTS};
+use super::table::{MERGE_STORES, OWN_SLOTS, PACK_SLOTS};
 use super::{Rerun, Run};
 use crate::CodegenResult;
 use crate::memopt::edit::{Change, Edit, Reason, Touched};
@@ -120,10 +120,11 @@ impl Run<'_> {
                 return Ok(touched.and(round));
             }
             let cycles = self.dead_cycles()?;
+            let stored = self.own_slots()?;
             let merged = self.merge_stores()?;
-            touched = touched.and(round).and(cycles.touched).and(merged);
-            changed = cycles.touched.and(merged);
-            let mut has_more = cycles.reveal_more || merged.any;
+            changed = cycles.touched.and(stored).and(merged);
+            touched = touched.and(round).and(changed);
+            let mut has_more = cycles.reveal_more || stored.any || merged.any;
             if round.and(changed).any {
                 let promoted = self.promote()?;
                 changed = changed.and(promoted);
@@ -132,6 +133,21 @@ impl Run<'_> {
             if !has_more {
                 return Ok(touched.and(changed));
             }
+        }
+    }
+
+    /// Removes stores to slots of which nobody needs what is loaded.
+    fn own_slots(&mut self) -> CodegenResult<Touched> {
+        let func = &self.editor.context().func;
+        if !gate::has_slot(func) || !self.editor.has_room() {
+            return Ok(Touched::default());
+        }
+        match self.search(OWN_SLOTS, 0, false) {
+            Some((_, edits)) => {
+                let touched = self.apply(&edits)?;
+                Ok(touched.and(self.unused_code()?))
+            }
+            None => Ok(Touched::default()),
         }
     }
 

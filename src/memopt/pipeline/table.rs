@@ -104,6 +104,16 @@ pub(super) const MERGE_STORES: &[Pass] = &[Pass {
     clean_up: CleanUp::Code,
 }];
 
+/// What slots keep for nobody but themselves is looked for when nothing else is found.
+pub(super) const OWN_SLOTS: &[Pass] = &[Pass {
+    name: "own-slots",
+    find: |search| search.own_slots(),
+    on_paths: false,
+    with_next: false,
+    again_at_once: false,
+    clean_up: CleanUp::Code,
+}];
+
 /// Slots get other places last of all: what is in one place may be several of them.
 pub(super) const PACK_SLOTS: &[Pass] = &[
     Pass {
