@@ -47,8 +47,9 @@ pub fn cheap(func: &Function, value: Value) -> Option<Inst> {
     }
 }
 
-/// Lets each block that uses one of `values` compute it for itself.
-pub fn edits(func: &Function, values: &[Value]) -> Vec<Edit> {
+/// Lets each of the `blocks`, all that can be reached, that uses one of `values` compute it for
+/// itself, in their order.
+pub fn edits(func: &Function, blocks: &[Block], values: &[Value]) -> Vec<Edit> {
     let mut users: FxHashMap<Value, SmallVec<[Block; MAX_USERS + 1]>> = FxHashMap::default();
     for value in values {
         let value = func.dfg.resolve_aliases(*value);
@@ -57,7 +58,7 @@ pub fn edits(func: &Function, values: &[Value]) -> Vec<Edit> {
         }
     }
     let mut found = Vec::new();
-    for block in func.layout.blocks() {
+    for block in blocks.iter().copied() {
         for inst in func.layout.block_insts(block) {
             for_each_use(func, inst, |value, _| {
                 if let Some(users) = users.get_mut(&value)

@@ -51,7 +51,9 @@ impl Run<'_> {
         if kept.is_empty() {
             return Ok(());
         }
-        let edits = recomputed::edits(&self.editor.context().func, &kept);
+        let ctx = self.editor.context();
+        let blocks = self.analyses.flow(ctx).order.blocks();
+        let edits = recomputed::edits(&ctx.func, blocks, &kept);
         if self.apply(&edits)?.any {
             // What is computed where it was stored may have no use there.
             self.unused_code()?;
