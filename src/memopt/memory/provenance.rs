@@ -263,7 +263,9 @@ impl Scan<'_> {
             InstructionData::Unary { arg, .. } => return facts.is_address(*arg),
             InstructionData::Binary { opcode, args } => {
                 let may_move = matches!(opcode, Opcode::Iadd | Opcode::Isub);
-                if !may_move || args.iter().all(|arg| facts.is_plain(*arg)) {
+                // A sum that an earlier scan took for an address is none any more.
+                let was_plain = || facts.is_plain(dfg.first_result(inst));
+                if !may_move || args.iter().all(|arg| facts.is_plain(*arg)) && was_plain() {
                     return args.iter().any(|arg| facts.is_address(*arg));
                 }
             }
