@@ -398,7 +398,7 @@ impl Run<'_> {
     fn clean_up(&mut self, what: CleanUp) -> CodegenResult<Touched> {
         match what {
             CleanUp::Nothing => Ok(Touched::default()),
-            CleanUp::Code => Ok(self.unused_code()?),
+            CleanUp::Code => self.unused_code(),
             CleanUp::SunkStores | CleanUp::Paths => self.clean_up_paths(what),
         }
     }

@@ -111,21 +111,19 @@ impl Run<'_> {
     /// Promotion and all rounds, until neither finds anything or the egraph pass is due: what the
     /// rounds remove may be all that has kept a slot in memory, and a merged store may be the only
     /// one to all bytes of a field.
-    fn settle(&mut self) -> CodegenResult<Touched> {
+    fn settle(&mut self) -> CodegenResult<()> {
         // What nobody uses may be all that keeps a slot in memory.
-        let mut touched = self.unused_code()?;
+        self.unused_code()?;
         let mut changed = self.promote()?;
         loop {
-            touched = touched.and(changed);
             let round = self.rounds(changed.any)?;
             if self.egraph.is_due() {
-                return Ok(touched.and(round));
+                return Ok(());
             }
             let cycles = self.dead_cycles()?;
             let stored = self.own_slots()?;
             let merged = self.merge_stores()?;
             changed = cycles.touched.and(stored).and(merged);
-            touched = touched.and(round).and(changed);
             let mut has_more = cycles.reveal_more || stored.any || merged.any;
             if round.and(changed).any {
                 let promoted = self.promote()?;
@@ -133,7 +131,7 @@ impl Run<'_> {
                 has_more |= promoted.any;
             }
             if !has_more {
-                return Ok(touched.and(changed));
+                return Ok(());
             }
         }
     }

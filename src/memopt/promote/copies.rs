@@ -43,8 +43,8 @@ const MAX_BYTES: u32 = 4096;
 /// One edit for each call that becomes loads and stores.
 pub fn edits(func: &Function, slots: &Slots, traffic: &Traffic, policy: &dyn Policy) -> Vec<Edit> {
     let mut copies = Copies::default();
-    let others = slots.concerned().iter();
-    for concerned in others.filter(|it| slots.access(it).is_none()) {
+    let concerned = slots.concerned().iter();
+    for concerned in concerned.filter(|it| slots.access(it).is_none()) {
         if let Some(transfer) = Transfer::of(func, concerned.inst) {
             copies.note(slots, concerned.inst, transfer);
         }
