@@ -165,14 +165,14 @@ pub fn skipped(
     policy: &dyn Policy,
     options: &Options,
 ) -> Option<Stats> {
-    if isa.flags().opt_level() == OptLevel::None {
-        return Some(Stats {
-            skipped_by_opt_level: 1,
-            ..Stats::default()
-        });
+    let by_opt_level = isa.flags().opt_level() == OptLevel::None;
+    if !by_opt_level && gate::is_open(func, policy, options.effort) {
+        return None;
     }
-    (!gate::is_open(func, policy, options.effort)).then(|| Stats {
-        skipped_by_effort: 1,
+    // In one place, so that the caller gets them where it wants them.
+    Some(Stats {
+        skipped_by_opt_level: u32::from(by_opt_level),
+        skipped_by_effort: u32::from(!by_opt_level),
         ..Stats::default()
     })
 }

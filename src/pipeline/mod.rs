@@ -99,13 +99,19 @@ impl Phase {
         (options, observer): (&'a Options, Option<&'a mut dyn Observer>),
         scratch: &mut Scratch,
     ) -> CodegenResult<Stats> {
-        // A timer costs more than the look at a function that is not looked into.
-        let skipped = match self {
-            Self::Before => (!memopt::has_slot(&ctx.func)).then(Stats::default),
-            Self::Behind => memopt::skipped(&ctx.func, isa, policy, options),
-        };
-        if let Some(stats) = skipped {
-            return Ok(stats);
+        // A timer costs more than the look at a function that is not looked into, and to move
+        // statistics costs more than to make them.
+        match self {
+            Self::Before => {
+                if !memopt::has_slot(&ctx.func) {
+                    return Ok(Stats::default());
+                }
+            }
+            Self::Behind => {
+                if let Some(stats) = memopt::skipped(&ctx.func, isa, policy, options) {
+                    return Ok(stats);
+                }
+            }
         }
         let _timed = timing::gvn();
         match self {
@@ -227,8 +233,13 @@ fn both_phases(
     options: &Options,
     (control, scratch): (&mut ControlPlane, &mut Scratch),
 ) -> CodegenResult<Stats> {
+    // Most functions have no slot, and nothing is added up for them.
+    if !memopt::has_slot(&ctx.func) {
+        mid_end(ctx, isa, policy, control, false)?;
+        return Phase::Behind.run_in(ctx, isa, policy, (options, None), scratch);
+    }
     let mut stats = Phase::Before.run_in(ctx, isa, policy, (options, None), scratch)?;
-    mid_end(ctx, isa, policy, control, &stats)?;
+    mid_end(ctx, isa, policy, control, stats.applied > 0)?;
     let options = options.behind(stats.applied);
     stats += &Phase::Behind.run_in(ctx, isa, policy, (&options, None), scratch)?;
     Ok(stats)
@@ -427,7 +438,8 @@ fn optimize_batch_with<'p, E: From<CodegenError>>(
             let mut stats = Stats::default();
             if turn == Turn::First {
                 stats = run(index, Phase::Before, ctx, policy)?;
-                mid_end(ctx, isa, policy, &mut ControlPlane::default(), &stats)?;
+                let control = &mut ControlPlane::default();
+                mid_end(ctx, isa, policy, control, stats.applied > 0)?;
             }
             stats += &run(index, Phase::Behind, ctx, policy)?;
             Ok(stats)
@@ -506,20 +518,20 @@ pub fn run_module_with<'p, E: From<CodegenError>>(
 }
 
 /// [`Context::optimize`], which does not get to see regions where they would
-/// mislead it. `before` is what the passes have done right before.
+/// mislead it. `is_promoted`: have the passes done something right before?
 pub(crate) fn mid_end(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     control: &mut ControlPlane,
-    before: &Stats,
+    is_promoted: bool,
 ) -> CodegenResult<()> {
     let is_optimized = isa.flags().opt_level() != OptLevel::None;
     let tags = is_optimized
         .then(|| Tags::take(&mut ctx.func, policy))
         .flatten();
     // Promotion keeps graph and dominator tree.
-    let outcome = match before.applied > 0 && is_optimized {
+    let outcome = match is_promoted && is_optimized {
         true => optimize_with_graph(ctx, isa, control),
         false => ctx.optimize(isa, control),
     };

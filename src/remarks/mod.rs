@@ -301,7 +301,7 @@ impl Watched {
                 Phase::Before => {
                     let mut stock = Context::for_function(ctx.func.clone());
                     let control = &mut ControlPlane::default();
-                    pipeline::mid_end(&mut stock, isa, policy, control, &Stats::default())?;
+                    pipeline::mid_end(&mut stock, isa, policy, control, false)?;
                     stock.func
                 }
             };

@@ -79,7 +79,11 @@ impl Tags {
     /// As [`Self::try_take`], for whoever has to run the pass in any case: where the tags
     /// cannot be set aside, what is given up is the protection.
     pub fn take(func: &mut Function, policy: &dyn Policy) -> Option<Self> {
-        Self::try_take(func, policy).ok().flatten()
+        match needs_one_region(func, policy) {
+            true => Self::set_aside(func).ok(),
+            // Nothing is moved, in most functions.
+            false => None,
+        }
     }
 
     /// Puts all accesses of `func` into one region, if upstream would be wrong
@@ -92,9 +96,14 @@ impl Tags {
         func: &mut Function,
         policy: &dyn Policy,
     ) -> Result<Option<Self>, TooManyFlags> {
-        if !needs_one_region(func, policy) {
-            return Ok(None);
+        match needs_one_region(func, policy) {
+            true => Self::set_aside(func).map(Some),
+            false => Ok(None),
         }
+    }
+
+    /// Puts all accesses of `func` into one region.
+    fn set_aside(func: &mut Function) -> Result<Self, TooManyFlags> {
         let regions = func.dfg.alias_regions.clone();
         let flags = func.dfg.mem_flags.clone();
         let Some(meantime) = Meantime::new(func) else {
@@ -102,7 +111,7 @@ impl Tags {
             func.dfg.mem_flags = flags;
             return Err(TooManyFlags);
         };
-        Ok(Some(meantime.replace(func, regions)))
+        Ok(meantime.replace(func, regions))
     }
 
     /// Gives each access its region back.
