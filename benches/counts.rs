@@ -11,17 +11,26 @@
 //! pass with its alias analysis on the same function, prints what each retires for each
 //! instruction of the function, and draws it to `target/counts.svg`. `--to SIZE` ends at another
 //! size. What takes longer than [`PATIENCE`] is left out, and a `-` in the table.
+//!
+//! With `--memory` it prints how many bytes the passes have at once, over those of the function,
+//! and how often they allocate, for the same sizes. That takes no valgrind.
 
 mod callgrind;
+#[path = "share/counted.rs"]
+mod counted;
 mod plot;
 mod support;
 
 use callgrind::{CHILD, PATIENCE};
+use counted::Counted;
 use plot::Panel;
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use support::Shape;
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
 
 const SMALL: usize = 10_000;
 const LARGE: usize = 100_000;
@@ -48,23 +57,27 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let shape = Shape::by_name(shape).ok_or("no such shape")?;
         return child(side, shape, size.parse()?);
     }
-    if !callgrind::is_available() {
-        println!("counts: valgrind is not installed, nothing measured");
-        return Ok(ExitCode::SUCCESS);
-    }
     let asked = |shape: &Shape| {
         let mut names = arguments.iter().filter_map(|word| Shape::by_name(word));
         names.clone().next().is_none() || names.any(|other| other == *shape)
     };
-    if arguments.iter().any(|word| word == "--plot") {
-        let to = arguments.iter().skip_while(|word| *word != "--to").nth(1);
-        let largest = to.map_or(Ok(LARGEST), |to| to.parse())?;
-        let shapes: Vec<Shape> = Shape::ALL.into_iter().filter(asked).collect();
+    let has = |flag: &str| arguments.iter().any(|word| word == flag);
+    let to = arguments.iter().skip_while(|word| *word != "--to").nth(1);
+    let largest = to.map_or(Ok(LARGEST), |to| to.parse())?;
+    let shapes: Vec<Shape> = Shape::ALL.into_iter().filter(asked).collect();
+    if has("--memory") {
+        return memory(&shapes, largest);
+    }
+    if !callgrind::is_available() {
+        println!("counts: valgrind is not installed, nothing measured");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if has("--plot") {
         return plot(&shapes, largest);
     }
     println!("shape       {SMALL:>14} {LARGE:>14}  ratio  (instructions retired)");
     let mut failed = false;
-    for shape in Shape::ALL.into_iter().filter(asked) {
+    for shape in shapes {
         let small = count(PASSES, shape, SMALL)?;
         let large = match small {
             Some(_) => count(PASSES, shape, LARGE)?,
@@ -114,6 +127,29 @@ fn plot(shapes: &[Shape], largest: usize) -> Result<ExitCode, Box<dyn Error>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/counts.svg");
     plot::write(Path::new(path), &panels)?;
     println!("drawn: target/counts.svg");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the most bytes that the passes have at once over those of the function, for `shapes` up
+/// to `largest` instructions.
+fn memory(shapes: &[Shape], largest: usize) -> Result<ExitCode, Box<dyn Error>> {
+    let (isa, policy) = (support::isa()?, support::policy()?);
+    println!("shape           size   function      passes  ratio  (bytes)  allocations");
+    for shape in shapes {
+        for size in SIZES.into_iter().filter(|size| *size <= largest) {
+            let func = support::prepare(*shape, size, &*isa);
+            // A copy has no room to grow.
+            let before = counted::alive();
+            let func = func.clone();
+            let own = counted::alive() - before;
+            let mut ctx = support::context(func);
+            let (done, counted) = counted::count(|| support::measured(&mut ctx, &*isa, &policy));
+            done?;
+            let (name, peak, calls) = (shape.name(), counted.peak, counted.calls);
+            let ratio = peak as f64 / own as f64;
+            println!("{name:<11} {size:>8} {own:>10} {peak:>11} {ratio:>6.2} {calls:>21}");
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
