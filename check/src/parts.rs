@@ -88,7 +88,7 @@ impl Terms {
         Some(self.binary(opcode, ty, x, y))
     }
 
-    /// The sum of `x` and `y`. If one of them is masked, as by [`Self::insert`], all of its bytes may
+    /// The sum of `x` and `y`. If one of them is a part, as of [`Self::insert`], all of its bytes may
     /// be known by now: as constants, or as consecutive ones of another value.
     pub(super) fn sum_of_parts(&mut self, x: Term, y: Term, ty: Type) -> Option<Term> {
         let skeleton = InstructionData::Binary {
@@ -103,13 +103,14 @@ impl Terms {
             // The part was there already.
             return Some(whole);
         }
-        let is_masked = |term: Term| match self.node(term) {
-            Node::Op(data, 0, args) => {
-                data.opcode() == Opcode::Band && self.constant(args[1]).is_some()
-            }
+        let is_part = |term: Term| match self.node(term) {
+            Node::Op(data, 0, args) => match data.opcode() {
+                Opcode::Band | Opcode::Ishl => self.constant(args[1]).is_some(),
+                opcode => opcode == Opcode::Uextend,
+            },
             _ => false,
         };
-        if self.height(sum) > MAX_HEIGHT || !(is_masked(x) || is_masked(y)) {
+        if self.height(sum) > MAX_HEIGHT || !(is_part(x) || is_part(y)) {
             return Some(sum);
         }
         let bytes = (0..ty.bytes()).map(|at| self.bits(sum, 8 * at, types::I8));
@@ -118,14 +119,17 @@ impl Terms {
         Some(whole.unwrap_or(sum))
     }
 
-    /// `term` with only those of its bits that are set in `mask`: zero, if all of these are zero; of a
-    /// sum of parts, the one that has them; and what is masked twice is masked once.
+    /// `term` with only those of its bits that are set in `mask`: zero, if all of these are zero; itself,
+    /// if all others are; of a sum of parts, the one that has them; and what is masked twice is masked once.
     pub(super) fn masked(&mut self, term: Term, mask: u64, ty: Type) -> Option<Term> {
         if self.height(term) > MAX_HEIGHT {
             return None;
         }
         if self.is_zero_in(term, mask) {
             return Some(self.number(ty, 0));
+        }
+        if self.is_zero_in(term, !mask & all_bits(ty)) {
+            return Some(term);
         }
         let Node::Op(data, 0, args) = self.node(term) else {
             return None;
@@ -156,16 +160,14 @@ impl Terms {
         true
     }
 
-    /// What [`Self::insert`] has put together, as it is spelled if nothing in it is a constant.
+    /// What [`Self::insert`] has put together, as it is spelled if the part is no constant. Nothing is
+    /// masked where what it was put into was zero.
     fn inserted(&self, term: Term) -> Option<Inserted> {
         let op = |term: Term, wanted: Opcode| match self.node(term) {
             Node::Op(data, 0, args) if data.opcode() == wanted => Some(args),
             _ => None,
         };
         let [rest, wide] = op(term, Opcode::Bor)?[..] else {
-            return None;
-        };
-        let [whole, mask] = op(rest, Opcode::Band)?[..] else {
             return None;
         };
         let (extended, at) = match op(wide, Opcode::Ishl).map(|args| &args[..]) {
@@ -177,8 +179,12 @@ impl Terms {
         };
         let bits = self.ty(part).bits();
         let hole = (u64::MAX >> (64 - bits)).checked_shl(at)?;
-        let all = u64::MAX >> (64 - self.ty(term).bits());
-        (self.constant(mask)? == !hole & all).then_some(Inserted { whole, part, at })
+        let mask = !hole & all_bits(self.ty(term));
+        let whole = match op(rest, Opcode::Band).map(|args| &args[..]) {
+            Some([whole, by]) if self.constant(*by) == Some(mask) => *whole,
+            _ => rest,
+        };
+        (whole != rest || self.is_zero_in(rest, hole)).then_some(Inserted { whole, part, at })
     }
 
     /// Where some bits of `term` come from.
@@ -235,6 +241,11 @@ impl Terms {
             _ => here,
         }
     }
+}
+
+/// All bits of an integer of at most 64.
+fn all_bits(ty: Type) -> u64 {
+    u64::MAX >> (64 - ty.bits())
 }
 
 /// An integer with a part in the place of some of its bits.
@@ -308,6 +319,21 @@ mod tests {
         assert_eq!(terms.masked(wide, 0xff, I32), Some(zero));
         assert_eq!(terms.masked(wide, 0xff00_00ff, I32), Some(zero));
         assert_ne!(terms.masked(wide, 0xffff, I32), Some(zero));
+        assert_eq!(terms.masked(wide, 0xffff, I32), Some(wide));
+        assert_ne!(terms.masked(wide, 0xefff, I32), Some(wide));
+    }
+
+    #[test]
+    fn a_part_that_is_put_where_zero_was_is_found_among_others() {
+        let mut terms = Terms::new(Vec::new());
+        let [low, high] = [(); 2].map(|()| terms.leaf(I8, SlotSet::default(), None));
+        let zero = [I16, I32].map(|ty| terms.number(ty, 0));
+        let [narrow, wide] = zero.map(|zero| {
+            let first = terms.insert(zero, low, 0);
+            terms.insert(first, high, 8)
+        });
+        assert_eq!(terms.bits(wide, 0, I16), narrow);
+        assert_eq!(terms.masked(wide, 0xffff, I32), Some(wide));
     }
 
     #[test]

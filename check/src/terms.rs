@@ -210,6 +210,14 @@ impl Terms {
                 let inner = args[0];
                 return self.bits(inner, low, ty);
             }
+            Node::Op(data, 0, ref args)
+                if matches!(data.opcode(), Opcode::Uextend | Opcode::Sextend)
+                    && low == 0
+                    && self.ty(args[0]).bits() < ty.bits() =>
+            {
+                let args = args.clone();
+                return self.op(data, 0, ty, args);
+            }
             // A byte of bytes the other way round.
             Node::Op(InstructionData::Unary { opcode, .. }, _, ref args)
                 if opcode == Opcode::Bswap
