@@ -96,8 +96,9 @@ impl Fact {
         let bytes = |place: &Place| place.range.map(|(_, bytes)| bytes);
         let as_many = bytes(&self.place).is_some_and(|bytes| bytes.is_power_of_two())
             && bytes(&self.place) == bytes(&access.place);
-        self.aligned
-            && access.aligned
+        // A single byte is always one or the other.
+        let are_aligned = self.aligned && access.aligned || bytes(&self.place) == Some(1);
+        are_aligned
             && as_many
             && self.part.is_none()
             && self.value == value

@@ -341,7 +341,7 @@ impl<'a> Clobbers<'a> {
     /// [`Self::source`], but past stores that may be to all of the bytes, and are to none of them
     /// otherwise; and those stores, whose value the bytes may be.
     ///
-    /// They are of as many bytes as the access, and both are `aligned`. `None` if it is not
+    /// They are of as many bytes as the access, and both are `aligned`, or of one byte. `None` if it is not
     /// known where the bytes come from.
     pub fn source_past_copies(
         &mut self,
@@ -426,9 +426,9 @@ impl<'a> Clobbers<'a> {
     }
 }
 
-/// Does the access say that its address is a multiple of how many bytes it is of?
+/// Is the address of the access a multiple of how many bytes it is of, as all are of one?
 fn is_aligned(memory: &Memory<'_>, event: EventIndex, bytes: u32) -> bool {
     let dfg = &memory.func.dfg;
     let flags = dfg.insts[memory.inst(event)].memflags_data(dfg);
-    bytes.is_power_of_two() && flags.is_some_and(|flags| flags.aligned())
+    bytes == 1 || bytes.is_power_of_two() && flags.is_some_and(|flags| flags.aligned())
 }
