@@ -391,8 +391,12 @@ impl Query<'_, '_> {
             return false;
         }
         let at = self.state_at(own);
-        state.epoch != at.epoch
-            || (self.traps_observe && state.traps != at.traps)
+        state.epoch != at.epoch || self.may_end(state, at)
+    }
+
+    /// May the function end between the two, so that what is stored is seen?
+    fn may_end(&self, state: State, at: State) -> bool {
+        (self.traps_observe && state.traps != at.traps)
             || (self.returns_observe && state.returns != at.returns)
     }
 
@@ -405,17 +409,16 @@ impl Query<'_, '_> {
         own: Definition,
         work: &mut SmallVec<[(State, Node); 8]>,
     ) -> Option<bool> {
-        let slot = self.linked?;
-        // Of the observers of all memory and of traps, which comes first is
-        // not known here.
-        if self.traps_observe || state.epoch == self.state_at(own).epoch {
+        // Of the observers of all memory and of the ends, which comes first is not known here.
+        let at = self.state_at(own);
+        if !self.steady || state.epoch == at.epoch || self.may_end(*state, at) {
             return None;
         }
         let versions = &self.next_access.versions;
         match versions.definition(state.epoch) {
             Definition::Op(op) => {
                 let event = self.next_access.event_of_op[op as usize];
-                if self.finds(slot, event) {
+                if self.finds(event) {
                     return None;
                 }
                 state.epoch = versions.before(op).epoch;
@@ -439,14 +442,17 @@ impl Query<'_, '_> {
     }
 
     /// May `event`, which sees all memory or no region, see the location?
-    fn finds(&self, slot: StackSlot, event: EventIndex) -> bool {
+    fn finds(&self, event: EventIndex) -> bool {
         let memory = self.next_access.memory;
         let finds =
             |location: &Location| memory.overlap(location, &self.location, false) != Overlap::None;
         match (memory.access(event), memory.transfer(event)) {
             (Some(access), _) => finds(&access.location),
             (None, Some(transfer)) => transfer.reads.iter().any(finds),
-            (None, None) => self.next_access.links.is_linked(slot, event),
+            (None, None) => {
+                let links = &self.next_access.links;
+                self.linked.is_none_or(|slot| links.is_linked(slot, event))
+            }
         }
     }
 
