@@ -35,13 +35,14 @@
 //! A sum that is *widened* behind a constant wraps before it is an address:
 //!
 //! ```text
-//!     base + uextend(x + c) + offset      with x and c of n bits
+//!     base + uextend(x + c) * s + offset      with x and c of n bits
 //! ```
 //!
 //! Let two accesses differ in `c` and `offset` alone, and let `d` be `(c2 - c1) mod 2^n`. The two
 //! widened values lie in `0..2^n`, and their difference is `d` modulo `2^n`: it is `d` if the
-//! second is the greater one, and `d - 2^n` otherwise. The offsets are added behind the extension,
-//! and so the second access begins `d + offset2 - offset1` or `d - 2^n + offset2 - offset1` bytes
+//! second is the greater one, and `d - 2^n` otherwise. The same is true of two values that are
+//! extended by their sign, and lie in `-2^(n-1)..2^(n-1)`. What is widened is multiplied, and the offsets are added behind the extension,
+//! and so the second access begins `d * s + offset2 - offset1` or `(d - 2^n) * s + offset2 - offset1` bytes
 //! behind the first, modulo the size of the address space. If the accesses share no byte at
 //! either distance, they share none. With equal offsets that is to say: if the constants
 //! differ by at least the size of the accesses, in both directions round `2^n`.
@@ -56,6 +57,7 @@ use crate::FxHashMap;
 use crate::entity::SecondaryMap;
 use crate::ir::{DataFlowGraph, Function, InstructionData, Opcode, Value};
 use crate::memopt::cfg::graph::{Node, Order, defining_node};
+use crate::memopt::inst::bits::number;
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use alloc::vec::Vec;
 pub use operation::is_pure;
@@ -100,7 +102,7 @@ struct Facts {
     widened: Option<Widened>,
 }
 
-/// `base + uextend(narrow + by)`.
+/// `base + uextend(narrow + by) * times`, or with `sextend`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Widened {
     /// The base, and what is added to it.
@@ -109,7 +111,13 @@ struct Widened {
     narrow: Value,
     /// Modulo the width of `narrow`.
     by: u64,
+    /// At most [`MAX_TIMES`].
+    times: i64,
+    signed: bool,
 }
+
+/// What elements of arrays are of, in bytes. What is given up is that larger ones are apart.
+const MAX_TIMES: u64 = 1 << 16;
 
 impl Numbering {
     fn of(&self, root: Value) -> Option<&Facts> {
@@ -158,11 +166,16 @@ impl Numbering {
         if x.narrow != y.narrow || x.base != y.base {
             return Overlap::Unknown;
         }
+        if (x.times, x.signed) != (y.times, y.signed) {
+            return Overlap::Unknown;
+        }
         let modulus = 1i64 << dfg.value_type(x.narrow).bits();
         let ahead = (y.by as i64 - x.by as i64).rem_euclid(modulus);
         let are_apart = [ahead, ahead - modulus].into_iter().all(|distance| {
             let moved = Location {
-                address: b.address.plus(distance + (y.ahead - x.ahead), bits),
+                address: b
+                    .address
+                    .plus(distance * x.times + (y.ahead - x.ahead), bits),
                 ..*b
             };
             a.overlap_in_root(&moved, bits) == Overlap::None
@@ -402,52 +415,77 @@ impl<'f> Numberer<'f> {
         first.entry(with).or_insert((next, 0)).0
     }
 
-    /// `value`, if it is a widened sum, or one behind a base.
+    /// `value`, if it is a multiple of a widened sum, or one behind a base.
     fn widened(&mut self, value: Value) -> Option<Widened> {
         let dfg = &self.func.dfg;
-        let data = &dfg.insts[dfg.value_def(value).inst()?];
-        match *data {
-            InstructionData::Unary {
-                opcode: Opcode::Uextend,
-                arg,
-            } => self.widened_from(None, arg),
+        if let Some(wide) = wide_multiple(dfg, value) {
+            return self.widened_from(None, wide);
+        }
+        match dfg.insts[dfg.value_def(value).inst()?] {
             InstructionData::Binary {
                 opcode: Opcode::Iadd,
-                args,
+                args: [x, y],
             } => {
-                let [x, y] = args;
                 let parts = [(y, x), (x, y)].into_iter();
-                let (narrow, base) = { parts }
-                    .find_map(|(wide, base)| Some((widened_argument(dfg, wide)?, base)))?;
-                self.widened_from(Some(base), narrow)
+                let (wide, base) =
+                    { parts }.find_map(|(wide, base)| Some((wide_multiple(dfg, wide)?, base)))?;
+                self.widened_from(Some(base), wide)
             }
             _ => None,
         }
     }
 
-    fn widened_from(&mut self, base: Option<Value>, sum: Value) -> Option<Widened> {
-        let bits = self.func.dfg.value_type(sum).bits();
+    fn widened_from(&mut self, base: Option<Value>, wide: WideMultiple) -> Option<Widened> {
+        let bits = self.func.dfg.value_type(wide.sum).bits();
         if bits > 32 {
             return None;
         }
         let base = base.map(|base| self.name(base));
-        let narrow = self.name(sum);
+        let narrow = self.name(wide.sum);
         Some(Widened {
             base: base.map(|base| base.value),
             ahead: base.map_or(0, |base| base.ahead),
             narrow: narrow.value,
             by: narrow.ahead as u64 & ((1 << bits) - 1),
+            times: wide.times,
+            signed: wide.signed,
         })
     }
 }
 
-/// What `value` zero-extends, if it does.
-fn widened_argument(dfg: &DataFlowGraph, value: Value) -> Option<Value> {
-    match dfg.insts[dfg.value_def(value).inst()?] {
+/// `uextend(sum) * times`, or with `sextend`.
+struct WideMultiple {
+    sum: Value,
+    times: i64,
+    signed: bool,
+}
+
+/// `value`, if it is a multiple of something that is extended.
+fn wide_multiple(dfg: &DataFlowGraph, value: Value) -> Option<WideMultiple> {
+    let data = |value: Value| Some(&dfg.insts[dfg.value_def(value).inst()?]);
+    let (extended, times) = match *data(value)? {
+        InstructionData::Binary {
+            opcode: Opcode::Ishl,
+            args: [x, y],
+        } => (x, 1u64.checked_shl(number(dfg, y)?.try_into().ok()?)?),
+        InstructionData::Binary {
+            opcode: Opcode::Imul,
+            args: [x, y],
+        } => match number(dfg, y) {
+            Some(times) => (x, times),
+            None => (y, number(dfg, x)?),
+        },
+        _ => (value, 1),
+    };
+    match *data(extended)? {
         InstructionData::Unary {
-            opcode: Opcode::Uextend,
+            opcode: opcode @ (Opcode::Uextend | Opcode::Sextend),
             arg,
-        } => Some(arg),
+        } if times <= MAX_TIMES => Some(WideMultiple {
+            sum: arg,
+            times: times as i64,
+            signed: opcode == Opcode::Sextend,
+        }),
         _ => None,
     }
 }
