@@ -1,6 +1,6 @@
-//! Selects of the addresses of two slots, of which each outcome is followed by itself.
+//! Selects of the addresses of two slots, or of two fields of one, of which each outcome is followed by itself.
 //!
-//! Where the original selects one of two slots and the result has no such instruction, it accesses both:
+//! Where the original selects one of two and the result has no such instruction, it accesses both:
 //! which of them the original accesses depends on the condition. So the paths part there, up to the next
 //! point. On each of them all selects on this condition are what it chooses, in both functions.
 
@@ -32,7 +32,7 @@ impl Walk<'_> {
         let (condition, _) = self.terms.condition(args[0]);
         let is_known = self.terms.constant(condition).is_some()
             || path.chosen.iter().any(|(known, _)| *known == condition);
-        let differ = slots[0].is_some() && slots[1].is_some() && slots[0] != slots[1];
+        let differ = slots[0].is_some() && slots[1].is_some() && args[1] != args[2];
         (differ && !is_known).then_some(condition)
     }
 

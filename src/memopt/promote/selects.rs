@@ -10,17 +10,18 @@
 //!
 //! To follow addresses, `v3` is anything, and both slots escape. With an access of each, nobody but
 //! accesses knows the slots, and they become values. A store becomes two, of what is stored or of what is
-//! there.
+//! there. So it is with two fields of one slot, of which it is not known which one `v3` is.
 //!
 //! # Soundness
 //!
 //! Nobody else knows the slots: their addresses are accessed by, moved by constants, and selected, and
 //! each select is only accessed by in turn. So an access of one that the condition does not
-//! choose is seen by nobody, and what it stores is what is there. It lies inside of its slot and does not
+//! choose is seen by nobody, and what it stores is what is there, also where the two share bytes: the second
+//! is made behind the first. It lies inside of its slot and does not
 //! trap. It does not promise to be aligned, which the access only does where it is chosen. Accesses
 //! with a region are left alone: what is there would be read by another one than it was stored by.
 //!
-//! Cost: nothing unless an address of a slot is lost at a `select`; then two scans.
+//! Cost: nothing unless the address of a slot is selected; then two scans.
 
 use crate::entity::{EntitySet, SecondaryMap};
 use crate::ir::{Function, Inst, InstructionData, Opcode, StackSlot, Type, Value, types};
@@ -48,7 +49,7 @@ pub fn find(func: &Function, order: &Order, slots: &Slots, policy: &dyn Policy) 
     selects.edits()
 }
 
-/// One select of the addresses of two slots.
+/// One select of the addresses of two slots, or of two places in one.
 struct Select {
     inst: Inst,
     slots: [StackSlot; 2],
@@ -91,9 +92,10 @@ impl<'a> Selects<'a> {
                 continue;
             };
             let is_plain = slots.address(condition).is_none();
-            if let (Some((s, Some(_))), Some((t, Some(_))), true) =
+            // Of one address twice it is known what is accessed.
+            if let (Some((s, Some(a))), Some((t, Some(b))), true) =
                 (slots.slot(x), slots.slot(y), is_plain)
-                && s != t
+                && (s, a) != (t, b)
             {
                 this.all.push(Select {
                     inst: concerned.inst,
@@ -199,12 +201,14 @@ impl<'a> Selects<'a> {
                     access
                         .stored
                         .is_none_or(|value| self.slots.slot(value).is_none())
-                        && !matches!(self.slots.slot(access.address), Some((_, None)))
+                        && (self.made(access.address).is_some()
+                            || !matches!(self.slots.slot(access.address), Some((_, None))))
                 }
                 (None, InstructionData::StackAddr { .. }) => true,
                 (None, InstructionData::Binary { .. }) => {
                     let sum = result.and_then(|result| self.slots.slot(*result));
                     sum.is_some_and(|(_, offset)| offset.is_some())
+                        || result.is_some_and(|result| self.made(*result).is_some())
                 }
                 (None, InstructionData::Ternary { .. }) => {
                     result.is_some_and(|result| self.made(*result).is_some())
@@ -244,7 +248,12 @@ impl<'a> Selects<'a> {
     }
 
     fn edits(self) -> Vec<Edit> {
-        let found = { self.all.into_iter() }.filter(|select| !select.is_spoilt);
+        // Two fields that are not accessed so are none that anything is in the way of.
+        let is_found = |select: &Select| {
+            let [s, t] = select.slots;
+            !select.is_spoilt && (s != t || !select.accesses.is_empty())
+        };
+        let found = self.all.into_iter().filter(is_found);
         let edit = |select: Select| {
             let reason = Reason::Private(select.slots[0]);
             let change = Change::AccessBoth {
