@@ -260,7 +260,7 @@ impl Terms {
 
     /// The slot of which `term` is the address of a byte. One past its end is
     /// none: the next slot may begin there.
-    fn byte_of_slot(&self, term: Term) -> Option<StackSlot> {
+    pub(super) fn byte_of_slot(&self, term: Term) -> Option<StackSlot> {
         let (base, by) = self.base(term);
         let Node::Slot(slot) = *self.node(base) else {
             return None;

@@ -16,6 +16,7 @@
 //! proven, and never whether the proof is right.
 
 mod choices;
+mod compared;
 mod events;
 mod incoming;
 mod one_sided;

@@ -44,6 +44,8 @@ pub enum Reason {
     /// On every path these stores overwrite the bytes, or the frame ends, before anyone
     /// sees them.
     OverwrittenBy(SmallVec<[Inst; 2]>),
+    /// Behind this branch, memory is known to hold the value.
+    ComparedBy(Inst),
     /// What these copy has not changed since, so that memory holds it already.
     CopiedBy(SmallVec<[Inst; 2]>),
     /// Nothing reads this slot, which nobody else knows.

@@ -233,6 +233,10 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             );
             (text, stores.to_vec())
         }
+        Reason::ComparedBy(branch) => (
+            format!("behind {} memory holds it", words::inst(func, *branch)),
+            on(branch),
+        ),
         Reason::CopiedBy(copies) => {
             let by = copies.iter().map(|copy| words::inst(func, *copy));
             let text = match copies.is_empty() {

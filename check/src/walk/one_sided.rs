@@ -265,6 +265,9 @@ impl Walk<'_> {
         if let Some(constant) = self.terms.constant(condition) {
             return Some((constant != 0) != turned);
         }
+        if self.terms.byte_of_slot(condition).is_some() {
+            return Some(!turned);
+        }
         let known = assumed.iter().find(|(known, _)| *known == condition)?;
         Some(known.1 != turned)
     }
@@ -398,6 +401,7 @@ impl Walk<'_> {
                 if side == Side::Original && !path.memory.is_private(&self.terms, &access.place) {
                     no_trap_ahead(path)?;
                 }
+                let value = self.as_compared(path, (side, inst), &access, value);
                 path.memory
                     .store_one_sided(&mut self.terms, side, &access, value);
             }

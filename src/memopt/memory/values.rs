@@ -300,7 +300,7 @@ impl<'p, 'a> Values<'p, 'a> {
 
     /// Are two canonical values one, or the same constant? The mid-end makes a constant again
     /// where it is used, and each has a name of its own.
-    fn is_same(&self, a: Value, b: Value) -> bool {
+    pub fn is_same(&self, a: Value, b: Value) -> bool {
         let constant = |value| Some((number(&self.memory.func.dfg, value)?, self.type_of(value)));
         a == b || constant(a).is_some_and(|bits| constant(b) == Some(bits))
     }

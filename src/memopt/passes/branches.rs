@@ -1,4 +1,4 @@
-//! Branches on constants.
+//! Branches on constants, and on addresses of slots, none of which is zero.
 //!
 //! Once a load is known and a comparison folded, a branch may be decided; the
 //! blocks behind the other destination go, and with them what they observe. Upstream's
@@ -13,13 +13,34 @@ use alloc::vec::Vec;
 pub fn edits(func: &Function) -> Vec<Edit> {
     let mut edits = Vec::new();
     for block in func.layout.blocks() {
-        if let Some(inst) = func.layout.last_inst(block)
-            && let Some(taken) = taken(func, inst)
-        {
-            edits.push(Change::FoldBranch(inst, taken).because(Reason::Constant));
+        if let Some(inst) = func.layout.last_inst(block) {
+            if let Some(taken) = taken(func, inst) {
+                edits.push(Change::FoldBranch(inst, taken).because(Reason::Constant));
+            } else if is_on_slot(func, inst) {
+                edits.push(Change::FoldBranch(inst, 0).because(Reason::Folded));
+            }
         }
     }
     edits
+}
+
+/// Does `inst` ask whether the address of a byte of a slot is zero? It is fresh, and zero is not
+/// made from it. The mid-end makes that of a comparison with zero.
+fn is_on_slot(func: &Function, inst: Inst) -> bool {
+    let InstructionData::Brif { arg, .. } = func.dfg.insts[inst] else {
+        return false;
+    };
+    let arg = func.dfg.resolve_aliases(arg);
+    let made = func.dfg.value_def(arg).inst();
+    match made.map(|inst| func.dfg.insts[inst]) {
+        Some(InstructionData::StackAddr {
+            stack_slot, offset, ..
+        }) => {
+            let size = i64::from(func.sized_stack_slots[stack_slot].size);
+            (0..size).contains(&i64::from(offset))
+        }
+        _ => false,
+    }
 }
 
 /// The position of the destination that a branch always takes.

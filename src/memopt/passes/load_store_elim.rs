@@ -40,6 +40,7 @@
 //!
 //! Cost: one query for each access, see [`Clobbers::source`].
 
+mod compared;
 mod copies;
 mod keeping;
 mod pieces;
@@ -320,6 +321,7 @@ impl Pass<'_, '_, '_, '_> {
         let reason = self.is_there(node, event, source, access, stored);
         let reason = reason.or_else(|| self.is_put_back(node, event, source, access, stored));
         let reason = reason.or_else(|| self.is_there_in_pieces(node, event));
+        let reason = reason.or_else(|| self.is_compared(node, event, source, access, stored));
         if let Some(reason) = reason {
             self.clobbers.set_noop(event);
             self.edits
