@@ -74,6 +74,22 @@ impl AccessBalance {
         }
     }
 
+    /// Takes loads of the result that are ahead off, and the loads of the original off the credit that
+    /// together are of the bytes of one.
+    pub fn settle_loads_in_parts(&mut self) {
+        let Self { ahead, credit, .. } = self;
+        ahead.retain(|whole| match parts_of_load(whole, credit) {
+            Some(mut parts) => {
+                parts.sort_unstable();
+                for part in parts.into_iter().rev() {
+                    credit.remove(part);
+                }
+                false
+            }
+            None => true,
+        });
+    }
+
     /// Takes a store of the result that is ahead off, and the stores of the original off the credit
     /// that together are of its bytes, or of more, and store the same there: `byte` says what a
     /// store stores at an offset. Only what the access of `newest` has a part in is looked at.
@@ -129,4 +145,29 @@ impl AccessBalance {
     pub fn has_store_ahead(&self) -> bool {
         self.lost[1] || self.ahead.iter().any(|(_, stored, _)| stored.is_some())
     }
+}
+
+/// The loads in `credit` that together are of the bytes of `whole`, a load that does not trap.
+fn parts_of_load(whole: &Entry, credit: &[Entry]) -> Option<Vec<usize>> {
+    let (place, None, None) = whole else {
+        return None;
+    };
+    let (start, bytes) = place.range?;
+    let end = start.checked_add(bytes.into())?;
+    let mut parts = Vec::new();
+    let mut at = start;
+    while at < end {
+        let next = credit.iter().position(|(part, stored, trap)| {
+            let is_near = part.root == place.root && part.class == place.class;
+            let range = part
+                .range
+                .filter(|_| is_near && stored.is_none() && trap.is_none());
+            range.is_some_and(|(from, count)| {
+                from == at && count > 0 && at + i64::from(count) <= end
+            })
+        })?;
+        parts.push(next);
+        at += i64::from(credit[next].0.range?.1);
+    }
+    Some(parts)
 }

@@ -1,6 +1,6 @@
 //! What it does to both memories that a range is copied or filled.
 
-use super::fact::{Fact, Passed, Purpose, keep_bytes};
+use super::fact::{Extent, Fact, Passed, Purpose, keep_bytes, keep_part};
 use super::memory::Memory;
 use super::place::{Access, Place, distance};
 use super::side::Side;
@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{Endianness, Type, types};
 use smallvec::SmallVec;
 
 /// Bytes of a range that are known one word after the other. Of a longer one nothing is known but
-/// where it may differ, and a proof that would need more has met a limit.
+/// where it may differ and what fills it, and a proof that would need more has met a limit.
 const MAX_KNOWN: u32 = 256;
 
 /// What is written to a range.
@@ -33,6 +33,7 @@ impl Memory {
     ) {
         let sides = Side::Original.bit() | Side::Result.bit();
         let learnt = self.learnt_from(terms, order, to, written, sides);
+        self.forgot |= is_long(&to) && matches!(written, Written::Copy(_));
         let differs = match written {
             Written::Copy(from) => self.differs_at(terms, &from),
             Written::Fill(_) => false,
@@ -119,7 +120,7 @@ impl Memory {
             }
         }
         if words.is_empty() {
-            self.forgot |= to.range.is_some_and(|(_, bytes)| bytes > MAX_KNOWN);
+            self.forgot |= is_long(&to);
             self.open(terms, to);
         }
         for word in words {
@@ -229,9 +230,11 @@ impl Memory {
             let last = end.clamp(0, size.into()) as u32;
             match (first, last) {
                 (0, last) if last == size => parts.push(fact),
-                (first, last) if first < last && fact.part.is_none() => {
-                    keep_bytes(terms, &fact, first, last, &mut parts);
-                }
+                (first, last) if first < last => match fact.extent {
+                    Extent::Whole => keep_bytes(terms, &fact, first, last, &mut parts),
+                    Extent::Part(_) => {}
+                    Extent::EachByte => keep_part(terms, &fact, first, last, &mut parts),
+                },
                 _ => {}
             }
         }
@@ -284,6 +287,11 @@ struct Word {
     ty: Type,
 }
 
+/// Are the bytes of a place too many for [`words_of`]?
+fn is_long(place: &Place) -> bool {
+    place.range.is_some_and(|(_, bytes)| bytes > MAX_KNOWN)
+}
+
 /// The bytes of a place, word by word; none if they are too many, or not known.
 fn words_of(place: &Place) -> Vec<Word> {
     let mut words = Vec::new();
@@ -311,15 +319,22 @@ fn filled(terms: &mut Terms, order: Endianness, to: Place, byte: Term, sides: u8
     let Some(byte) = terms.constant(byte) else {
         return Vec::new();
     };
+    let fact = |place, ty, value| Fact {
+        sides,
+        stored: true,
+        ..Fact::of(&Access::plain(place, ty, order), value)
+    };
+    if is_long(&to) {
+        let byte = terms.number(types::I8, byte);
+        return vec![Fact {
+            extent: Extent::EachByte,
+            ..fact(to, types::I8, byte)
+        }];
+    }
     let words = words_of(&to).into_iter();
     let facts = words.map(|word| {
         let bits = u64::from_ne_bytes([byte as u8; 8]);
-        let value = terms.number(word.ty, bits);
-        Fact {
-            sides,
-            stored: true,
-            ..Fact::of(&Access::plain(word.place, word.ty, order), value)
-        }
+        fact(word.place, word.ty, terms.number(word.ty, bits))
     });
     facts.collect()
 }

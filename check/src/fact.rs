@@ -37,15 +37,26 @@ impl Passed {
     }
 }
 
+/// What the bytes at a place have to do with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// They are its bytes.
+    Whole,
+    /// They are some of its bytes: those behind as many others.
+    Part(u32),
+    /// It has one byte, and that is what each of them is.
+    EachByte,
+}
+
 /// The bytes at a place are those of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// Where; with a root and a range.
     pub place: Place,
-    /// What they are, as a value of their own size, or as a part of a wider one.
+    /// What they are, or a part of it is, or each of them is.
     pub value: Term,
-    /// Of a wider value, how many of its bytes lie in front of the place.
-    pub part: Option<u32>,
+    /// Which of that.
+    pub extent: Extent,
     /// In which order.
     pub order: Endianness,
     /// In which memories.
@@ -72,7 +83,7 @@ impl Fact {
         Self {
             place: access.place,
             value,
-            part: None,
+            extent: Extent::Whole,
             order: access.order,
             sides: 0,
             readonly: access.readonly,
@@ -100,7 +111,7 @@ impl Fact {
         let are_aligned = self.aligned && access.aligned || bytes(&self.place) == Some(1);
         are_aligned
             && as_many
-            && self.part.is_none()
+            && self.extent == Extent::Whole
             && self.value == value
             && self.order == access.order
     }
@@ -139,6 +150,11 @@ pub fn seen_through(
     let (_, want) = access.place.range?;
     let stored = terms.ty(fact.value);
     let have = stored.bytes();
+    let part = match fact.extent {
+        Extent::Whole => 0,
+        Extent::Part(part) => part,
+        Extent::EachByte => return repeated(terms, fact.value, access.ty),
+    };
     if want > 1 && have > 1 && fact.order != access.order {
         return None;
     }
@@ -149,7 +165,7 @@ pub fn seen_through(
     if is_lane && (fact.order, access.order) != (Endianness::Little, Endianness::Little) {
         return None;
     }
-    let position = position + fact.part.unwrap_or(0);
+    let position = position + part;
     let low = match fact.order {
         Endianness::Little => position,
         Endianness::Big => have - position - want,
@@ -159,6 +175,18 @@ pub fn seen_through(
     let integer = terms.cast(fact.value, from);
     let part = terms.bits(integer, 8 * low, Type::int(8 * want as u16)?);
     Some(terms.cast(part, access.ty))
+}
+
+/// What is found, as `ty`, where each byte is `byte`, a constant.
+fn repeated(terms: &mut Terms, byte: Term, ty: Type) -> Option<Term> {
+    let integer = integer_like(ty)?;
+    let bytes = [terms.constant(byte)? as u8; 16];
+    let bits = u128::from_ne_bytes(bytes) >> (128 - integer.bits());
+    let number = match integer.bits() {
+        ..=64 => terms.number(integer, bits as u64),
+        _ => terms.wide_number(bits, integer),
+    };
+    Some(terms.cast(number, ty))
 }
 
 /// The value of a fact with another one in the place of some of its bytes.
@@ -207,7 +235,7 @@ pub fn narrowed(
         place,
         value,
         order,
-        part: None,
+        extent: Extent::Whole,
         aligned: false,
         ..fact.clone()
     })
@@ -215,20 +243,28 @@ pub fn narrowed(
 
 /// Keeps the bytes of a fact from one position to another as a part of its value,
 /// if several integers would be left of them. What is read across two of those is
-/// known by that.
+/// known by that. Where each byte is the same, those that are left are.
 pub fn keep_part(terms: &Terms, fact: &Fact, from: u32, to: u32, kept: &mut Vec<Fact>) {
     let Some((at, _)) = fact.place.range else {
         return;
     };
     let bytes = to.saturating_sub(from);
     let is_one = bytes.is_power_of_two() && bytes <= 8;
-    if bytes < 2 || is_one || integer_like(terms.ty(fact.value)).is_none() {
+    let is_kept = match fact.extent {
+        Extent::EachByte => bytes > 0,
+        _ => bytes > 1 && !is_one && integer_like(terms.ty(fact.value)).is_some(),
+    };
+    if !is_kept {
         return;
     }
     let mut rest = fact.clone();
     rest.place.range = Some((at.wrapping_add(from.into()), bytes));
     rest.aligned = false;
-    rest.part = Some(fact.part.unwrap_or(0) + from);
+    rest.extent = match fact.extent {
+        Extent::Whole => Extent::Part(from),
+        Extent::Part(part) => Extent::Part(part + from),
+        Extent::EachByte => Extent::EachByte,
+    };
     kept.push(rest);
 }
 

@@ -1,7 +1,7 @@
 //! What the memories are known to hold.
 
 use super::fact::{
-    Fact, MAX_FACTS, Passed, Purpose, inserted, keep_bytes, keep_part, seen_through,
+    Extent, Fact, MAX_FACTS, Passed, Purpose, inserted, keep_bytes, keep_part, seen_through,
 };
 use super::memory::Memory;
 use super::place::{Access, Place, distance};
@@ -234,7 +234,7 @@ impl Memory {
             let behind = end.clamp(0, size.into()) as u32;
             for (from, to) in [(0, before), (behind, size)] {
                 keep_part(terms, &fact, from, to, kept);
-                if fact.part.is_none() {
+                if fact.extent == Extent::Whole {
                     keep_bytes(terms, &fact, from, to, kept);
                 }
             }
@@ -265,7 +265,8 @@ impl Memory {
             let Some((_, size)) = fact.place.range else {
                 continue;
             };
-            let usable = is_known && !fact.outlived && !fact.readonly && fact.part.is_none();
+            let usable =
+                is_known && !fact.outlived && !fact.readonly && fact.extent == Extent::Whole;
             if !usable || size <= bytes || size > 16 || (bytes > 1 && fact.order != access.order) {
                 continue;
             }

@@ -64,6 +64,7 @@ mod vectors;
 mod verdict;
 mod walk;
 mod widened;
+mod words;
 
 pub use check::check;
 pub use run::{

@@ -1,6 +1,6 @@
 //! The facts about memory that two states have in common.
 
-use super::fact::{Fact, MAX_FACTS, narrowed};
+use super::fact::{Extent, Fact, MAX_FACTS, narrowed};
 use super::meet::Meet;
 use super::memory::Memory;
 use super::place::{Place, distance};
@@ -133,8 +133,8 @@ impl Meet<'_> {
         for other in others.clone().filter(is_exact) {
             pairs.push((fact.clone(), other.clone()));
         }
-        if pairs.is_empty() && fact.part.is_none() {
-            for other in others.filter(|other| other.part.is_none()) {
+        if pairs.is_empty() && fact.extent == Extent::Whole {
+            for other in others.filter(|other| other.extent == Extent::Whole) {
                 pairs.extend(self.common_bytes(fact, other));
             }
         }
@@ -202,7 +202,7 @@ impl Meet<'_> {
                 ..mine.place
             },
             value,
-            part: mine.part,
+            extent: mine.extent,
             sides: mine.sides & theirs.sides,
             readonly: mine.readonly | theirs.readonly,
             outlived: mine.outlived | theirs.outlived,
@@ -254,7 +254,7 @@ fn in_order(met: Vec<Met>, before: usize) -> Vec<Fact> {
 /// Are two facts about as many bytes, read in the same order?
 fn is_same_shape(terms: &Terms, a: &Fact, b: &Fact) -> bool {
     a.place.range == b.place.range
-        && a.part == b.part
+        && a.extent == b.extent
         && terms.ty(a.value) == terms.ty(b.value)
         && a.order == b.order
 }
@@ -276,7 +276,7 @@ fn is_same(a: &Fact, b: &Fact) -> bool {
             passed,
         )
     };
-    a.part == b.part
+    a.extent == b.extent
         && a.place == b.place
         && a.value == b.value
         && a.order == b.order

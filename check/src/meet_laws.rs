@@ -4,7 +4,7 @@
 //! changes nothing. Leaves are names, so two states are the same if each is below the
 //! other.
 
-use crate::fact::{Fact, Passed};
+use crate::fact::{Extent, Fact, Passed};
 use crate::memory::Memory;
 use crate::place::Place;
 use crate::side::Side;
@@ -97,7 +97,7 @@ impl Draw {
         Fact {
             place: self.place(),
             value: self.term(1),
-            part: None,
+            extent: Extent::Whole,
             order: Endianness::Little,
             sides: self.rng.u8(1..4),
             readonly: self.rng.bool(),

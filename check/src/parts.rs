@@ -67,7 +67,10 @@ impl Terms {
         let mut looks = MAX_LOOKS;
         match self.find(term, low, ty.bits(), MAX_DEPTH, &mut looks)? {
             Found::Zero => Some(self.number(ty, 0)),
-            Found::Bits(inner, _) if inner == term => self.bits_of_masked(term, low, ty),
+            Found::Bits(inner, _) if inner == term => match self.bytes_of_others(term, low, ty) {
+                Some(bytes) if ty.bits() > 8 => Some(self.of_bytes(&bytes, ty)),
+                _ => self.bits_of_masked(term, low, ty),
+            },
             Found::Bits(inner, low) => Some(self.bits(inner, low, ty)),
         }
     }
@@ -103,20 +106,38 @@ impl Terms {
             // The part was there already.
             return Some(whole);
         }
+        if self.height(sum) > MAX_HEIGHT {
+            return Some(sum);
+        }
+        if !(self.is_masked(x) || self.is_masked(y))
+            && let Some(bytes) = self.bytes_of_others(sum, 0, ty)
+        {
+            return Some(self.of_bytes(&bytes, ty));
+        }
         let is_part = |term: Term| match self.node(term) {
             Node::Op(data, 0, args) => match data.opcode() {
-                Opcode::Band | Opcode::Ishl => self.constant(args[1]).is_some(),
-                opcode => opcode == Opcode::Uextend,
+                Opcode::Ishl => self.constant(args[1]).is_some(),
+                opcode => opcode == Opcode::Uextend || self.is_masked(term),
             },
             _ => false,
         };
-        if self.height(sum) > MAX_HEIGHT || !(is_part(x) || is_part(y)) {
+        if !(is_part(x) || is_part(y)) {
             return Some(sum);
         }
         let bytes = (0..ty.bytes()).map(|at| self.bits(sum, 8 * at, types::I8));
         let bytes: Vec<Term> = bytes.collect();
         let whole = self.together(&bytes, ty);
         Some(whole.unwrap_or(sum))
+    }
+
+    /// Is `term` masked by a constant?
+    fn is_masked(&self, term: Term) -> bool {
+        match self.node(term) {
+            Node::Op(data, 0, args) => {
+                data.opcode() == Opcode::Band && self.constant(args[1]).is_some()
+            }
+            _ => false,
+        }
     }
 
     /// `term` with only those of its bits that are set in `mask`: zero, if all of these are zero; itself,
@@ -187,6 +208,22 @@ impl Terms {
         (whole != rest || self.is_zero_in(rest, hole)).then_some(Inserted { whole, part, at })
     }
 
+    /// `term` with its bytes the other way round, if they are bytes of others.
+    pub(super) fn swapped(&mut self, term: Term, ty: Type) -> Option<Term> {
+        if self.height(term) > MAX_HEIGHT {
+            return None;
+        }
+        let mut bytes = self.bytes_of_others(term, 0, ty)?;
+        bytes.reverse();
+        Some(self.of_bytes(&bytes, ty))
+    }
+
+    /// Where the byte of `term` from the bit `low` on comes from.
+    pub(super) fn source_of_byte(&self, term: Term, low: u32) -> Option<Found> {
+        let mut looks = MAX_LOOKS;
+        self.find(term, low, 8, MAX_DEPTH, &mut looks)
+    }
+
     /// Where some bits of `term` come from.
     fn find(&self, term: Term, low: u32, bits: u32, depth: u32, looks: &mut u32) -> Option<Found> {
         let here = Some(Found::Bits(term, low));
@@ -231,6 +268,10 @@ impl Terms {
                     _ => here,
                 }
             }
+            (Opcode::Bswap, [inner]) if bits == 8 && low % 8 == 0 => {
+                let low = self.ty(term).bits() - 8 - low;
+                self.find(*inner, low, bits, depth, looks)
+            }
             (Opcode::Bor, [x, y]) => {
                 let both = [*x, *y].map(|arg| self.find(arg, low, bits, depth, looks));
                 match both {
@@ -257,7 +298,7 @@ struct Inserted {
 
 /// Where bits come from.
 #[derive(Clone, Copy)]
-enum Found {
+pub(super) enum Found {
     /// They are zero.
     Zero,
     /// They are those of this term from this one on.

@@ -3,7 +3,7 @@
 //! Each byte is looked up by itself. Together they are known if all are constants, or if they are
 //! consecutive bytes of one integer, in either order; or if both halves of them are known so.
 
-use super::fact::{Fact, inserted, seen_through};
+use super::fact::{Extent, Fact, inserted, seen_through};
 use super::memory::Memory;
 use super::place::Access;
 use super::side::Side;
@@ -42,8 +42,13 @@ impl Memory {
         if access.order == Endianness::Big {
             bytes.reverse();
         }
-        let value = terms.together(&bytes, integer);
-        let value = value.or_else(|| terms.halves_together(&bytes, integer))?;
+        let value = match integer.bits() {
+            ..=64 => terms.of_bytes(&bytes, integer),
+            _ => {
+                let value = terms.together(&bytes, integer);
+                value.or_else(|| terms.halves_together(&bytes, integer))?
+            }
+        };
         Some(terms.cast(value, access.ty))
     }
 }
@@ -62,7 +67,7 @@ impl Memory {
         let mut parts = Vec::new();
         for fact in &self.facts {
             let is_usable = !fact.outlived
-                && fact.part.is_none()
+                && fact.extent == Extent::Whole
                 && (same || fact.sides & side.bit() != 0)
                 && fact.is_for(access.place.class);
             if is_usable

@@ -139,11 +139,12 @@ impl Terms {
                 };
                 Some(self.number(ty, bits))
             }
+            (Opcode::Bswap, [x]) if is_small_int(ty) => self.swapped(*x, ty),
             (Opcode::Ireduce, [x]) => Some(self.bits(*x, 0, ty)),
-            (Opcode::Uextend, [x]) if is_small_int(ty) => {
-                let bits = self.constant(*x)?;
-                Some(self.number(ty, bits))
-            }
+            (Opcode::Uextend, [x]) if is_small_int(ty) => match self.constant(*x) {
+                Some(bits) => Some(self.number(ty, bits)),
+                None => self.extended_sum(*x, ty),
+            },
             (Opcode::Uextend, [x]) if ty == types::I128 => {
                 let bits = self.constant(*x)?;
                 Some(self.wide_number(bits.into(), ty))

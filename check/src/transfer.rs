@@ -118,6 +118,9 @@ impl Memory {
             Side::Original => self.balance.original(entry),
             Side::Result => self.balance.result(entry),
         }
+        if entry.1.is_none() {
+            self.balance.settle_loads_in_parts();
+        }
     }
 
     /// Compares stores that the result has made alone with those of the original that are parts

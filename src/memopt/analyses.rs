@@ -301,6 +301,7 @@ fn kept(change: &Change) -> Kept {
         | Change::ReplaceLoadByParam { .. }
         | Change::MergeLoads(_)
         | Change::MergeStores(_)
+        | Change::CombineLoads(_)
         | Change::TrimStore(_)
         | Change::SinkLoad(..)
         | Change::SinkPure(..)

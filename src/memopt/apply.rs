@@ -315,6 +315,7 @@ impl<'a> Editor<'a> {
                 self.replace_load_by_halves(*load, *halves);
             }
             Change::MergeStores(merged) => return Ok(self.merge_stores(merged)),
+            Change::CombineLoads(combined) => return Ok(self.combine_loads(combined)),
             Change::TrimStore(store) => return Ok(self.replace_store(store)),
             Change::ReplaceLoadByParam { load, block, args } => {
                 self.replace_load_by_param(*load, *block, args);

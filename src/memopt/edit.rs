@@ -128,6 +128,8 @@ pub enum Change {
     ExpandCopy(Expanded),
     /// Two stores side by side, or one within the other, are one.
     MergeStores(MergedStores),
+    /// The word that several loads are put together to is loaded at once.
+    CombineLoads(CombinedLoads),
     /// Nobody sees some of the bytes at an end of what the store writes: it writes the others.
     TrimStore(NewStore),
     /// Nobody uses what the load reads.
@@ -354,6 +356,25 @@ pub struct MergedStores {
     pub store: NewStore,
 }
 
+/// A word that is loaded in parts.
+#[derive(Clone, Debug)]
+pub struct CombinedLoads {
+    /// What gives the word, and goes.
+    pub sum: Inst,
+    /// The last of the loads, behind which the word is loaded.
+    pub last: Inst,
+    /// The address.
+    pub address: Value,
+    /// The offset that the load adds.
+    pub offset: i32,
+    /// The flags of the load.
+    pub flags: MemFlagsData,
+    /// How many bytes are loaded. The others of the sum, which are the upper ones, are zero.
+    pub bytes: u32,
+    /// Are they put together the other way round?
+    pub swapped: bool,
+}
+
 /// A copy of what another one has copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarded {
@@ -462,6 +483,7 @@ impl Change {
             | Self::Promote(_)
             | Self::LoadWhereChosen(_)
             | Self::AccessBoth { .. }
+            | Self::CombineLoads(_)
             | Self::MergeLoads(_) => (false, true),
             Self::Sink(sunk) => (sunk.makes_blocks(), false),
             Self::CarryRound(carried) => (carried.makes_blocks(), true),

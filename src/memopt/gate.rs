@@ -11,6 +11,7 @@
 use crate::ir::Function;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::inst::effect::any_inst;
+use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::options::Effort;
 
 /// Can `func` hold what the passes look for at this effort? It allocates nothing.
@@ -63,6 +64,6 @@ pub fn holds_memory(func: &Function) -> bool {
 fn accesses_memory(func: &Function) -> bool {
     any_inst(func, |inst| {
         let opcode = func.dfg.insts[inst].opcode();
-        opcode.can_load() || opcode.can_store()
+        opcode.can_load() || opcode.can_store() || Transfer::of(func, inst).is_some()
     })
 }

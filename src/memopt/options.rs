@@ -38,6 +38,8 @@ pub struct Options {
     pub dead_stores: bool,
     /// Let stores side by side become one.
     pub merge_stores: bool,
+    /// Load at once what several loads are put together to.
+    pub combine_loads: bool,
     /// Fold branches that memory facts decide.
     pub fold_branches: bool,
     /// Thread edges past branches that they determine.
@@ -70,6 +72,7 @@ impl Default for Options {
             unused_loads: true,
             dead_stores: true,
             merge_stores: true,
+            combine_loads: true,
             fold_branches: true,
             thread_branches: true,
             sink_stores: true,
@@ -120,6 +123,7 @@ impl Options {
             unused_loads,
             dead_stores,
             merge_stores,
+            combine_loads,
             fold_branches,
             thread_branches,
             sink_stores,
@@ -137,6 +141,7 @@ impl Options {
             ("unused_loads", unused_loads),
             ("dead_stores", dead_stores),
             ("merge_stores", merge_stores),
+            ("combine_loads", combine_loads),
             ("fold_branches", fold_branches),
             ("thread_branches", thread_branches),
             ("sink_stores", sink_stores),

@@ -20,8 +20,8 @@ use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
 use crate::memopt::passes::{
-    branches, compares, dead_cycles, dead_slots, dead_stores, load_store_elim, merged_stores,
-    shared_slots, shrunk_slots,
+    branches, combined_loads, compares, dead_cycles, dead_slots, dead_stores, load_store_elim,
+    merged_stores, shared_slots, shrunk_slots,
 };
 use crate::memopt::refusal::Refusals;
 use crate::memopt::stats::Stats;
@@ -325,6 +325,15 @@ impl<'s, 'f> Search<'s, 'f> {
         self.job.stats.limits_hit += next_access.limits_hit;
         self.analyses.give_room(next_access.into_room());
         edits
+    }
+
+    /// Loads side by side.
+    pub fn combine_loads(&mut self) -> Vec<Edit> {
+        let options = self.job.options;
+        match options.combine_loads && options.unused_loads {
+            true => combined_loads::edits(self.memory()),
+            false => Vec::new(),
+        }
     }
 
     /// Stores side by side.

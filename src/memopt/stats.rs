@@ -91,6 +91,8 @@ stats! {
         dead_stores,
         /// Stores that became one with another beside it.
         merged_stores,
+        /// Words loaded at once that several loads were put together to.
+        combined_loads,
         /// Stores of which nobody saw some bytes, which they do not write any more.
         trimmed_stores,
         /// Comparisons turned into constants.
@@ -170,6 +172,7 @@ impl Stats {
             }
             Change::RemoveDeadStore(_) | Change::RemoveDeadCopy(_) => self.dead_stores += 1,
             Change::MergeStores(_) => self.merged_stores += 1,
+            Change::CombineLoads(_) => self.combined_loads += 1,
             Change::TrimStore(_) => self.trimmed_stores += 1,
             Change::FoldBranch(..) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,

@@ -46,6 +46,7 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
                 "merged with the one before".into(),
             ),
         ],
+        Change::CombineLoads(combined) => inst(&combined.sum, "loaded at once"),
         Change::ForwardCopy(forwarded) => {
             let what = format!("copies what {} copies", forwarded.first);
             inst(&forwarded.call, &what)
@@ -313,6 +314,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::RemoveNoopStore(_) | Change::RemoveNoopCopy(_) => "noop_stores",
         Change::RemoveDeadStore(_) | Change::RemoveDeadCopy(_) => "dead_stores",
         Change::MergeStores(_) => "merged_stores",
+        Change::CombineLoads(_) => "combined_loads",
         Change::TrimStore(_) => "trimmed_stores",
         Change::RemoveUnusedLoad(_) => "unused_loads",
         Change::RemoveUnusedCode(_) => "unused_code",

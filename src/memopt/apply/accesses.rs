@@ -2,9 +2,9 @@
 
 use super::Editor;
 use crate::cursor::{Cursor, FuncCursor};
-use crate::ir::{Block, Inst, InstBuilder, Opcode, Value};
+use crate::ir::{Block, Inst, InstBuilder, Opcode, Type, Value};
 use crate::memopt::cfg::edit as cfg_edit;
-use crate::memopt::edit::{Forwarded, MergedStores, NewStore, StoredWhole};
+use crate::memopt::edit::{CombinedLoads, Forwarded, MergedStores, NewStore, StoredWhole};
 use crate::memopt::inst::bits::Bits;
 use crate::memopt::inst::coercion::{self, Half, Recipe};
 use crate::memopt::passes::recomputed;
@@ -94,6 +94,38 @@ impl Editor<'_> {
             self.ctx.func.layout.remove_inst(merged.removed);
         }
         made
+    }
+
+    /// Loads at once what several loads are put together to. Nobody uses them any more.
+    pub(super) fn combine_loads(&mut self, combined: &CombinedLoads) -> bool {
+        let func = &mut self.ctx.func;
+        let ty = func.dfg.value_type(func.dfg.first_result(combined.sum));
+        let (Ok(flags), Some(part)) = (
+            func.dfg.mem_flags.insert(combined.flags),
+            Type::int_with_byte_size(combined.bytes as u16),
+        ) else {
+            // There are too many flags.
+            self.stats.limits_hit += 1;
+            return false;
+        };
+        let address = func.dfg.resolve_aliases(combined.address);
+        let mut cursor = FuncCursor::new(func).after_inst(combined.last);
+        let extends = (part != ty && !combined.swapped).then_some(match combined.bytes {
+            2 => Opcode::Uload16,
+            _ => Opcode::Uload32,
+        });
+        let loaded = if extends.is_some() { ty } else { part };
+        let (opcode, offset) = (extends.unwrap_or(Opcode::Load), combined.offset.into());
+        let (load, dfg) = cursor.ins().Load(opcode, loaded, flags, offset, address);
+        let mut word = dfg.first_result(load);
+        if combined.swapped {
+            word = cursor.ins().bswap(word);
+            if part != ty {
+                word = cursor.ins().uextend(ty, word);
+            }
+        }
+        self.alias_and_remove(combined.sum, word);
+        true
     }
 
     pub(super) fn replace_store(&mut self, new: &NewStore) -> bool {

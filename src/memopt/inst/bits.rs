@@ -108,6 +108,15 @@ impl Finder<'_> {
                 let all = u128::from_le_bytes(bytes);
                 self.constant((all >> low) as u64, 0)
             }
+            InstructionData::Load { opcode, .. } => {
+                let read = match opcode {
+                    Opcode::Uload8 => 8,
+                    Opcode::Uload16 => 16,
+                    Opcode::Uload32 => 32,
+                    _ => return None,
+                };
+                (low >= read).then_some(Bits::Constant(0))
+            }
             InstructionData::Unary { opcode, arg } => {
                 self.unary(opcode, arg, number as u32, low, depth)
             }

@@ -8,6 +8,7 @@
 //! handed a slot for is stored before it and loaded behind it.
 
 use crate::FxHashMap;
+use crate::ir::{Opcode, Type};
 use crate::memopt::cfg::graph::{self, Graph, Node};
 use crate::memopt::inst::location::{Location, Root};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
@@ -30,7 +31,8 @@ pub struct Pairs {
     /// For each event, does another access share bytes with it, by root and offset,
     /// or is it a store that may run more than once?
     pub paired: Vec<bool>,
-    /// Does another access share some of its bytes, without being of the same ones?
+    /// Does another access share some of its bytes, without being of the same ones or as the same
+    /// type?
     pub parted: Vec<bool>,
     /// What would be paired if calls did not keep all of them apart; empty if they do not.
     apart: Vec<bool>,
@@ -103,7 +105,7 @@ impl Pairs {
         }
         let counted = if apart { &mut shared } else { &mut paired };
         groups.are_all(|cluster| {
-            mark_overlaps(cluster, counted, &mut parted);
+            mark_overlaps(memory, cluster, counted, &mut parted);
             true
         });
         if apart {
@@ -301,8 +303,8 @@ fn is_behind_call(
 }
 
 /// Marks those of `group`, which is sorted, that share bytes with another of it, and those that
-/// do with others than their own.
-fn mark_overlaps(group: &[Bytes], paired: &mut [bool], parted: &mut [bool]) {
+/// do with others than their own, or as another form.
+fn mark_overlaps(memory: &Memory<'_>, group: &[Bytes], paired: &mut [bool], parted: &mut [bool]) {
     // Of those before, the one that reaches farthest.
     let mut farthest: Option<Bytes> = None;
     for bytes in group {
@@ -321,9 +323,43 @@ fn mark_overlaps(group: &[Bytes], paired: &mut [bool], parted: &mut [bool]) {
     }
     // Of several accesses of the same bytes only the first is compared with others.
     for same in group.chunk_by(|a, b| (a.start, a.end) == (b.start, b.end)) {
-        let any = same.iter().any(|it| parted[it.event as usize]);
+        let any = same.iter().any(|it| parted[it.event as usize])
+            || (same.len() > 1 && are_of_several_forms(memory, same));
         for bytes in same {
             parted[bytes.event as usize] |= any;
+        }
+    }
+}
+
+/// Is a load among accesses of the same bytes that does not give, as it is, what another one
+/// stores or gives?
+fn are_of_several_forms(memory: &Memory<'_>, same: &[Bytes]) -> bool {
+    let mut forms = same.iter().filter_map(|bytes| {
+        let access = memory.access(bytes.event)?;
+        Some((access.stored.is_none(), form(memory, bytes.event, access)))
+    });
+    let Some((loads, first)) = forms.next() else {
+        return false;
+    };
+    let (mut any_loads, mut differ) = (loads, false);
+    for (loads, form) in forms {
+        any_loads |= loads;
+        differ |= form != first;
+    }
+    any_loads && differ
+}
+
+/// The load that gives what an access gives or stores, and as which type.
+fn form(memory: &Memory<'_>, event: EventIndex, access: &Access) -> (Option<Opcode>, Type) {
+    let dfg = &memory.func.dfg;
+    match access.stored {
+        Some(stored) => {
+            let opcode = access.undone_loads().first();
+            (opcode.copied(), dfg.value_type(stored))
+        }
+        None => {
+            let result = dfg.first_result(memory.inst(event));
+            (Some(access.opcode), dfg.value_type(result))
         }
     }
 }

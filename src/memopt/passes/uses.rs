@@ -92,6 +92,11 @@ impl Uses {
         values.iter().all(|value| self.counts[*value].all == 0)
     }
 
+    /// Is `value` used once?
+    pub fn are_one(&self, value: Value) -> bool {
+        self.counts[value].all == 1
+    }
+
     /// Does anything use `value`, but to pass it to a block parameter?
     pub fn are_direct(&self, value: Value) -> bool {
         self.counts[value].all > self.counts[value].passed

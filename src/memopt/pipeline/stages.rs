@@ -1,7 +1,7 @@
 //! What a run consists of: promotion, the rounds until they find nothing, the egraph pass once
 //! more, and the places of slots.
 
-use super::table::{MERGE_STORES, OWN_SLOTS, PACK_SLOTS};
+use super::table::{JOIN_NEIGHBOURS, OWN_SLOTS, PACK_SLOTS};
 use super::{Rerun, Run};
 use crate::CodegenResult;
 use crate::memopt::edit::{Change, Edit, Reason, Touched};
@@ -122,9 +122,9 @@ impl Run<'_> {
             }
             let cycles = self.dead_cycles()?;
             let stored = self.own_slots()?;
-            let merged = self.merge_stores()?;
-            changed = cycles.touched.and(stored).and(merged);
-            let mut has_more = cycles.reveal_more || stored.any || merged.any;
+            let joined = self.join_neighbours()?;
+            changed = cycles.touched.and(stored).and(joined);
+            let mut has_more = cycles.reveal_more || stored.any || joined.any;
             if round.and(changed).any {
                 let promoted = self.promote()?;
                 changed = changed.and(promoted);
@@ -151,22 +151,20 @@ impl Run<'_> {
         }
     }
 
-    /// Lets stores side by side become one, where nothing else is found.
-    fn merge_stores(&mut self) -> CodegenResult<Touched> {
+    /// Lets loads and stores side by side become one, where nothing else is found.
+    fn join_neighbours(&mut self) -> CodegenResult<Touched> {
         let mut touched = Touched::default();
         while self.editor.has_room()
-            && let Some((_, edits)) = self.search(MERGE_STORES, 0, false)
+            && let Some((_, edits)) = self.search(JOIN_NEIGHBOURS, 0, false)
         {
             let made = self.apply(&edits)?;
             if !made.any {
                 break;
             }
-            touched = touched.and(made);
+            // Parts of a sum that is loaded at once are sums, too, until they go.
+            touched = touched.and(made).and(self.unused_code()?);
         }
-        match touched.any {
-            true => Ok(touched.and(self.unused_code()?)),
-            false => Ok(touched),
-        }
+        Ok(touched)
     }
 
     /// Removes parameters that only feed themselves, where nothing else is found.

@@ -94,15 +94,26 @@ pub(super) const PASSES: &[Pass] = &[
     },
 ];
 
-/// Stores become one when nothing else is found, since half of one may be dead, or go elsewhere.
-pub(super) const MERGE_STORES: &[Pass] = &[Pass {
-    name: "merge-stores",
-    find: |search| search.merge_stores(),
-    on_paths: false,
-    with_next: false,
-    again_at_once: false,
-    clean_up: CleanUp::Code,
-}];
+/// Loads and stores become one when nothing else is found, since half of one may be dead, or go
+/// elsewhere.
+pub(super) const JOIN_NEIGHBOURS: &[Pass] = &[
+    Pass {
+        name: "combine-loads",
+        find: |search| search.combine_loads(),
+        on_paths: false,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Code,
+    },
+    Pass {
+        name: "merge-stores",
+        find: |search| search.merge_stores(),
+        on_paths: false,
+        with_next: false,
+        again_at_once: false,
+        clean_up: CleanUp::Code,
+    },
+];
 
 /// What slots keep for nobody but themselves is looked for when nothing else is found.
 pub(super) const OWN_SLOTS: &[Pass] = &[Pass {

@@ -31,6 +31,7 @@ use crate::ir::Inst;
 use crate::memopt::edit::{Change, Forwarded, Reason};
 use crate::memopt::inst::bits::number;
 use crate::memopt::inst::location::Location;
+use crate::memopt::inst::transfer;
 use crate::memopt::memory::clobber::Source;
 use crate::memopt::memory::insts::{EventIndex, Transfer};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
@@ -187,7 +188,9 @@ impl Pass<'_, '_, '_, '_> {
         event: EventIndex,
         transfer: &Transfer,
     ) -> Option<SmallVec<[EventIndex; 2]>> {
-        let to = transfer.writes?;
+        let Some(to) = transfer.writes else {
+            return self.is_of_nothing(event).then(SmallVec::new);
+        };
         if transfer.filling.is_some() {
             return self.is_filled(event, transfer, to);
         }
@@ -221,6 +224,12 @@ impl Pass<'_, '_, '_, '_> {
             (source, part) = (before, from);
         }
         None
+    }
+
+    /// Does the transfer `event`, which writes nothing, copy or fill no bytes at all?
+    fn is_of_nothing(&self, event: EventIndex) -> bool {
+        let transfer = transfer::Transfer::of(self.facts.memory.func, self.inst(event));
+        transfer.is_some_and(|it| it.returned().is_some())
     }
 
     /// Has another one filled all that `event` fills, with the same byte?

@@ -322,7 +322,7 @@ impl<'p> Pass<'_, 'p, '_, '_> {
         loads.into_iter().find_map(|event| {
             let load = memory.access(event)?;
             let node = memory.node(event);
-            let usable = matches!(load.load, Some(Load::Plain { .. }))
+            let usable = load.load.is_some()
                 && (asking.readonly || !load.readonly)
                 && self.facts.dominance.dominates(node, asking.node);
             if !usable {

@@ -19,10 +19,11 @@ impl Body<'_> {
             return;
         }
         let flags = self.spot_flags(&spot);
-        let value = match (spot.ty, self.rng.bool()) {
+        let value = match (spot.ty, self.rng.u8(..3)) {
             (types::I64X2, _) => self.lanes(spot, flags),
-            (_, true) => self.taken_apart(spot, flags),
-            (_, false) => self.parts_of_load(spot, flags),
+            (_, 0) => self.taken_apart(spot, flags),
+            (_, 1) => self.parts_of_load(spot, flags),
+            _ => self.put_together(spot, flags),
         };
         self.found_in(&spot, value);
     }
@@ -89,6 +90,58 @@ impl Body<'_> {
         }
         let value = self.ins().ins().load(part, flags, address, place);
         self.ins().ins().uextend(types::I64, value)
+    }
+
+    /// A word is put together from parts that are loaded one after the other, and maybe stored
+    /// back.
+    fn put_together(&mut self, spot: Spot, flags: MemFlagsData) -> Value {
+        let (address, offset) = (spot.pointer.value, spot.offset as i32);
+        let part = PARTS[self.rng.usize(..PARTS.len())];
+        let all = 8 / part.bytes() as i32;
+        let count = match self.rng.bool() {
+            true => all,
+            false => self.rng.i32(2..=all),
+        };
+        let between = self.rng.i32(..).rem_euclid(3 * count);
+        let is_big = self.rng.bool();
+        let mut sum = self.ins().ins().iconst(types::I64, 0);
+        for at in 0..count {
+            if at == between {
+                self.write_between(address, offset, flags);
+            }
+            let place = if is_big { count - 1 - at } else { at } * part.bytes() as i32;
+            let value = match part {
+                types::I8 if self.rng.bool() => {
+                    self.ins()
+                        .ins()
+                        .uload8(types::I64, flags, address, offset + place)
+                }
+                _ => {
+                    let value = self.ins().ins().load(part, flags, address, offset + place);
+                    self.ins().ins().uextend(types::I64, value)
+                }
+            };
+            let by = i64::from(at * part.bits() as i32);
+            let by = self.ins().ins().iconst(types::I64, by);
+            let value = self.ins().ins().ishl(value, by);
+            sum = self.ins().ins().bor(sum, value);
+        }
+        if count == all && self.rng.bool() {
+            self.ins().ins().store(flags, sum, address, offset);
+        }
+        sum
+    }
+
+    /// Something between two loads of parts of a word that may write the word, or does.
+    fn write_between(&mut self, address: Value, offset: i32, flags: MemFlagsData) {
+        match self.rng.u8(..3) {
+            0 => self.store(),
+            1 if self.style.calls => self.call(),
+            _ => {
+                let (value, at) = (self.data(), self.rng.i32(0..8));
+                self.ins().ins().istore8(flags, value, address, offset + at);
+            }
+        }
     }
 
     /// Lanes of a vector, which is loaded and stored as a whole.
