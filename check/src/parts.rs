@@ -268,7 +268,7 @@ impl Terms {
                     _ => here,
                 }
             }
-            (Opcode::Bswap, [inner]) if bits == 8 && low % 8 == 0 => {
+            (Opcode::Bswap, [inner]) if bits == 8 && low.is_multiple_of(8) => {
                 let low = self.ty(term).bits() - 8 - low;
                 self.find(*inner, low, bits, depth, looks)
             }

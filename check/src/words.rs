@@ -36,7 +36,7 @@ impl Terms {
 
     /// The bytes of `term`, an integer, if each is zero or a byte of another one.
     pub(super) fn bytes_of_others(&mut self, term: Term, low: u32, ty: Type) -> Option<Vec<Term>> {
-        if low % 8 != 0 || ty.bits() % 8 != 0 {
+        if !low.is_multiple_of(8) || !ty.bits().is_multiple_of(8) {
             return None;
         }
         let mut bytes = Vec::new();
