@@ -160,6 +160,7 @@ fn count(side: &str, shape: Shape, size: usize) -> Result<Option<u64>, Box<dyn E
 }
 
 fn child(side: &str, shape: Shape, size: usize) -> Result<ExitCode, Box<dyn Error>> {
+    counted::stop();
     let isa = support::isa()?;
     let policy = support::policy()?;
     let func = support::prepare(shape, size, &*isa);
