@@ -5,9 +5,13 @@
 //! different ones meet, at the iterated dominance frontier of the definitions,
 //! the block takes a parameter if the value is live there (pruned SSA, Cytron
 //! et al. 1991).
+//!
+//! What is computed from nothing, a constant or the address of a slot, is computed again in the blocks
+//! that use it. Not only is that cheaper: an access that leaves its slot is told by the constant that is
+//! added to the slot's address, and a parameter does not tell.
 
 use crate::entity::SecondaryMap;
-use crate::ir::{Block, Function, Inst, Value, ValueDef};
+use crate::ir::{Block, Function, Inst, InstructionData, Value, ValueDef};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
@@ -73,6 +77,10 @@ pub fn repair(
             .filter_map(|inst| Some((inst, order.node(func.layout.inst_block(inst)?)?)))
             .filter(|(_, node)| !repair.defs.contains_key(node))
             .collect();
+        if let Some(inst) = from_nothing(func, broken.value) {
+            compute_again(func, order, inst, &users);
+            continue;
+        }
         let live = repair.live(users.iter().map(|(_, node)| *node));
         let params = repair.place_params(func, &live, broken.value);
         for node in params {
@@ -86,6 +94,42 @@ pub fn repair(
             func.dfg
                 .map_inst_values(inst, |used| if used == broken.value { value } else { used });
         }
+    }
+}
+
+/// The instruction that computes `value`, if it has no operands and is pure.
+fn from_nothing(func: &Function, value: Value) -> Option<Inst> {
+    let inst = func.dfg.value_def(value).inst()?;
+    let is_from_nothing = matches!(
+        func.dfg.insts[inst],
+        InstructionData::UnaryImm { .. }
+            | InstructionData::UnaryIeee32 { .. }
+            | InstructionData::UnaryIeee64 { .. }
+            | InstructionData::UnaryConst { .. }
+            | InstructionData::StackAddr { .. }
+    );
+    is_from_nothing.then_some(inst)
+}
+
+/// Computes what `inst` does at the start of each block of `users`, for the uses there.
+fn compute_again(func: &mut Function, order: &Order, inst: Inst, users: &[(Inst, Node)]) {
+    let value = func.dfg.first_result(inst);
+    let mut last: Option<(Node, Value)> = None;
+    for (user, node) in users {
+        let copy = match last {
+            Some((at, copy)) if at == *node => copy,
+            _ => {
+                let copy = func.dfg.clone_inst(inst);
+                let block = order.block(*node);
+                if let Some(first) = func.layout.first_inst(block) {
+                    func.layout.insert_inst(copy, first);
+                }
+                func.dfg.first_result(copy)
+            }
+        };
+        last = Some((*node, copy));
+        func.dfg
+            .map_inst_values(*user, |used| if used == value { copy } else { used });
     }
 }
 
