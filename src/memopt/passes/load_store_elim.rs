@@ -57,6 +57,7 @@ use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::values::{Key, Known, Values};
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
+use compared::Compared;
 use keeping::CallingLoops;
 
 /// Finds loads to replace and no-op stores.
@@ -84,6 +85,7 @@ pub fn edits<'p, 'a>(
         moved: Vec::new(),
         asked: 0,
         calling_loops: None,
+        compared: Compared::default(),
     };
     dominance.walk(graph.entry, |node, enter| {
         if enter {
@@ -117,6 +119,8 @@ struct Pass<'v, 'p, 'a, 'r> {
     asked: u32,
     /// Found when first asked for.
     calling_loops: Option<CallingLoops>,
+    /// What branches say of the block of the last store.
+    compared: Compared,
 }
 
 impl Pass<'_, '_, '_, '_> {

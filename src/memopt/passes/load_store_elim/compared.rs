@@ -14,8 +14,8 @@
 //!
 //! Slots are left to promotion, and to whoever overwrites what nobody reads.
 //!
-//! Cost: [`MAX_BRANCHES`] steps up the dominator tree, for a store of which it is known where its
-//! bytes come from, and that is no no-op otherwise.
+//! Cost: [`MAX_BRANCHES`] steps up the dominator tree, for a block with a store of which it is known
+//! where its bytes come from, and that is no no-op otherwise.
 
 use super::Pass;
 use crate::ir::condcodes::IntCC;
@@ -25,6 +25,7 @@ use crate::memopt::edit::Reason;
 use crate::memopt::inst::bits::number;
 use crate::memopt::memory::clobber::Source;
 use crate::memopt::memory::insts::{Access, EventIndex};
+use smallvec::SmallVec;
 
 /// Blocks above a store at whose ends branches are looked at.
 ///
@@ -32,10 +33,21 @@ use crate::memopt::memory::insts::{Access, EventIndex};
 /// down.
 const MAX_BRANCHES: u32 = 4;
 
-/// A branch, and a value that what is stored equals behind it.
+/// What is equal behind a branch.
+#[derive(Clone, Copy)]
 struct Equal {
     branch: Inst,
     value: Value,
+    /// Another value; `None` of zero.
+    other: Option<Value>,
+}
+
+/// What is equal in a block, the nearest branch first.
+#[derive(Default)]
+pub(super) struct Compared {
+    /// The block that was last asked about.
+    node: Option<Node>,
+    equal: SmallVec<[Equal; 1]>,
 }
 
 impl Pass<'_, '_, '_, '_> {
@@ -51,25 +63,40 @@ impl Pass<'_, '_, '_, '_> {
         if source.is_unknown() || access.slot().is_some() {
             return None;
         }
-        let mut below = node;
-        for _ in 0..MAX_BRANCHES {
-            let above = self.facts.dominance.parent(below);
-            if above == below {
-                return None;
-            }
-            if let [pred] = self.graph.preds(below)
-                && let Some(Equal { branch, value }) = self.equal_on(*pred, below, stored)
+        if self.compared.node != Some(node) {
+            self.compared.node = Some(node);
+            self.compared.equal = self.equal_in(node);
+        }
+        for at in 0..self.compared.equal.len() {
+            let equal = self.compared.equal[at];
+            if let Some(value) = self.equal_to(equal, stored)
                 && self.is_there(node, event, source, access, value).is_some()
             {
-                return Some(Reason::ComparedBy(branch));
+                return Some(Reason::ComparedBy(equal.branch));
             }
-            below = above;
         }
         None
     }
 
-    /// What `stored` is equal to on the only edge from `pred` to `node`.
-    fn equal_on(&self, pred: Node, node: Node, stored: Value) -> Option<Equal> {
+    /// What branches say is equal in `node`.
+    fn equal_in(&self, node: Node) -> SmallVec<[Equal; 1]> {
+        let mut found = SmallVec::new();
+        let mut below = node;
+        for _ in 0..MAX_BRANCHES {
+            let above = self.facts.dominance.parent(below);
+            if above == below {
+                break;
+            }
+            if let [pred] = self.graph.preds(below) {
+                found.extend(self.equal_on(*pred, below));
+            }
+            below = above;
+        }
+        found
+    }
+
+    /// What is equal on the only edge from `pred` to `node`.
+    fn equal_on(&self, pred: Node, node: Node) -> Option<Equal> {
         let func = self.facts.memory.func;
         let branch = func.layout.last_inst(self.facts.order.block(pred))?;
         let InstructionData::Brif { arg, blocks, .. } = func.dfg.insts[branch] else {
@@ -84,29 +111,38 @@ impl Pass<'_, '_, '_, '_> {
         }
         let arg = func.dfg.resolve_aliases(arg);
         let compared = func.dfg.value_def(arg).inst();
-        let equal = match compared.map(|inst| func.dfg.insts[inst]) {
+        match compared.map(|inst| func.dfg.insts[inst]) {
             Some(InstructionData::IntCompare {
                 cond: cond @ (IntCC::Equal | IntCC::NotEqual),
-                args,
+                args: [value, other],
                 ..
-            }) => {
-                let [x, y] = args.map(|arg| self.facts.canonical(arg));
-                let other = |value| match value {
-                    _ if self.facts.is_same(x, value) => Some(y),
-                    _ if self.facts.is_same(y, value) => Some(x),
-                    _ => None,
-                };
-                other(stored).filter(|_| then == (cond == IntCC::Equal))
-            }
+            }) => (then == (cond == IntCC::Equal)).then_some(Equal {
+                branch,
+                value,
+                other: Some(other),
+            }),
             // A number that is tested by itself is zero on the other edge.
-            _ => {
-                let is_zero = number(&func.dfg, stored) == Some(0)
-                    && self.facts.type_of(arg) == self.facts.type_of(stored);
-                is_zero
-                    .then(|| self.facts.canonical(arg))
-                    .filter(|_| otherwise)
-            }
+            _ => otherwise.then_some(Equal {
+                branch,
+                value: arg,
+                other: None,
+            }),
+        }
+    }
+
+    /// The value that `stored` is equal to, by what a branch says.
+    fn equal_to(&self, equal: Equal, stored: Value) -> Option<Value> {
+        let value = self.facts.canonical(equal.value);
+        let Some(other) = equal.other else {
+            let is_zero = number(&self.facts.memory.func.dfg, stored) == Some(0)
+                && self.facts.type_of(value) == self.facts.type_of(stored);
+            return is_zero.then_some(value);
         };
-        equal.map(|value| Equal { branch, value })
+        let other = self.facts.canonical(other);
+        match () {
+            () if self.facts.is_same(value, stored) => Some(other),
+            () if self.facts.is_same(other, stored) => Some(value),
+            () => None,
+        }
     }
 }
