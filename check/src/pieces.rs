@@ -1,7 +1,8 @@
 //! What several facts say together about the bytes of an access.
 //!
-//! Each byte is looked up by itself. Together they are known if all are constants, or if they are
-//! consecutive bytes of one integer, in either order; or if both halves of them are known so.
+//! Each byte is looked up by itself. Up to eight together are a [sum](super::words) of what they are
+//! of. Sixteen are known if all are constants, or if they are consecutive bytes of one integer, in
+//! either order; or if both halves of them are known so.
 
 use super::fact::{Extent, Fact, inserted, seen_through};
 use super::memory::Memory;
@@ -46,7 +47,7 @@ impl Memory {
             ..=64 => terms.of_bytes(&bytes, integer),
             _ => {
                 let value = terms.together(&bytes, integer);
-                value.or_else(|| terms.halves_together(&bytes, integer))?
+                value.or_else(|| terms.halves_together(&bytes))?
             }
         };
         Some(terms.cast(value, access.ty))
@@ -90,52 +91,16 @@ impl Memory {
 }
 
 impl Terms {
-    /// The integer of these bytes, if each half of them is known, as the optimizer spells it.
-    fn halves_together(&mut self, bytes: &[Term], ty: Type) -> Option<Term> {
-        let half = ty.half_width().filter(|half| half.bits() >= 8)?;
+    /// The sixteen bytes, if each half of them is known, as the optimizer spells it.
+    fn halves_together(&mut self, bytes: &[Term]) -> Option<Term> {
         let (low, high) = bytes.split_at(bytes.len() / 2);
-        let [low, high] = [low, high].map(|bytes| match bytes {
-            [byte] => Some(*byte),
-            _ => self.together(bytes, half),
-        });
-        Some(self.joined([low?, high?], ty))
-    }
-
-    fn joined(&mut self, halves: [Term; 2], ty: Type) -> Term {
-        let arg = Value::from_u32(0);
-        let half = ty.bits() / 2;
-        if ty == types::I128 {
-            let opcode = Opcode::Iconcat;
-            let args = [arg; 2];
-            let concat = InstructionData::Binary { opcode, args };
-            return self.op(concat, 0, ty, SmallVec::from_slice(&halves));
-        }
-        let [low, high] = halves.map(|term| match self.constant(term) {
-            Some(bits) => self.number(ty, bits),
-            None => {
-                let opcode = Opcode::Uextend;
-                let extend = InstructionData::Unary { opcode, arg };
-                self.op(extend, 0, ty, SmallVec::from_slice(&[term]))
-            }
-        });
-        let high = match self.constant(high) {
-            Some(bits) => self.number(ty, bits << half),
-            None => {
-                let by = self.number(ty, half.into());
-                self.of_two(Opcode::Ishl, ty, high, by)
-            }
+        let low = self.together(low, types::I64)?;
+        let high = self.together(high, types::I64)?;
+        let concat = InstructionData::Binary {
+            opcode: Opcode::Iconcat,
+            args: [Value::from_u32(0); 2],
         };
-        match [low, high].map(|term| self.constant(term)) {
-            [Some(0), _] => high,
-            [_, Some(0)] => low,
-            _ => self.of_two(Opcode::Bor, ty, low, high),
-        }
-    }
-
-    fn of_two(&mut self, opcode: Opcode, ty: Type, x: Term, y: Term) -> Term {
-        let args = [Value::from_u32(0); 2];
-        let data = InstructionData::Binary { opcode, args };
-        self.op(data, 0, ty, SmallVec::from_slice(&[x, y]))
+        Some(self.op(concat, 0, types::I128, SmallVec::from_slice(&[low, high])))
     }
 
     /// The integer of these bytes, the lowest first.
