@@ -14,7 +14,7 @@ fn optimize(function: fn() -> Function) -> Stats {
     let func = function();
     within_limits(move || {
         let mut contexts = [Context::for_function(func)];
-        let options = Options::full();
+        let options = Options::max();
         run_module(&mut contexts, &*host(), &|_| &NoPolicy, &options).unwrap()[0]
     })
 }

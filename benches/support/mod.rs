@@ -176,7 +176,7 @@ pub fn measured_upstream(ctx: &mut Context, isa: &dyn TargetIsa) -> Result<(), C
 
 /// All passes, without upstream's egraph pass behind them.
 pub fn options() -> Options {
-    let mut options = Options::full();
+    let mut options = Options::max();
     options.rerun_egraph = false;
     options
 }

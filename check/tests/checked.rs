@@ -55,7 +55,7 @@ fn complaints(path: &Path) -> Vec<String> {
     flags.set("opt_level", "speed").unwrap();
     let isa = isa::lookup_by_name("x86_64").unwrap();
     let isa = isa.finish(settings::Flags::new(flags)).unwrap();
-    let (options, checking) = (Options::full(), Checking::Fail);
+    let (options, checking) = (Options::max(), Checking::Fail);
     let contexts = || -> Vec<Context> {
         let functions = file.functions.iter();
         functions

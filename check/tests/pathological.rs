@@ -14,7 +14,7 @@ fn prove(function: fn() -> Function) {
     let func = function();
     let result = within_limits(move || {
         let mut contexts = [Context::for_function(func)];
-        let (options, checking) = (Options::full(), Checking::Fail);
+        let (options, checking) = (Options::max(), Checking::Fail);
         run_module_checked(&mut contexts, &*host(), &|_| &NoPolicy, &options, checking)
     });
     // A limit is none.

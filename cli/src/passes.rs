@@ -10,7 +10,8 @@ pub struct Selection {
     #[arg(long, value_name = "PASS", value_parser = parse)]
     without: Vec<&'static str>,
     /// Which functions are looked at: gated, those that declare a stack slot or a
-    /// region that the policy calls transient, as in a compiler; or full, all
+    /// region that the policy calls transient, as in a compiler; full, all; or max, all, and
+    /// branches are threaded that memory has no part in [default: max]
     #[arg(long, value_name = "EFFORT", value_parser = effort)]
     effort: Option<Effort>,
     /// Apply at most so many edits to a function, to find the one that is wrong
@@ -75,7 +76,7 @@ pub fn known(name: &str) -> Option<&'static str> {
 /// All passes on all functions but those in `off`, which have to be names from
 /// [`known`]: people who look at single functions want to see all that can be done.
 pub fn without(off: &[&'static str]) -> Options {
-    let mut options = Options::full();
+    let mut options = Options::max();
     for (name, switch) in options.switches() {
         if off.contains(&name) {
             *switch = false;

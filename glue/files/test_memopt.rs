@@ -325,7 +325,7 @@ fn run_module(
 
 /// All passes but those in `off`.
 fn without(off: &[String]) -> Result<Options> {
-    let mut options = Options::full();
+    let mut options = Options::max();
     for pass in off {
         let mut switches = options.switches();
         match switches.find(|(name, _)| name == pass) {

@@ -5,8 +5,8 @@
 //! question is answered from what a function declares: its stack slots and its
 //! interned alias regions.
 //!
-//! Cost: O(stack slots + alias regions). With [`Effort::Full`] a function
-//! without slots is scanned up to its first access.
+//! Cost: O(stack slots + alias regions). With the other efforts a
+//! function without slots is scanned up to its first access.
 
 use crate::ir::Function;
 use crate::memopt::call::effects::Policy;
@@ -20,7 +20,7 @@ pub fn is_open(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
     has_body
         && match effort {
             Effort::Gated => declares_slot(func) || names_transient_region(func, policy),
-            Effort::Full => declares_slot(func) || accesses_memory(func),
+            Effort::Full | Effort::Max => declares_slot(func) || accesses_memory(func),
         }
 }
 
@@ -30,7 +30,7 @@ pub fn is_left(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
     has_slot(func)
         || match effort {
             Effort::Gated => names_transient_region(func, policy),
-            Effort::Full => accesses_memory(func),
+            Effort::Full | Effort::Max => accesses_memory(func),
         }
 }
 

@@ -153,7 +153,7 @@ pub fn settings(seed: u64) -> Vec<Setting> {
     }];
     if seed.is_multiple_of(MID_END_EVERY) {
         all.push(Setting {
-            options: Options::full(),
+            options: Options::max(),
             mode: Mode::BehindMidEnd,
             checking: Checking::Restore,
             native,
@@ -164,9 +164,11 @@ pub fn settings(seed: u64) -> Vec<Setting> {
 
 /// Mostly all passes; sometimes some of them are off.
 fn options(rng: &mut Rng) -> Options {
-    let mut options = Options::full();
-    if rng.u8(..8) == 0 {
-        options.effort = Effort::Gated;
+    let mut options = Options::max();
+    match rng.u8(..8) {
+        0 => options.effort = Effort::Gated,
+        1..=3 => options.effort = Effort::Full,
+        _ => {}
     }
     if rng.u8(..4) == 0 {
         for (_, switch) in options.switches() {

@@ -31,7 +31,7 @@ impl Setting {
     /// All passes alone, interpreted and not proven.
     pub fn plain() -> Self {
         Self {
-            options: Options::full(),
+            options: Options::max(),
             mode: Mode::Alone,
             checking: Checking::Off,
             native: false,

@@ -402,9 +402,9 @@ impl Pass<'_, '_, '_> {
         let by_memory = entry.asked_memory;
         self.by_memory |= by_memory;
         match effort {
-            Effort::Gated if !by_memory => None,
-            Effort::Full if !by_memory && self.copies_store(chain) => None,
-            Effort::Gated | Effort::Full => Some(taken),
+            Effort::Gated | Effort::Full if !by_memory => None,
+            Effort::Max if !by_memory && self.copies_store(chain) => None,
+            Effort::Gated | Effort::Full | Effort::Max => Some(taken),
         }
     }
 

@@ -180,7 +180,7 @@ impl Run<'_> {
         let touched = self.apply(&edits)?;
         // Where a parameter goes, stores may have become dead, and what fed it can sink.
         let is_left =
-            self.options.effort == Effort::Full || gate::holds_memory(&self.editor.context().func);
+            self.options.effort != Effort::Gated || gate::holds_memory(&self.editor.context().func);
         Ok(Cycles {
             touched,
             reveal_more: touched.any && is_left,

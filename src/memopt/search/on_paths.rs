@@ -41,8 +41,8 @@ impl<'s, 'f> Search<'s, 'f> {
     /// Branches that predecessors determine.
     pub fn threading(&mut self) -> Vec<Edit> {
         let options = self.job.options;
-        // Without full effort, memory has to decide.
-        let asks = options.effort == Effort::Full || self.asks();
+        // Below the utmost effort, memory has to decide.
+        let asks = options.effort == Effort::Max || self.asks();
         if !options.thread_branches || !asks || !self.learn_loads() {
             return Vec::new();
         }
