@@ -38,7 +38,7 @@ mod entry;
 use crate::FxHashMap;
 use crate::FxHashSet;
 use crate::entity::SecondaryMap;
-use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value};
+use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edge, Edit, Reason, Thread};
@@ -48,7 +48,7 @@ use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Effort;
 use crate::memopt::passes::uses::for_each_use;
-use crate::memopt::paths::conditions::Conditions;
+use crate::memopt::paths::conditions::{Condition, Conditions};
 use alloc::vec::Vec;
 use entry::Entry;
 use smallvec::SmallVec;
@@ -399,13 +399,57 @@ impl Pass<'_, '_, '_> {
             asked_memory: false,
         };
         let taken = entry.destination(chain.branch)?;
-        let by_memory = entry.asked_memory;
+        let by_memory = entry.asked_memory || self.asks_for_slot(chain);
         self.by_memory |= by_memory;
         match effort {
             Effort::Gated | Effort::Full if !by_memory => None,
             Effort::Max if !by_memory && self.copies_store(chain) => None,
             Effort::Gated | Effort::Full | Effort::Max => Some(taken),
         }
+    }
+
+    /// Does the branch of `chain` ask for what is the address of a slot on another edge? Memory
+    /// has a part in it: behind the branch it is known whether an access is to that slot.
+    fn asks_for_slot(&self, chain: &Chain) -> bool {
+        let slots = &self.values.memory.slots;
+        if slots.used().is_empty() {
+            return false;
+        }
+        let func = self.func();
+        let Some(arg) = condition(func, chain.branch) else {
+            return false;
+        };
+        let asked = Condition::of(func, arg).value;
+        match func
+            .dfg
+            .value_def(asked)
+            .inst()
+            .map(|inst| &func.dfg.insts[inst])
+        {
+            Some(InstructionData::IntCompare { args, .. }) => {
+                args.iter().any(|arg| self.may_pass_slot(chain, *arg))
+            }
+            _ => self.may_pass_slot(chain, asked),
+        }
+    }
+
+    /// Is `value` a parameter of `chain` to which some edge passes the address of a slot?
+    fn may_pass_slot(&self, chain: &Chain, value: Value) -> bool {
+        let (func, order) = (self.func(), self.values.order);
+        let value = func.dfg.resolve_aliases(value);
+        let ValueDef::Param(block, _) = func.dfg.value_def(value) else {
+            return false;
+        };
+        let is_inside = chain.blocks.contains(&block);
+        let Some(node) = order.node(block).filter(|_| is_inside) else {
+            return false;
+        };
+        let preds = self.graph.preds(node).iter();
+        let mut edges = preds.flat_map(|pred| cfg_edit::edges(func, order.block(*pred), block));
+        edges.any(|edge| {
+            let passed = cfg_edit::passed(func, edge, value);
+            passed.is_some_and(|value| self.values.memory.slots.slot(value).is_some())
+        })
     }
 
     /// Does a store stand between the edge and the branch? Memory grows by it, and is no part of

@@ -41,8 +41,9 @@ impl<'s, 'f> Search<'s, 'f> {
     /// Branches that predecessors determine.
     pub fn threading(&mut self) -> Vec<Edit> {
         let options = self.job.options;
-        // Below the utmost effort, memory has to decide.
-        let asks = options.effort == Effort::Max || self.asks();
+        // Below the utmost effort, memory has to decide, or whether a slot is meant.
+        let has_slot = !self.memory().slots.used().is_empty();
+        let asks = options.effort == Effort::Max || has_slot || self.asks();
         if !options.thread_branches || !asks || !self.learn_loads() {
             return Vec::new();
         }
