@@ -6,7 +6,8 @@ use super::fact::{
 use super::memory::Memory;
 use super::place::{Access, Place, distance};
 use super::side::Side;
-use super::terms::{Term, Terms};
+use super::terms::{Node, Term, Terms};
+use cranelift_codegen::ir::{InstructionData, Opcode};
 use smallvec::SmallVec;
 
 impl Memory {
@@ -69,6 +70,25 @@ impl Memory {
         self.known_in_pieces(terms, access, is_usable)
     }
 
+    /// The value of the type of `access`, by a pointer that a `select` gives, if what is behind both
+    /// pointers is known: the same `select` of the two.
+    pub(super) fn known_behind_both(
+        &self,
+        terms: &mut Terms,
+        side: Side,
+        access: &Access,
+    ) -> Option<Term> {
+        let (skeleton, condition, places) = selected_from(terms, &access.place)?;
+        let mut values: SmallVec<[Term; 3]> = SmallVec::new();
+        values.push(condition);
+        for place in places {
+            let access = Access { place, ..*access };
+            let known = self.known_as_one(terms, side, &access, Purpose::Load);
+            values.push(*known.first()?);
+        }
+        Some(terms.op(skeleton, 0, access.ty, values))
+    }
+
     /// Does a fact tell `side` about the bytes of an access, if it is about them? Where the memories
     /// are the `same`, what is known of one is known of the other.
     fn is_usable(
@@ -121,7 +141,13 @@ impl Memory {
         };
         // Several have accessed all of the bytes, each some of them.
         let mut bytes = access.place.bytes_one_by_one().peekable();
-        covers(&access.place) || (bytes.peek().is_some() && bytes.all(|byte| covers(&byte)))
+        let behind_both = || {
+            let places = selected_from(terms, &access.place);
+            places.is_some_and(|(_, _, places)| places.iter().all(covers))
+        };
+        covers(&access.place)
+            || (bytes.peek().is_some() && bytes.all(|byte| covers(&byte)))
+            || behind_both()
     }
 
     /// A load of `value` has come through, or a store of what is there already.
@@ -309,4 +335,28 @@ impl Memory {
             ..Fact::of(access, value)
         });
     }
+}
+
+/// What the root of `place` is selected by, under which condition, and the same place behind either
+/// of the two pointers, if a `select` gives it.
+fn selected_from(terms: &Terms, place: &Place) -> Option<(InstructionData, Term, [Place; 2])> {
+    let (root, (start, bytes)) = (place.root?, place.range?);
+    let Node::Op(skeleton, 0, args) = terms.node(root) else {
+        return None;
+    };
+    let (Opcode::Select, [condition, x, y]) = (skeleton.opcode(), &args[..]) else {
+        return None;
+    };
+    if [x, y].iter().any(|arm| terms.constant(**arm).is_some()) {
+        return None;
+    }
+    let places = [*x, *y].map(|arm| {
+        let (base, by) = terms.base(arm);
+        Place {
+            root: Some(base),
+            range: Some((distance(terms, base, 0, start.wrapping_add(by)), bytes)),
+            ..*place
+        }
+    });
+    Some((*skeleton, *condition, places))
 }

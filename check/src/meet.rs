@@ -68,9 +68,24 @@ impl Meet<'_> {
         self.log.get(at).copied()
     }
 
+    /// How many pairs have met.
+    pub fn pairs(&self) -> usize {
+        self.log.len()
+    }
+
     /// Has a pair for which `is_it` is true become `name`?
     pub fn is_name_of(&self, name: Term, is_it: impl Fn(&(Term, Term)) -> bool) -> bool {
-        let mut pairs = self.log.iter().filter(|pair| is_it(pair));
+        self.is_name_of_first(self.log.len(), name, is_it)
+    }
+
+    /// The same of the first `count` pairs alone.
+    pub fn is_name_of_first(
+        &self,
+        count: usize,
+        name: Term,
+        is_it: impl Fn(&(Term, Term)) -> bool,
+    ) -> bool {
+        let mut pairs = self.log[..count].iter().filter(|pair| is_it(pair));
         pairs.any(|pair| self.pairs.get(pair) == Some(&name))
     }
 

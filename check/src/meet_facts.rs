@@ -92,8 +92,45 @@ impl Meet<'_> {
                     .any(|same| !mine[same].except.is_empty());
                 self.one_fact(&mine[index], others, is_split, &mut met[index]);
             }
+            let lists = [(mine, &of_mine), (theirs, &of_theirs)];
+            self.facts_ahead((root, other), lists, &mut met);
         }
         in_order(met, mine.len())
+    }
+
+    /// Meets the facts behind two pointers that have met, of which one is some bytes ahead of the root
+    /// that its facts have: one that came round a loop, say. What has met is the root of what
+    /// they have in common.
+    fn facts_ahead(
+        &mut self,
+        (root, other): (Term, Term),
+        [(mine, of_mine), (theirs, of_theirs)]: [(&[Fact], &Sorted); 2],
+        met: &mut [Met],
+    ) {
+        let ((base, by), (other_base, other_by)) = (self.terms.base(root), self.terms.base(other));
+        // Both as far ahead, their bases have met instead.
+        if by == other_by {
+            return;
+        }
+        let theirs: Vec<Fact> = of_theirs
+            .of(other_base)
+            .filter_map(|index| seen_from(self.terms, &theirs[index], other, other_by))
+            .collect();
+        if theirs.is_empty() {
+            return;
+        }
+        for index in of_mine.of(base) {
+            if self.only_fewer && !met[index].is_empty() {
+                continue;
+            }
+            if let Some(fact) = seen_from(self.terms, &mine[index], root, by)
+                && let Some(range) = fact.place.range
+            {
+                let is_near = |other: &&Fact| other.place.range.is_some_and(|it| meets(it, range));
+                let others = theirs.iter().filter(is_near);
+                self.one_fact(&fact, others, true, &mut met[index]);
+            }
+        }
     }
 
     /// Meets roots that no live value names, but that are computed from terms that have
@@ -213,6 +250,25 @@ impl Meet<'_> {
             except,
         })
     }
+}
+
+/// A fact about bytes behind the base of `root`, which is `by` bytes ahead of that, as one about `root`.
+fn seen_from(terms: &Terms, fact: &Fact, root: Term, by: i64) -> Option<Fact> {
+    let (start, bytes) = fact.place.range?;
+    let place = Place {
+        root: Some(root),
+        range: Some((distance(terms, root, by, start), bytes)),
+        ..fact.place
+    };
+    Some(Fact {
+        place,
+        ..fact.clone()
+    })
+}
+
+/// Do two ranges have a byte in common?
+fn meets((a, size): (i64, u32), (b, other): (i64, u32)) -> bool {
+    a < b.saturating_add(other.into()) && b < a.saturating_add(size.into())
 }
 
 /// Does a fact say all that two others have in common? Of one place, another

@@ -4,7 +4,7 @@ use super::balance::{Entry, MAX_AHEAD};
 use super::fact::{Fact, Passed};
 use super::meet::{Meet, first_pair};
 use super::memory::Memory;
-use super::place::Place;
+use super::place::{Place, distance};
 use super::side::Side;
 use super::store_buffer::Store;
 use super::terms::Term;
@@ -30,10 +30,15 @@ impl Meet<'_> {
         mine.forgot |= theirs.forgot;
         mine.not_leaked = mine.not_leaked.common(theirs.not_leaked);
         self.changed |= before != flags(mine);
+        let known = match mine.balance.ahead.is_empty() {
+            true => Vec::new(),
+            false => mine.facts.clone(),
+        };
+        let live = self.pairs();
         self.facts(mine, theirs);
         self.differences(mine, &differences);
         self.buffers(mine, theirs);
-        self.balance(mine, theirs);
+        self.balance(mine, theirs, (&known, live));
     }
 
     /// Keeps the buffered stores that are the last on both paths. The bases are then the
@@ -92,8 +97,9 @@ impl Meet<'_> {
         (kept.into_iter().flatten().collect(), left, others)
     }
 
-    /// Keeps what the result may do on both paths, and what it has done on one.
-    fn balance(&mut self, mine: &mut Memory, theirs: &Memory) {
+    /// Keeps what the result may do on both paths, and what it has done on one. The facts of the first
+    /// path were `before`, and the first `live` pairs are those of live values.
+    fn balance(&mut self, mine: &mut Memory, theirs: &Memory, (before, live): (&[Fact], usize)) {
         let (facts, known) = (&mine.facts, &theirs.facts);
         let (mine, theirs) = (&mut mine.balance, &theirs.balance);
         let credit = std::mem::take(&mut mine.credit);
@@ -120,6 +126,12 @@ impl Meet<'_> {
                 *entry = same;
             } else if let (place, _, Some(_)) = entry {
                 mine.lost[0] |= !self.has_passed(place, known);
+            } else if let (place, None, None) = entry {
+                let old = (before, live);
+                if let Some(name) = self.name_of_loaded(old, facts, place, *place, |it| it.0) {
+                    self.changed |= *place != name;
+                    *place = name;
+                }
             } else if let (place, Some(value), _) = entry {
                 let is_it = |pair: &(Term, Term)| pair.0 == *value;
                 if let Some(name) = self.name_in_memory(facts, place, is_it) {
@@ -130,9 +142,17 @@ impl Meet<'_> {
         }
         for (place, value, trap) in &others {
             let is_it = |pair: &(Term, Term)| Some(pair.1) == *value;
-            let entry = self.import_entry(place, *value).map(|(place, value)| {
-                let name = self.name_in_memory(facts, &place, is_it);
-                (place, name.filter(|_| value.is_some()).or(value), *trap)
+            let entry = self.import_entry(place, *value).map(|(own, value)| {
+                let name = self.name_in_memory(facts, &own, is_it);
+                let loaded = match (value, trap) {
+                    (None, None) => {
+                        let old = (&known[..], live);
+                        self.name_of_loaded(old, facts, place, own, |it| it.1)
+                    }
+                    _ => None,
+                };
+                let own = loaded.unwrap_or(own);
+                (own, name.filter(|_| value.is_some()).or(value), *trap)
             });
             // Of what may trap it would have to be known that it does not on the other path.
             mine.lost[0] |= trap.is_some();
@@ -164,6 +184,56 @@ impl Meet<'_> {
         let is_name = |name: Term| self.is_name_of(name, &is_it);
         let mut names = facts.iter().filter(at_place).map(|fact| fact.value);
         names.find(|name| is_name(*name))
+    }
+
+    /// What a place is called from which the result has loaded on one path ahead of the original, if its
+    /// address has several names where the paths meet: the one under which memory holds what has
+    /// become of the value, for by that the original loads it. `old` are the facts of that path, of
+    /// which `of` gives what has met, and how many pairs are of live values; `own` is the name that it
+    /// has otherwise.
+    ///
+    /// On that path each of them is the place. On the other one nothing has been loaded ahead.
+    fn name_of_loaded(
+        &self,
+        (old, live): (&[Fact], usize),
+        facts: &[Fact],
+        place: &Place,
+        own: Place,
+        of: impl Fn(&(Term, Term)) -> Term,
+    ) -> Option<Place> {
+        let (start, size) = place.range?;
+        let is_known = |fact: &&Fact| fact.sides & Side::Result.bit() != 0;
+        let is_there =
+            |fact: &&Fact| fact.place.root == place.root && fact.place.range == place.range;
+        let values: Vec<Term> = { old.iter().filter(is_known) }
+            .filter(is_there)
+            .map(|fact| fact.value)
+            .collect();
+        let mut found = None;
+        for fact in facts.iter().filter(is_known) {
+            let (Some(root), Some((at, bytes))) = (fact.place.root, fact.place.range) else {
+                continue;
+            };
+            let is_place = |pair: &(Term, Term)| {
+                let (base, by) = self.terms.base(of(pair));
+                Some(base) == place.root
+                    && distance(self.terms, base, start, at.wrapping_add(by)) == 0
+            };
+            let is_named = bytes == size
+                && self.is_name_of_first(live, fact.value, |pair| values.contains(&of(pair)))
+                && self.is_name_of(root, is_place);
+            if is_named && (own.root, own.range) == (fact.place.root, fact.place.range) {
+                return None;
+            }
+            if is_named && found.is_none() {
+                found = Some(Place {
+                    root: Some(root),
+                    range: fact.place.range,
+                    ..*place
+                });
+            }
+        }
+        found
     }
 
     /// Has the original come through a load of the place on the other path, of which `known` is

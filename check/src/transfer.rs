@@ -35,6 +35,10 @@ impl Memory {
             self.learn(access, value, sides, false, passed);
             return value;
         }
+        if let Some(value) = self.known_behind_both(terms, side, access) {
+            self.learn(access, value, sides, false, passed);
+            return value;
+        }
         let leaked = self.escaped.without(self.not_leaked);
         let taint = if access.foreign {
             SlotSet::default()

@@ -299,6 +299,7 @@ fn kept(change: &Change) -> Kept {
         | Change::ReplaceLoadByConstant(..)
         | Change::ReplaceLoadByHalves(..)
         | Change::ReplaceLoadByParam { .. }
+        | Change::ReplaceLoadBySelect { .. }
         | Change::MergeLoads(_)
         | Change::MergeStores(_)
         | Change::CombineLoads(_)

@@ -320,6 +320,11 @@ impl<'a> Editor<'a> {
             Change::ReplaceLoadByParam { load, block, args } => {
                 self.replace_load_by_param(*load, *block, args);
             }
+            Change::ReplaceLoadBySelect {
+                load,
+                condition,
+                values,
+            } => self.replace_load_by_select(*load, *condition, *values),
             Change::RemoveNoopStore(inst)
             | Change::RemoveDeadStore(inst)
             | Change::RemoveUnusedLoad(inst)

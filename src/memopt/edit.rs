@@ -39,6 +39,8 @@ pub enum Reason {
     CopiedWhole(Value),
     /// At the end of every predecessor of this block it is known what memory holds.
     KnownOnAllPaths(Block),
+    /// It is known what memory holds behind either pointer that this value may be.
+    KnownBehindBoth(Value),
     /// At the ends of these predecessors it is known what memory holds.
     KnownAfter(SmallVec<[Block; 2]>),
     /// On every path these stores overwrite the bytes, or the frame ends, before anyone
@@ -106,8 +108,18 @@ pub enum Change {
         load: Inst,
         /// Where the values meet.
         block: Block,
-        /// For each predecessor the value there; `None` for the parameter.
+        /// For each predecessor the value there, or for each of its edges, in their order;
+        /// `None` for the parameter.
         args: Vec<(Block, Option<Value>)>,
+    },
+    /// The load is by a pointer that a `select` gives, and what is behind both pointers is known.
+    ReplaceLoadBySelect {
+        /// The load.
+        load: Inst,
+        /// The condition of the `select`.
+        condition: Value,
+        /// What is behind either pointer.
+        values: [Value; 2],
     },
     /// The load gives a scalar that is these bits.
     ReplaceLoadByConstant(Inst, u64),
@@ -476,6 +488,7 @@ impl Change {
             | Self::ReplaceLoadByConstant(..)
             | Self::ReplaceLoadByHalves(..)
             | Self::ReplaceLoadByParam { .. }
+            | Self::ReplaceLoadBySelect { .. }
             | Self::RemoveNoopCopy(_)
             | Self::RemoveDeadCopy(_)
             | Self::ForwardCopy(_)

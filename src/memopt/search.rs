@@ -230,6 +230,7 @@ impl<'s, 'f> Search<'s, 'f> {
         self.job.stats.limits_hit += clobbers.map_or(0, |clobbers| clobbers.limits_hit);
         let memory = self.memory.get();
         self.job.stats.limits_hit += u32::from(memory.is_some_and(|it| it.slots.limit_hit()));
+        self.job.stats.limits_hit += memory.map_or(0, |memory| memory.translations.limits_hit);
     }
 
     /// What memory holds where: forwarded loads, no-op stores, comparisons.

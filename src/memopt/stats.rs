@@ -158,7 +158,8 @@ impl Stats {
         match change {
             Change::ReplaceLoad { .. }
             | Change::ReplaceLoadByConstant(..)
-            | Change::ReplaceLoadByHalves(..) => {
+            | Change::ReplaceLoadByHalves(..)
+            | Change::ReplaceLoadBySelect { .. } => {
                 self.forwarded_loads += 1;
             }
             Change::ReplaceLoadByParam { .. } => self.joined_loads += 1,

@@ -33,6 +33,10 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         Change::ReplaceLoadByParam { load, block, .. } => {
             inst(load, &format!("replaced by a parameter of {block}"))
         }
+        Change::ReplaceLoadBySelect { load, values, .. } => {
+            let [x, y] = values;
+            inst(load, &format!("replaced by a select of {x} and {y}"))
+        }
         Change::RemoveNoopStore(removed)
         | Change::RemoveDeadStore(removed)
         | Change::RemoveNoopCopy(removed)
@@ -208,6 +212,10 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             format!("every predecessor of {block} knows the value"),
             Vec::new(),
         ),
+        Reason::KnownBehindBoth(pointer) => (
+            format!("what is behind either pointer that {pointer} may be is known"),
+            Vec::new(),
+        ),
         Reason::CopiedWhole(value) => (
             format!(
                 "memory holds {value}, and aligned stores that may be to all of it store the same"
@@ -309,7 +317,8 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
     match change {
         Change::ReplaceLoad { .. }
         | Change::ReplaceLoadByConstant(..)
-        | Change::ReplaceLoadByHalves(..) => "forwarded_loads",
+        | Change::ReplaceLoadByHalves(..)
+        | Change::ReplaceLoadBySelect { .. } => "forwarded_loads",
         Change::ReplaceLoadByParam { .. } => "joined_loads",
         Change::RemoveNoopStore(_) | Change::RemoveNoopCopy(_) => "noop_stores",
         Change::RemoveDeadStore(_) | Change::RemoveDeadCopy(_) => "dead_stores",

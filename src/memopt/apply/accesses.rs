@@ -174,11 +174,33 @@ impl Editor<'_> {
         let dfg = &mut self.ctx.func.dfg;
         let ty = dfg.value_type(dfg.first_result(load));
         let param = dfg.append_block_param(block, ty);
-        for (pred, value) in args {
-            let value = self.ctx.func.dfg.resolve_aliases(value.unwrap_or(param));
-            cfg_edit::pass(&mut self.ctx.func, *pred, block, value);
+        for (at, (pred, value)) in args.iter().enumerate() {
+            let func = &mut self.ctx.func;
+            let value = func.dfg.resolve_aliases(value.unwrap_or(param));
+            let is_same = |other: &&(Block, _)| other.0 == *pred;
+            match args.iter().filter(is_same).count() {
+                1 => cfg_edit::pass(func, *pred, block, value),
+                _ => {
+                    let before = args[..at].iter().filter(is_same).count();
+                    let edge = cfg_edit::edges(func, *pred, block)[before];
+                    cfg_edit::pass_over(func, edge, value);
+                }
+            }
         }
         self.alias_and_remove(load, param);
+    }
+
+    pub(super) fn replace_load_by_select(
+        &mut self,
+        load: Inst,
+        condition: Value,
+        values: [Value; 2],
+    ) {
+        let dfg = &self.ctx.func.dfg;
+        let [condition, x, y] =
+            [condition, values[0], values[1]].map(|value| dfg.resolve_aliases(value));
+        let value = self.cursor_at(load).ins().select(condition, x, y);
+        self.alias_and_remove(load, value);
     }
 
     pub(super) fn alias_and_remove(&mut self, load: Inst, value: Value) {

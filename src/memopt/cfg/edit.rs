@@ -96,6 +96,14 @@ pub fn pass(func: &mut Function, pred: Block, block: Block, value: Value) {
     }
 }
 
+/// Passes one more argument over `edge`.
+pub fn pass_over(func: &mut Function, edge: Edge, value: Value) {
+    let dfg = &mut func.stencil.dfg;
+    let calls = dfg.insts[edge.branch]
+        .branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
+    calls[edge.destination].append_argument(value, &mut dfg.value_lists);
+}
+
 /// A new block before `block`, with parameters of the same types, that does
 /// nothing yet and does not end. Also the parameters of `block`, each with the
 /// one that takes its place.

@@ -8,6 +8,7 @@
 
 mod edges;
 mod query;
+mod translated;
 
 use crate::FxHashMap;
 use crate::memopt::cfg::dominance::Dominance;
@@ -25,6 +26,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use query::{Found, Joins, Query};
 use smallvec::SmallVec;
+pub use translated::AtEdge;
 
 /// Versions that one query may look at.
 ///
@@ -417,6 +419,7 @@ impl<'a> Clobbers<'a> {
             private,
             root_node,
             joins: self.joins_of_query(),
+            stop: None,
             steps: MAX_STEPS,
             question: None,
             all: None,

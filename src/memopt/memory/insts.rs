@@ -17,6 +17,7 @@ use crate::memopt::memory::numbering::{Meaning, Numbering};
 use crate::memopt::memory::regions::{Classes, Regions};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::ssa::{Class, FIRST_CLASS};
+use crate::memopt::memory::translation::Translations;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Deref;
@@ -263,6 +264,8 @@ pub struct Traffic {
     pub(super) regions: Regions,
     pub(super) foreign: SecondaryMap<Value, Foreign>,
     pub(super) numbering: Numbering,
+    /// The pointers that are one of several.
+    pub translations: Translations,
 }
 
 impl Traffic {

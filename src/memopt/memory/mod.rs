@@ -20,4 +20,5 @@ pub mod seen_soon;
 pub mod slot_escape;
 pub mod slot_uses;
 pub mod ssa;
+pub mod translation;
 pub mod values;

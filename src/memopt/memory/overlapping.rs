@@ -10,11 +10,12 @@
 use crate::FxHashMap;
 use crate::ir::{Opcode, Type};
 use crate::memopt::cfg::graph::{self, Graph, Node};
-use crate::memopt::inst::location::{Location, Root};
+use crate::memopt::inst::location::{Address, Location, Root};
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes as Asked, Writes, mod_ref};
 use crate::memopt::memory::room::filled;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// Events that are looked at in front of an access for a call that writes its bytes.
 ///
@@ -88,6 +89,21 @@ impl Pairs {
                 let node = memory.node(event);
                 paired[event as usize] = is_near_wrapping(start, memory.pointer_bits)
                     || (access.stored.is_some() && repeating[node as usize]);
+                if access.stored.is_none()
+                    && let Some(pointer) = memory.pointer(&access.location)
+                {
+                    // It has to do with whatever has to do with one of those addresses.
+                    let mut seen: SmallVec<[Address; 4]> = SmallVec::new();
+                    seen.push(access.location.address);
+                    for address in pointer.addresses() {
+                        if let Some(other) = memory.translated(access, address)
+                            && !seen.contains(&other.location.address)
+                        {
+                            seen.push(other.location.address);
+                            add(&other.location);
+                        }
+                    }
+                }
             } else if let Some(transfer) = memory.transfer(event) {
                 for location in transfer.locations() {
                     add(location);
@@ -237,7 +253,9 @@ fn are_kept_apart(memory: &Memory<'_>, graph: &Graph, cluster: &[Bytes]) -> bool
         let access = memory.access(bytes.event);
         access.is_some_and(|access| {
             let only_load = || is_only_load(memory, cluster);
+            // What another root has to do with such a pointer is not looked for.
             !memory.is_constant(access)
+                && (access.stored.is_some() || memory.pointer(&access.location).is_none())
                 && is_behind_call(memory, graph, bytes.event, access, &only_load)
         })
     })

@@ -137,6 +137,9 @@ impl Memory<'_> {
             return true;
         }
         let results: FxHashSet<Value> = replaced.iter().map(|it| it.result).collect();
+        if self.translations.concern(|value| results.contains(&value)) {
+            return true;
+        }
         self.events.iter().any(|event| match &event.kind {
             EventKind::Access(access) => match access.location.address.root {
                 Root::Value(root) => results.contains(&root),

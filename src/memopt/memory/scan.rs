@@ -50,6 +50,7 @@ impl<'a> Memory<'a> {
             regions,
             foreign,
             numbering: _,
+            translations: _,
         } = &mut *traffic;
         // About every fourth instruction that there ever was.
         events.clear();
@@ -168,6 +169,7 @@ impl<'a> Memory<'a> {
     fn number_roots(&mut self, order: &Order) {
         let mut events = core::mem::take(&mut self.traffic.events);
         let stale = core::mem::take(&mut self.traffic.numbering);
+        let translations = core::mem::take(&mut self.traffic.translations);
         let is_constant = |load: &InstructionData| self.finds_one_value(load);
         let mut numberer = Numberer::new(self.func, order, &is_constant, stale);
         let bits = self.pointer_bits;
@@ -190,7 +192,9 @@ impl<'a> Memory<'a> {
                 | EventKind::Escape => {}
             }
         }
+        let translations = self.find_translations(&events, &mut numberer, order, translations);
         self.traffic.numbering = numberer.finish();
+        self.traffic.translations = translations;
         self.traffic.events = events;
     }
 

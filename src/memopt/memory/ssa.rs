@@ -276,6 +276,26 @@ impl Versions {
             .map(move |pred| (*pred, State::new(own, self.node_end[*pred as usize])))
     }
 
+    /// The state at the end of `pred`, a predecessor of `node`, where the version of the class in
+    /// question is `own` at the start of `node`.
+    pub fn at_predecessor(
+        &self,
+        graph: &Graph,
+        node: Node,
+        own: Version,
+        pred: Node,
+    ) -> Option<State> {
+        let mut inputs = graph.preds(node).iter();
+        let at = inputs.position(|it| *it == pred)?;
+        let own = match self.definition(own) {
+            Definition::Phi(phi) if self.phi_node(phi) == node => {
+                self.args[self.phis[phi as usize].args as usize + at]
+            }
+            Definition::Phi(_) | Definition::Op(_) | Definition::Entry => own,
+        };
+        Some(State::new(own, self.node_end[pred as usize]))
+    }
+
     fn phi_version(&self, phi: PhiIndex) -> Version {
         Version(1 + self.ops + phi)
     }

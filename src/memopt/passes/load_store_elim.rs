@@ -44,6 +44,7 @@ mod compared;
 mod copies;
 mod keeping;
 mod pieces;
+mod translated;
 
 use crate::FxHashMap;
 use crate::ir::{Block, Inst, Opcode, Value};
@@ -86,6 +87,7 @@ pub fn edits<'p, 'a>(
         asked: 0,
         calling_loops: None,
         compared: Compared::default(),
+        untranslated: Vec::new(),
     };
     dominance.walk(graph.entry, |node, enter| {
         if enter {
@@ -94,6 +96,7 @@ pub fn edits<'p, 'a>(
             }
         }
     });
+    pass.translate_again();
     pass.edits
 }
 
@@ -121,6 +124,8 @@ struct Pass<'v, 'p, 'a, 'r> {
     calling_loops: Option<CallingLoops>,
     /// What branches say of the block of the last store.
     compared: Compared,
+    /// Loads by pointers that are one of several, of which one may be loaded from further on.
+    untranslated: Vec<EventIndex>,
 }
 
 impl Pass<'_, '_, '_, '_> {
@@ -184,6 +189,10 @@ impl Pass<'_, '_, '_, '_> {
             readonly: access.readonly,
         };
         if self.options.forward_loads
+            && let Some(join) = self.translated(event, inst, access)
+        {
+            known.node = join;
+        } else if self.options.forward_loads
             && let Source::Join(join) = source
             && let Some(args) = self.join_args(event, join, key)
         {

@@ -66,6 +66,8 @@ pub(super) struct Query<'q, 'a> {
     /// asked, and so the answer to the whole query is right.
     pub(super) joins: &'q RefCell<Joins>,
     pub(super) steps: u32,
+    /// A node at whose start the walk ends, and the version of the class there once it has come to it.
+    pub(super) stop: Option<(Node, Option<Version>)>,
     /// What is to be asked at a join.
     pub(super) question: Option<Question<'q>>,
     /// Collects what is found behind joins, which are then no answer.
@@ -93,7 +95,13 @@ impl Query<'_, '_> {
             }
             self.steps -= 1;
             let own = versions.definition(state.own);
-            if !self.private && state.epoch != self.epoch_at(own) {
+            let is_epoch = !self.private && state.epoch != self.epoch_at(own);
+            if self.stop.is_some()
+                && let Some(found) = self.stopped(state, own, is_epoch)
+            {
+                return found;
+            }
+            if is_epoch {
                 // The epoch is the more recent of the two.
                 match versions.definition(state.epoch) {
                     Definition::Op(op) => match self.operation(op) {
@@ -121,6 +129,29 @@ impl Query<'_, '_> {
                 Definition::Phi(phi) => return self.phi(phi),
             }
         }
+    }
+
+    /// Has the walk come to the start of the node at which it ends? Then the later one of both
+    /// versions was not defined behind that.
+    fn stopped(&mut self, state: State, own: Definition, is_epoch: bool) -> Option<Found> {
+        let clobbers = self.clobbers;
+        let (stop, version) = self.stop.as_mut()?;
+        let last = match is_epoch {
+            true => clobbers.versions.definition(state.epoch),
+            false => own,
+        };
+        let is_before = match last {
+            Definition::Entry => true,
+            Definition::Op(op) => {
+                let event = clobbers.event_of_op[op as usize];
+                clobbers.memory.node(event) < *stop
+            }
+            Definition::Phi(phi) => clobbers.versions.phi_node(phi) <= *stop,
+        };
+        is_before.then(|| {
+            *version = Some(state.own);
+            Found::Source(Source::Join(*stop))
+        })
     }
 
     /// The epoch when `own` was defined.

@@ -5,7 +5,7 @@ use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Node, defining_node};
 use crate::memopt::edit::Moved;
-use crate::memopt::memory::clobber::Source;
+use crate::memopt::memory::clobber::{AtEdge, Source};
 use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::mod_ref::may_meet;
 use alloc::vec::Vec;
@@ -87,17 +87,57 @@ impl Pass<'_, '_, '_> {
         if stay.any(|other| may_meet(memory, *other, event, private)) {
             return None;
         }
-        let sources = self.sources(event, join)?;
         let mut sorted = Availability {
             known: SmallVec::new(),
             needed: SmallVec::new(),
         };
+        if let Some((node, edges)) = self.clobbers.at_edges_of_start(event)
+            && node == join
+        {
+            return self.translated(inst, &edges, sorted);
+        }
+        let sources = self.sources(event, join)?;
         for (pred, source) in sources {
             match self.known(access, inst, (join, leading), pred, source) {
                 Some(value) => sorted.known.push(Known {
                     pred,
                     value,
                     spilled: access.stored.is_none() && self.is_spilled(value, source, pred),
+                }),
+                None => sorted.needed.push(pred),
+            }
+        }
+        Some(sorted)
+    }
+
+    /// The same for a load by a pointer that is another one on each edge, if there is one edge from
+    /// each predecessor. One that may be a slot's stays: that slot is in memory in any case.
+    fn translated(
+        &self,
+        load: Inst,
+        edges: &[AtEdge],
+        mut sorted: Availability,
+    ) -> Option<Availability> {
+        let ty = self.values.type_of(self.func().dfg.first_result(load));
+        let mut froms = edges.windows(2);
+        let mut all = edges.iter();
+        if froms.any(|both| both[0].from == both[1].from)
+            || all.any(|edge| edge.access.slot().is_some())
+        {
+            return None;
+        }
+        for edge in edges {
+            let (pred, access) = (edge.from, &edge.access);
+            let value = edge.source.and_then(|source| {
+                let key = self.values.key(source, access, access.opcode, ty);
+                let value = self.values.value_at_end(pred, source, access, key)?;
+                Some((value, self.is_spilled(value, source, pred)))
+            });
+            match value {
+                Some((value, spilled)) => sorted.known.push(Known {
+                    pred,
+                    value,
+                    spilled,
                 }),
                 None => sorted.needed.push(pred),
             }

@@ -16,6 +16,7 @@ impl Body<'_> {
         let mut pools: Vec<Pool> = vec![Pool::default(); self.blocks.len()];
         for at in self.graph.order.clone() {
             self.block = at;
+            self.current = None;
             self.pool = self.graph.idom[at].map_or_else(Pool::default, |idom| pools[idom].clone());
             self.enter(at);
             let count = match self.rng.u8(..4) {
@@ -49,7 +50,7 @@ impl Body<'_> {
     }
 
     pub(super) fn ins(&mut self) -> FuncCursor<'_> {
-        let block = self.blocks[self.block];
+        let block = self.current.unwrap_or(self.blocks[self.block]);
         FuncCursor::new(&mut self.func).at_bottom(block)
     }
 

@@ -9,6 +9,7 @@ mod foreign;
 mod idioms;
 mod lending;
 mod outside;
+mod passed;
 mod pieces;
 mod pointers;
 mod records;
@@ -114,6 +115,8 @@ struct Body<'a> {
     /// The function of the host that is passed a record by value.
     taker: Option<FuncRef>,
     block: usize,
+    /// Where that goes on, if it has other blocks in it.
+    current: Option<Block>,
     pool: Pool,
     /// Stores that put back what was found, to be done before the block ends.
     debts: Vec<(Spot, Value)>,
@@ -144,6 +147,7 @@ pub fn function(rng: &mut Rng, plan: &Plan, index: usize) -> Function {
         dynamic: None,
         taker: None,
         block: 0,
+        current: None,
         pool: Pool::default(),
         debts: Vec::new(),
     };

@@ -50,6 +50,8 @@ impl Body<'_> {
             94 => self.pay_debts(),
             95 => self.copied_cells(),
             96 if self.rng.u8(..3) == 0 => self.pieces(),
+            97 => self.one_of_two(),
+            98 => self.walk(),
             _ => {
                 let compared = self.compare_pointers();
                 let (x, y) = (self.data(), self.data());
