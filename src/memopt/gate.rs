@@ -15,6 +15,7 @@ use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::options::Effort;
 
 /// Can `func` hold what the passes look for at this effort? It allocates nothing.
+#[inline]
 pub fn is_open(func: &Function, policy: &dyn Policy, effort: Effort) -> bool {
     let has_body = func.layout.entry_block().is_some();
     has_body
@@ -49,8 +50,7 @@ pub fn has_slot(func: &Function) -> bool {
 
 /// Do the accesses of `func` carry a region that is worth the look by the policy?
 fn names_transient_region(func: &Function, policy: &dyn Policy) -> bool {
-    let mut regions = func.dfg.alias_regions.iter();
-    regions.any(|(_, region)| policy.is_transient(region.user_id))
+    policy.names_transient(&func.dfg.alias_regions)
 }
 
 /// Is there a slot, or an access of memory by the function itself? Without, gated effort has

@@ -77,4 +77,4 @@ pub use pipeline::{run, run_in, skipped};
 pub use refusal::{Obstacle, Refusal, Subject};
 pub use run_before::{run_before, run_before_in};
 pub use scratch::Scratch;
-pub use stats::Stats;
+pub use stats::{Skipped, Stats};

@@ -19,7 +19,7 @@ use crate::memopt::passes::dead_code;
 use crate::memopt::refusal::Refusals;
 use crate::memopt::scratch::Scratch;
 use crate::memopt::search::{self, CleanUp, Job, Pass};
-use crate::memopt::stats::Stats;
+use crate::memopt::stats::{Skipped, Stats};
 use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
@@ -100,8 +100,8 @@ pub fn run_in<'a>(
     observer: Option<&'a mut dyn Observer>,
     scratch: &mut Scratch,
 ) -> CodegenResult<Stats> {
-    if let Some(stats) = skipped(&ctx.func, isa, policy, options) {
-        return Ok(stats);
+    if let Some(skipped) = skipped(&ctx.func, isa, policy, options) {
+        return Ok(skipped.stats());
     }
     let is_worth_it = gate::is_open(&ctx.func, policy, Effort::Gated);
     let insts = ctx.func.dfg.num_insts();
@@ -156,25 +156,20 @@ pub fn run_in<'a>(
     editor.finish()
 }
 
-/// What a run says of `func` if it does not look at it; `None` if it does.
+/// Why a run does not look at `func`; `None` if it does.
 ///
 /// Cost: O(slots + regions), and no allocation.
+#[inline]
 pub fn skipped(
     func: &Function,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     options: &Options,
-) -> Option<Stats> {
-    let by_opt_level = isa.flags().opt_level() == OptLevel::None;
-    if !by_opt_level && gate::is_open(func, policy, options.effort) {
-        return None;
+) -> Option<Skipped> {
+    if isa.flags().opt_level() == OptLevel::None {
+        return Some(Skipped::ByOptLevel);
     }
-    // In one place, so that the caller gets them where it wants them.
-    Some(Stats {
-        skipped_by_opt_level: u32::from(by_opt_level),
-        skipped_by_effort: u32::from(!by_opt_level),
-        ..Stats::default()
-    })
+    (!gate::is_open(func, policy, options.effort)).then_some(Skipped::ByEffort)
 }
 
 /// One run over one function.

@@ -151,6 +151,30 @@ stats! {
     }
 }
 
+/// Why a run does not look at a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// As [`Stats::skipped_by_opt_level`].
+    ByOptLevel,
+    /// As [`Stats::skipped_by_effort`].
+    ByEffort,
+}
+
+impl Skipped {
+    /// The statistics of such a run.
+    ///
+    /// Cost: constant. They are made where they are wanted: to move them costs as much as the look
+    /// at most functions.
+    #[inline]
+    pub fn stats(self) -> Stats {
+        Stats {
+            skipped_by_opt_level: u32::from(self == Self::ByOptLevel),
+            skipped_by_effort: u32::from(self == Self::ByEffort),
+            ..Stats::default()
+        }
+    }
+}
+
 impl Stats {
     /// Counts a change that was made.
     pub(super) fn count(&mut self, change: &Change) {

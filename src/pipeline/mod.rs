@@ -29,8 +29,8 @@ use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::{CalleeName, Policy};
 use crate::memopt::call::from_body::Summaries;
-use crate::memopt::workarounds::one_region::Tags;
-use crate::memopt::{self, Observer, Options, Scratch, Stats, TargetFacts};
+use crate::memopt::workarounds::one_region::{Tags, needs_one_region};
+use crate::memopt::{self, Effort, Observer, Options, Scratch, Stats, TargetFacts};
 use crate::settings::OptLevel;
 use crate::{CodegenError, CodegenResult, Context};
 use alloc::vec;
@@ -108,8 +108,8 @@ impl Phase {
                 }
             }
             Self::Behind => {
-                if let Some(stats) = memopt::skipped(&ctx.func, isa, policy, options) {
-                    return Ok(stats);
+                if let Some(skipped) = memopt::skipped(&ctx.func, isa, policy, options) {
+                    return Ok(skipped.stats());
                 }
             }
         }
@@ -226,6 +226,7 @@ pub fn optimize_in(
 }
 
 /// The passes before the mid-end, the mid-end, and the passes behind it.
+#[inline]
 fn both_phases(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
@@ -233,11 +234,27 @@ fn both_phases(
     options: &Options,
     (control, scratch): (&mut ControlPlane, &mut Scratch),
 ) -> CodegenResult<Stats> {
-    // Most functions have no slot, and nothing is added up for them.
-    if !memopt::has_slot(&ctx.func) {
-        mid_end(ctx, isa, policy, control, false)?;
-        return Phase::Behind.run_in(ctx, isa, policy, (options, None), scratch);
+    // Most functions are left alone, and each is told by one look before the mid-end, which leaves
+    // what a function declares as it is: its slots, regions and flags.
+    if options.effort == Effort::Gated
+        && let Some(skipped) = memopt::skipped(&ctx.func, isa, policy, options)
+        && !needs_one_region(&ctx.func, policy)
+    {
+        ctx.optimize(isa, control)?;
+        return Ok(skipped.stats());
     }
+    around_mid_end(ctx, isa, policy, options, (control, scratch))
+}
+
+/// The same for a function that may not be left alone.
+#[inline(never)]
+fn around_mid_end(
+    ctx: &mut Context,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+    (control, scratch): (&mut ControlPlane, &mut Scratch),
+) -> CodegenResult<Stats> {
     let mut stats = Phase::Before.run_in(ctx, isa, policy, (options, None), scratch)?;
     mid_end(ctx, isa, policy, control, stats.applied > 0)?;
     let options = options.behind(stats.applied);
@@ -527,9 +544,11 @@ pub(crate) fn mid_end(
     is_promoted: bool,
 ) -> CodegenResult<()> {
     let is_optimized = isa.flags().opt_level() != OptLevel::None;
-    let tags = is_optimized
-        .then(|| Tags::take(&mut ctx.func, policy))
-        .flatten();
+    let tags = match is_optimized && needs_one_region(&ctx.func, policy) {
+        // Where the tags cannot be set aside, what is given up is the protection.
+        true => Tags::set_aside(&mut ctx.func).ok(),
+        false => None,
+    };
     // Promotion keeps graph and dominator tree.
     let outcome = match is_promoted && is_optimized {
         true => optimize_with_graph(ctx, isa, control),

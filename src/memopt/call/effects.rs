@@ -6,7 +6,7 @@
 //! embedder's [`Policy`]. A call without a summary is opaque: it reads and
 //! writes all memory but private stack slots, may trap and may unwind.
 
-use crate::ir::{self, ExternalName, Function, UserExternalName, UserFuncName};
+use crate::ir::{self, AliasRegionSet, ExternalName, Function, UserExternalName, UserFuncName};
 pub use crate::memopt::call::region_set::RegionSet;
 pub use crate::memopt::call::summary::Summary;
 use alloc::boxed::Box;
@@ -188,6 +188,26 @@ pub trait Policy {
         let _ = (region, offset);
         false
     }
+
+    /// Is one of `regions` [transient](Self::is_transient)? That follows from what is said of
+    /// each, and only what stands before another policy has to say anything here: that one's
+    /// answer.
+    ///
+    /// Cost: asked once for each function, so that one that is left alone pays for one call of the
+    /// policy and not for one a region.
+    fn names_transient(&self, regions: &AliasRegionSet) -> bool {
+        let mut regions = regions.iter();
+        regions.any(|(_, region)| self.is_transient(region.user_id))
+    }
+
+    /// Is each of `regions` its own [representative](Self::representative)? As
+    /// [`Self::names_transient`].
+    ///
+    /// Cost: as that of [`Self::names_transient`].
+    fn joins_none(&self, regions: &AliasRegionSet) -> bool {
+        let mut ids = regions.iter().map(|(_, region)| region.user_id);
+        ids.all(|id| self.representative(id) == id)
+    }
 }
 
 /// In an `impl` of [`Policy`] that stands before another one in its field `policy`: what that
@@ -221,6 +241,14 @@ macro_rules! regions_as_policy {
 
         fn is_shared_pointer(&self, region: u32, offset: i64) -> bool {
             self.policy.is_shared_pointer(region, offset)
+        }
+
+        fn names_transient(&self, regions: &crate::ir::AliasRegionSet) -> bool {
+            self.policy.names_transient(regions)
+        }
+
+        fn joins_none(&self, regions: &crate::ir::AliasRegionSet) -> bool {
+            self.policy.joins_none(regions)
         }
     };
 }

@@ -103,7 +103,11 @@ impl Tags {
     }
 
     /// Puts all accesses of `func` into one region.
-    fn set_aside(func: &mut Function) -> Result<Self, TooManyFlags> {
+    ///
+    /// # Errors
+    ///
+    /// There are [`TooManyFlags`] to do so. The function is unchanged.
+    pub fn set_aside(func: &mut Function) -> Result<Self, TooManyFlags> {
         let regions = func.dfg.alias_regions.clone();
         let flags = func.dfg.mem_flags.clone();
         let Some(meantime) = Meantime::new(func) else {
@@ -156,16 +160,22 @@ impl Tags {
 ///
 /// Cost: O(flags + regions), without an allocation where no region is joined. Only if the
 /// function has flags without a region are its instructions looked at.
-fn needs_one_region(func: &Function, policy: &dyn Policy) -> bool {
+#[inline]
+pub fn needs_one_region(func: &Function, policy: &dyn Policy) -> bool {
+    let regions = &func.dfg.alias_regions;
+    !policy.joins_none(regions) && have_joined(regions, policy)
+        || has_flags(&func.dfg.mem_flags, false) && may_mislead(func)
+}
+
+/// May upstream be wrong about an access without a region, if there is one?
+#[inline(never)]
+fn may_mislead(func: &Function) -> bool {
     let is_untagged = |inst| {
         let data = &func.dfg.insts[inst];
         accesses_memory(data) && data.alias_region(&func.dfg).is_none()
     };
-    let has_flags = |tagged| has_flags(&func.dfg.mem_flags, tagged);
-    has_joined_regions(&func.dfg.alias_regions, policy)
-        || has_flags(false)
-            && (has_flags(true) || any_inst(func, |inst| is_fence(func, inst)))
-            && any_inst(func, is_untagged)
+    (has_flags(&func.dfg.mem_flags, true) || any_inst(func, |inst| is_fence(func, inst)))
+        && any_inst(func, is_untagged)
 }
 
 /// May upstream take `inst` for a fence?
@@ -180,14 +190,10 @@ fn is_fence(func: &Function, inst: Inst) -> bool {
     }
 }
 
-/// Are two regions one memory by the policy?
-fn has_joined_regions(regions: &AliasRegionSet, policy: &dyn Policy) -> bool {
-    let mut ids = regions.iter().map(|(_, data)| data.user_id);
-    // Most embedders join none, and then each stands for itself. The verifier refuses two regions
-    // of one number.
-    if ids.all(|id| policy.representative(id) == id) {
-        return false;
-    }
+/// Are two regions one memory by the policy? It joins some regions, at least with others that
+/// the function does not have.
+#[inline(never)]
+fn have_joined(regions: &AliasRegionSet, policy: &dyn Policy) -> bool {
     let mut memories = FxHashSet::default();
     let mut ids = regions.iter().map(|(_, data)| data.user_id);
     ids.any(|id| !memories.insert(policy.representative(id)))
@@ -195,9 +201,16 @@ fn has_joined_regions(regions: &AliasRegionSet, policy: &dyn Policy) -> bool {
 
 /// Are there flags with a region, or without?
 fn has_flags(flags: &MemFlagsSet, with_region: bool) -> bool {
-    let all = (0..).map(MemFlags::new);
-    let mut all = all.take_while(|number| flags.is_valid(*number));
-    all.any(|number| flags[number].alias_region().is_some() == with_region)
+    // A loop by hand, because functions that are left alone are asked, too: numbers end before
+    // those of 16 bits do.
+    let mut next: u16 = 0;
+    while flags.is_valid(MemFlags::new(next.into())) {
+        if flags[MemFlags::new(next.into())].alias_region().is_some() == with_region {
+            return true;
+        }
+        next += 1;
+    }
+    false
 }
 
 /// A `bitcast` has flags and accesses none.
