@@ -1,76 +1,77 @@
 //! The table of passes.
 
 use crate::memopt::search::{CleanUp, Pass};
+use alloc::vec::Vec;
+
+/// What a pass does that concerns all paths.
+const PASS: Pass = Pass {
+    name: "",
+    find: |_| Vec::new(),
+    on_paths: false,
+    with_next: false,
+    again_at_once: false,
+    clean_up: CleanUp::Code,
+};
+
+/// What one does that concerns some paths and not others.
+#[cfg(memopt_paths)]
+const ON_PATHS: Pass = Pass {
+    on_paths: true,
+    clean_up: CleanUp::Paths,
+    ..PASS
+};
 
 /// The passes, in the order in which they are tried.
 pub(super) const PASSES: &[Pass] = &[
     Pass {
         name: "load-store",
         find: |search| search.load_store(),
-        on_paths: false,
         with_next: true,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
+        ..PASS
     },
     Pass {
         name: "branches",
         find: |search| search.branches(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
+        ..PASS
     },
     Pass {
         name: "dead-stores",
         find: |search| search.dead_stores(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
+        ..PASS
     },
     Pass {
         name: "dead-slots",
         find: |search| search.dead_slots(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
         clean_up: CleanUp::Nothing,
+        ..PASS
     },
     #[cfg(memopt_paths)]
     Pass {
         name: "threading",
         find: |search| search.threading(),
-        on_paths: true,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Paths,
+        ..ON_PATHS
     },
     #[cfg(memopt_paths)]
     Pass {
         name: "pre",
         find: |search| search.pre(),
-        on_paths: true,
-        with_next: false,
         again_at_once: true,
-        clean_up: CleanUp::Paths,
+        ..ON_PATHS
     },
     #[cfg(memopt_paths)]
     Pass {
         name: "hoist",
         find: |search| search.hoist(),
-        on_paths: true,
-        with_next: false,
         again_at_once: true,
-        clean_up: CleanUp::Paths,
+        ..ON_PATHS
     },
     #[cfg(memopt_paths)]
     Pass {
         name: "sink-stores",
         find: |search| search.sink_stores(),
-        on_paths: true,
-        with_next: false,
         again_at_once: true,
         clean_up: CleanUp::SunkStores,
+        ..ON_PATHS
     },
     #[cfg(memopt_paths)]
     SINK_VALUES,
@@ -78,19 +79,14 @@ pub(super) const PASSES: &[Pass] = &[
     Pass {
         name: "carry",
         find: |search| search.carry(),
-        on_paths: true,
-        with_next: false,
         again_at_once: true,
-        clean_up: CleanUp::Paths,
+        ..ON_PATHS
     },
     #[cfg(memopt_paths)]
     Pass {
         name: "turn",
         find: |search| search.turn(),
-        on_paths: true,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Paths,
+        ..ON_PATHS
     },
 ];
 
@@ -100,18 +96,12 @@ pub(super) const JOIN_NEIGHBOURS: &[Pass] = &[
     Pass {
         name: "combine-loads",
         find: |search| search.combine_loads(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
+        ..PASS
     },
     Pass {
         name: "merge-stores",
         find: |search| search.merge_stores(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
-        clean_up: CleanUp::Code,
+        ..PASS
     },
 ];
 
@@ -119,10 +109,7 @@ pub(super) const JOIN_NEIGHBOURS: &[Pass] = &[
 pub(super) const OWN_SLOTS: &[Pass] = &[Pass {
     name: "own-slots",
     find: |search| search.own_slots(),
-    on_paths: false,
-    with_next: false,
-    again_at_once: false,
-    clean_up: CleanUp::Code,
+    ..PASS
 }];
 
 /// Slots get other places last of all: what is in one place may be several of them.
@@ -130,18 +117,14 @@ pub(super) const PACK_SLOTS: &[Pass] = &[
     Pass {
         name: "shrunk-slots",
         find: |search| search.shrunk_slots(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
         clean_up: CleanUp::Nothing,
+        ..PASS
     },
     Pass {
         name: "shared-slots",
         find: |search| search.shared_slots(),
-        on_paths: false,
-        with_next: false,
-        again_at_once: false,
         clean_up: CleanUp::Nothing,
+        ..PASS
     },
 ];
 
@@ -150,8 +133,5 @@ pub(super) const PACK_SLOTS: &[Pass] = &[
 pub(super) const SINK_VALUES: Pass = Pass {
     name: "sink-values",
     find: |search| search.sink_values(),
-    on_paths: true,
-    with_next: false,
-    again_at_once: false,
-    clean_up: CleanUp::Paths,
+    ..ON_PATHS
 };
