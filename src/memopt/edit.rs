@@ -331,6 +331,8 @@ pub struct Upward {
     pub edges: Vec<Edge>,
     /// Do those edges meet in a block that has to be made?
     pub splits: bool,
+    /// What the block computes of the addresses, each behind its operands: it is copied.
+    pub computed: SmallVec<[Inst; 4]>,
     /// What moves, in its order.
     pub moved: Vec<Moved>,
     /// The positions in it before which the function is whole again: what follows may concern

@@ -144,6 +144,9 @@ impl Editor<'_> {
         let Some(end) = self.ctx.func.layout.last_inst(block) else {
             return;
         };
+        for inst in &upward.computed {
+            cfg_edit::insert_copy(&mut self.ctx.func, *inst, end, &mut names);
+        }
         for (at, moved) in upward.moved.iter().enumerate() {
             if upward.steps.contains(&at) {
                 self.show_step();

@@ -65,6 +65,11 @@ use smallvec::SmallVec;
 /// start. What is given up is a later access.
 const MAX_LEADING: usize = 32;
 
+/// Instructions that compute the address of one load, and are copied with it.
+///
+/// A sum with a constant is one, and the constant another. What is given up is a load by a longer one.
+const MAX_COMPUTED: usize = 4;
+
 /// Predecessors of a join; it is not looked at if it has more.
 const MAX_PREDECESSORS: usize = 16;
 
@@ -188,6 +193,11 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                         leading.stay.push(event);
                         continue;
                     }
+                    for inst in &availability.computed {
+                        if !leading.computed.contains(inst) {
+                            leading.computed.push(*inst);
+                        }
+                    }
                     let moved = self.moved(inst, access, &availability);
                     self.add(&mut leading, event, moved);
                 }
@@ -258,6 +268,7 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
             join: block,
             edges,
             splits,
+            computed: leading.computed,
             moved: leading.moved,
             steps: leading.steps,
         };

@@ -1,6 +1,6 @@
 //! On which edges into a join an access is known, and on which it is needed.
 
-use super::Pass;
+use super::{MAX_COMPUTED, Pass};
 use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Node, defining_node};
@@ -8,6 +8,7 @@ use crate::memopt::edit::Moved;
 use crate::memopt::memory::clobber::{AtEdge, Source};
 use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::mod_ref::may_meet;
+use crate::memopt::memory::numbering::is_pure;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -16,6 +17,9 @@ use smallvec::SmallVec;
 pub(super) struct Leading {
     /// Those that stay where they are.
     pub(super) stay: SmallVec<[EventIndex; 8]>,
+    /// What is computed of their addresses, see
+    /// [`Upward::computed`](crate::memopt::edit::Upward::computed).
+    pub(super) computed: SmallVec<[Inst; 4]>,
     /// Those that move, all to the same edges, and in their order.
     pub(super) moved: Vec<Moved>,
     /// The events that these are.
@@ -42,6 +46,8 @@ impl Leading {
 pub(super) struct Availability {
     pub(super) known: SmallVec<[Known; 4]>,
     pub(super) needed: SmallVec<[Node; 4]>,
+    /// What the block computes of the address, and an edge that needs the access has to.
+    pub(super) computed: SmallVec<[Inst; 4]>,
 }
 
 /// An edge on which an access is known.
@@ -78,9 +84,13 @@ impl Pass<'_, '_, '_> {
         if !memory.func.debug_tags.get(inst).is_empty() {
             return None;
         }
+        let edges = self.clobbers.at_edges_of_start(event);
+        let edges = edges.filter(|(node, _)| *node == join);
+        let mut computed = SmallVec::new();
         let mut operands = memory.func.dfg.inst_args(inst).iter();
         if !operands.all(|value| self.is_there(*value, join, leading)) {
-            return None;
+            edges.as_ref()?;
+            computed = self.computed(inst, join)?;
         }
         let private = self.clobbers.slot_is_private(event);
         let mut stay = leading.stay.iter();
@@ -90,10 +100,9 @@ impl Pass<'_, '_, '_> {
         let mut sorted = Availability {
             known: SmallVec::new(),
             needed: SmallVec::new(),
+            computed,
         };
-        if let Some((node, edges)) = self.clobbers.at_edges_of_start(event)
-            && node == join
-        {
+        if let Some((_, edges)) = edges {
             return self.translated(inst, &edges, sorted);
         }
         let sources = self.sources(event, join)?;
@@ -143,6 +152,41 @@ impl Pass<'_, '_, '_> {
             }
         }
         Some(sorted)
+    }
+
+    /// What the block `join` computes of the address of `load` from its parameters and from what is
+    /// there before it.
+    fn computed(&self, load: Inst, join: Node) -> Option<SmallVec<[Inst; 4]>> {
+        let func = self.func();
+        let none = Leading::default();
+        let mut computed: SmallVec<[Inst; 4]> = SmallVec::new();
+        let mut work: SmallVec<[(Inst, bool); 8]> = SmallVec::new();
+        work.push((load, false));
+        while let Some((inst, is_done)) = work.pop() {
+            if is_done && !computed.contains(&inst) {
+                computed.push(inst);
+            }
+            if is_done {
+                continue;
+            }
+            if inst != load {
+                work.push((inst, true));
+            }
+            for value in func.dfg.inst_args(inst) {
+                let value = func.dfg.resolve_aliases(*value);
+                if self.is_there(value, join, &none) {
+                    continue;
+                }
+                let part = func.dfg.value_def(value).inst()?;
+                let is_own = defining_node(func, self.values.order, value) == Some(join);
+                let is_few = computed.len() + work.len() < 2 * MAX_COMPUTED;
+                if !is_own || !is_few || !is_pure(func.dfg.insts[part].opcode()) {
+                    return None;
+                }
+                work.push((part, false));
+            }
+        }
+        (computed.len() <= MAX_COMPUTED).then_some(computed)
     }
 
     /// What the access `event` would find at the ends of the predecessors of `join`, in which it
