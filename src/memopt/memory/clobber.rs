@@ -411,6 +411,8 @@ impl<'a> Clobbers<'a> {
     fn query<'q>(&'q self, location: Location, private: bool) -> Option<Query<'q, 'a>> {
         let root_node = match self.memory.meaning(location.address.root, self.order)? {
             Meaning::Always => None,
+            // No paths meet where the function begins: it comes before all joins.
+            Meaning::From(node) if node == self.graph.entry => None,
             Meaning::From(node) => Some(node),
         };
         Some(Query {

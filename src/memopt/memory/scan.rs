@@ -16,6 +16,10 @@ use crate::memopt::memory::slot_escape::Privacy;
 use alloc::boxed::Box;
 use smallvec::SmallVec;
 
+/// A list of events that grows has room for as many again. So many are kept; of more, which only
+/// large functions have, as much memory would be held for nothing.
+const MAX_SPARE_EVENTS: usize = 1 << 10;
+
 impl<'a> Memory<'a> {
     /// Finds all events of `func`, whose aliases are resolved.
     ///
@@ -72,6 +76,10 @@ impl<'a> Memory<'a> {
             traffic,
         };
         this.scan(order, target.endianness);
+        let events = &mut this.traffic.events;
+        if events.capacity() - events.len() > MAX_SPARE_EVENTS {
+            events.shrink_to_fit();
+        }
         this.number_roots(order);
         this
     }

@@ -22,7 +22,7 @@
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{self, Graph, Node};
 use alloc::vec::Vec;
-use making::{Making, Placing};
+use making::{Making, Placing, UnsortedPhis};
 
 mod making;
 
@@ -109,8 +109,6 @@ const ENTRY: Version = Version(0);
 struct Phi {
     node: Node,
     class: Class,
-    /// Where its arguments begin, one for each predecessor of `node`.
-    args: u32,
 }
 
 /// Phis together may have so many arguments for each operation and edge.
@@ -126,8 +124,13 @@ pub struct Versions {
     ops: u32,
     /// The state just before each operation.
     before: Vec<State>,
+    /// Node after node, and class after class in each.
     phis: Vec<Phi>,
+    /// What the phis get, one after the other, from each predecessor of their node.
     args: Vec<Version>,
+    /// For each node, where the arguments of the first of all phis would begin if all phis were of
+    /// this node; wraps.
+    args_base: Vec<u32>,
     /// Epochs after the phis of each node.
     node_start: Vec<Epochs>,
     /// Epochs after the last operation of each node.
@@ -177,6 +180,7 @@ impl Versions {
             before,
             phis,
             args,
+            args_base,
             node_start,
             node_end,
             tracked,
@@ -186,6 +190,7 @@ impl Versions {
         before.clear();
         phis.clear();
         args.clear();
+        args_base.clear();
         node_start.clear();
         node_end.clear();
         tracked.clear();
@@ -253,9 +258,8 @@ impl Versions {
         graph: &'a Graph,
         phi: PhiIndex,
     ) -> impl Iterator<Item = (Node, State)> + 'a {
-        let phi = self.phis[phi as usize];
-        let preds = graph.preds(phi.node);
-        let args = &self.args[phi.args as usize..];
+        let preds = graph.preds(self.phi_node(phi));
+        let args = &self.args[self.first_arg(phi, preds.len() as u32) as usize..];
         preds
             .iter()
             .zip(args)
@@ -285,15 +289,21 @@ impl Versions {
         own: Version,
         pred: Node,
     ) -> Option<State> {
-        let mut inputs = graph.preds(node).iter();
-        let at = inputs.position(|it| *it == pred)?;
+        let preds = graph.preds(node);
+        let at = preds.iter().position(|it| *it == pred)?;
         let own = match self.definition(own) {
             Definition::Phi(phi) if self.phi_node(phi) == node => {
-                self.args[self.phis[phi as usize].args as usize + at]
+                self.args[self.first_arg(phi, preds.len() as u32) as usize + at]
             }
             Definition::Phi(_) | Definition::Op(_) | Definition::Entry => own,
         };
         Some(State::new(own, self.node_end[pred as usize]))
+    }
+
+    /// Where the arguments of `phi` begin, whose node has so many predecessors.
+    fn first_arg(&self, phi: PhiIndex, preds: u32) -> u32 {
+        let base = self.args_base[self.phi_node(phi) as usize];
+        base.wrapping_add(phi.wrapping_mul(preds))
     }
 
     fn phi_version(&self, phi: PhiIndex) -> Version {
@@ -317,32 +327,40 @@ impl Versions {
         for class in 0..ops.classes {
             // A class that is only asked about once has no client for a phi,
             // except for epochs, which every query reads.
-            if class >= FIRST_CLASS && sites.uses_and_definitions[class as usize] < 2 {
-                continue;
+            if class < FIRST_CLASS || sites.uses_and_definitions[class as usize] >= 2 {
+                self.tracked[class as usize] = placing.place(class, sites.of(class));
             }
-            self.tracked[class as usize] = placing.place(class, sites.of(class));
+            placing.phis.end_class();
         }
         making.phi_starts.clear();
         making.phi_starts.resize(graph.len() + 1, 0);
         self.sort_phis(&making.phis, &mut making.phi_starts);
-        let mut args = 0;
-        for phi in &mut self.phis {
-            phi.args = args;
-            args += graph.preds(phi.node).len() as u32;
+        making.phis.release();
+        self.args_base.reserve_exact(graph.len());
+        let mut args: u32 = 0;
+        for node in 0..graph.len() {
+            let [first, end] = [making.phi_starts[node], making.phi_starts[node + 1]];
+            let preds = graph.preds(node as Node).len() as u32;
+            self.args_base
+                .push(args.wrapping_sub(first.wrapping_mul(preds)));
+            args += (end - first) * preds;
         }
         self.args.resize(args as usize, ENTRY);
     }
 
     /// Takes the phis, which come class after class, node after node. `starts` is all 0; then it
     /// says where those of each node begin.
-    fn sort_phis(&mut self, phis: &[Phi], starts: &mut [u32]) {
-        for phi in phis {
-            starts[phi.node as usize] += 1;
+    fn sort_phis(&mut self, phis: &UnsortedPhis, starts: &mut [u32]) {
+        for node in &phis.nodes {
+            starts[*node as usize] += 1;
         }
         let mut next = graph::begin(starts);
-        self.phis.extend_from_slice(phis);
-        for phi in phis {
-            self.phis[next.place(phi.node) as usize] = *phi;
+        let [node, class] = [0, 0];
+        self.phis.resize(phis.nodes.len(), Phi { node, class });
+        for (class, nodes) in (0..).zip(phis.of_classes()) {
+            for node in nodes {
+                self.phis[next.place(*node) as usize] = Phi { node: *node, class };
+            }
         }
         next.finish();
     }
@@ -374,10 +392,16 @@ impl Versions {
                 return;
             }
             for (succ, position) in graph.edges_out(node) {
-                for phi in phis(succ) {
-                    let Phi { class, args, .. } = self.phis[phi as usize];
-                    let version = renaming.current[class as usize];
-                    self.args[(args + position) as usize] = version;
+                let phis = phis(succ);
+                if phis.is_empty() {
+                    continue;
+                }
+                let preds = graph.preds(succ).len() as u32;
+                let mut at = self.first_arg(phis.start, preds) + position;
+                for phi in phis {
+                    let class = self.phis[phi as usize].class;
+                    self.args[at as usize] = renaming.current[class as usize];
+                    at += preds;
                 }
             }
         });

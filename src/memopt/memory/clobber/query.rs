@@ -59,7 +59,7 @@ pub(super) struct Query<'q, 'a> {
     pub(super) clobbers: &'q Clobbers<'a>,
     pub(super) location: Location,
     pub(super) private: bool,
-    /// Where the root gets its meaning; `None` if it means one thing always.
+    /// Where the root gets its meaning; `None` if it means one thing at all joins.
     pub(super) root_node: Option<Node>,
     /// Joins that have been entered, and what they came to if the ones that are
     /// still open come to the same. If one does not, then neither does what

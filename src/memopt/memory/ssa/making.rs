@@ -2,8 +2,7 @@
 //! which finds the phis, and one over the dominator tree, which finds what came last.
 
 use super::{
-    Class, ENTRY, EPOCH, Epochs, FIRST_CLASS, Op, Ops, Phi, RETURN_EPOCH, State, TRAP_EPOCH,
-    Version,
+    Class, ENTRY, EPOCH, Epochs, FIRST_CLASS, Op, Ops, RETURN_EPOCH, State, TRAP_EPOCH, Version,
 };
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{self, Graph, Node};
@@ -14,10 +13,52 @@ use alloc::vec::Vec;
 pub(super) struct Making {
     pub(super) sites: DefinitionSites,
     pub(super) has_phi: Vec<Class>,
-    pub(super) phis: Vec<Phi>,
+    pub(super) phis: UnsortedPhis,
     pub(super) phi_starts: Vec<u32>,
     pub(super) work: Vec<Node>,
     pub(super) renaming: Renaming,
+}
+
+/// The nodes of phis, class after class. Of a large function they are more than anything else that
+/// is known of it, and so they are kept as short as they can be.
+#[derive(Default)]
+pub(super) struct UnsortedPhis {
+    pub(super) nodes: Vec<Node>,
+    /// Where those of each class end.
+    ends: Vec<u32>,
+}
+
+/// So many nodes of phis are kept for the next versions; more than that are released as soon as
+/// they are sorted, so that they are not there beside what is made of them.
+const MAX_KEPT: usize = 1 << 14;
+
+impl UnsortedPhis {
+    pub(super) fn clear(&mut self) {
+        let Self { nodes, ends } = self;
+        nodes.clear();
+        ends.clear();
+    }
+
+    /// All phis of the next class are there.
+    pub(super) fn end_class(&mut self) {
+        self.ends.push(self.nodes.len() as u32);
+    }
+
+    /// The nodes of the phis of each class.
+    pub(super) fn of_classes(&self) -> impl Iterator<Item = &[Node]> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let first = core::mem::replace(&mut start, *end as usize);
+            &self.nodes[first..start]
+        })
+    }
+
+    /// Nobody asks for them any more.
+    pub(super) fn release(&mut self) {
+        if self.nodes.capacity() > MAX_KEPT {
+            self.nodes = Vec::new();
+        }
+    }
 }
 
 /// Finds where the versions of one class after the other meet.
@@ -27,8 +68,8 @@ pub(super) struct Placing<'a> {
     /// What is left of [`PHI_ARGS_PER_ITEM`]; looking costs as much as having.
     pub(super) room: usize,
     pub(super) has_phi: &'a mut [Class],
-    /// The phis of the classes so far; none has arguments yet.
-    pub(super) phis: &'a mut Vec<Phi>,
+    /// The phis of the classes so far.
+    pub(super) phis: &'a mut UnsortedPhis,
     /// Where to look next; empty between two classes.
     pub(super) work: &'a mut Vec<Node>,
 }
@@ -37,7 +78,7 @@ impl Placing<'_> {
     /// Adds a phi at each node of the iterated dominance frontier of `sites`; none, and
     /// `false`, if there is no room for them. Epochs always have room.
     pub(super) fn place(&mut self, class: Class, sites: &[Node]) -> bool {
-        let before = self.phis.len();
+        let before = self.phis.nodes.len();
         self.work.clear();
         self.work.extend_from_slice(sites);
         while let Some(node) = self.work.pop() {
@@ -45,15 +86,11 @@ impl Placing<'_> {
                 let mut cost = 1;
                 if core::mem::replace(&mut self.has_phi[*join as usize], class) != class {
                     cost += self.graph.preds(*join).len();
-                    self.phis.push(Phi {
-                        node: *join,
-                        class,
-                        args: 0,
-                    });
+                    self.phis.nodes.push(*join);
                     self.work.push(*join);
                 }
                 if class >= FIRST_CLASS && cost > self.room {
-                    self.phis.truncate(before);
+                    self.phis.nodes.truncate(before);
                     return false;
                 }
                 self.room = self.room.saturating_sub(cost);
