@@ -27,8 +27,9 @@
 //! memory dependence analysis.
 
 use crate::FxHashMap;
-use crate::ir::{InstructionData, Opcode, Value, ValueDef};
-use crate::memopt::cfg::edit::for_each_block_arg;
+use crate::entity::EntitySet;
+use crate::ir::{Block, InstructionData, Opcode, Value, ValueDef};
+use crate::memopt::cfg::edit::destinations;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::address::Addresses;
 use crate::memopt::inst::location::{Address, Location, Root};
@@ -161,6 +162,7 @@ impl Memory<'_> {
             addresses: Addresses::new(self.func, self.policy),
             numberer,
             found: stale,
+            joins: EntitySet::new(),
         };
         let mut any_params = false;
         for event in events {
@@ -184,6 +186,8 @@ struct Finder<'f, 'a, 'n, 'o> {
     addresses: Addresses<'a>,
     numberer: &'n mut Numberer<'o>,
     found: Translations,
+    /// The blocks whose parameters are among them.
+    joins: EntitySet<Block>,
 }
 
 impl Finder<'_, '_, '_, '_> {
@@ -196,9 +200,9 @@ impl Finder<'_, '_, '_, '_> {
                     return false;
                 };
                 let edges = SmallVec::new();
-                self.found
-                    .found
-                    .insert(root, Pointer::Passed { join, edges });
+                let pointer = Pointer::Passed { join, edges };
+                self.found.found.insert(root, pointer);
+                self.joins.insert(block);
                 true
             }
             ValueDef::Result(inst, _) => {
@@ -227,12 +231,19 @@ impl Finder<'_, '_, '_, '_> {
             let Some(branch) = func.layout.last_inst(*block) else {
                 continue;
             };
-            let found = &self.found.found;
-            for_each_block_arg(func, branch, |param, arg| {
-                if found.contains_key(&param) {
-                    passed.push((param, arg));
+            let lists = &func.dfg.value_lists;
+            for call in destinations(func, branch) {
+                let block = call.block(lists);
+                if !self.joins.contains(block) {
+                    continue;
                 }
-            });
+                let params = func.dfg.block_params(block).iter();
+                for (param, arg) in params.zip(call.args(lists)) {
+                    if self.found.found.contains_key(param) {
+                        passed.push((*param, arg.as_value()));
+                    }
+                }
+            }
             for (param, arg) in passed.drain(..) {
                 let address = arg.map(|arg| self.address(arg));
                 let from = from as Node;
