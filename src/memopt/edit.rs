@@ -5,15 +5,21 @@
 //! pass says why it may. So may the first few of them.
 //! The module `apply` alone makes them.
 
-use crate::ir::{Block, Inst, MemFlagsData, Opcode, StackSlot, Type, Value};
+use crate::ir::{Block, Inst, StackSlot, Value};
 use crate::memopt::inst::coercion::{Half, Recipe};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
+mod accesses;
 mod loops;
+mod paths;
 mod promotion;
 
+pub use accesses::{CombinedLoads, Expanded, Forwarded, MergedStores, NewStore, StoredWhole};
 pub use loops::{Carried, Hoisted, Turned};
+pub use paths::{
+    Below, Bypass, Copied, Edge, MAX_PASSED, Merged, Moved, Place, Sunk, Thread, Upward,
+};
 pub use promotion::{Choice, Constant, Content, FieldStep, Promoted, Promotion};
 
 /// One change of a function, and why it may be made.
@@ -234,218 +240,6 @@ impl Change {
             reason,
         }
     }
-}
-
-/// A block that nothing but a jump is in, and the edges into it.
-#[derive(Clone, Debug)]
-pub struct Bypass {
-    /// The block.
-    pub block: Block,
-    /// The edges. Those that lead elsewhere by now are left alone.
-    pub edges: SmallVec<[Edge; 4]>,
-}
-
-/// A value, and a copy of it in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Copied {
-    /// The value.
-    pub value: Value,
-    /// The block of the copy.
-    pub block: Block,
-    /// The copy.
-    pub copy: Value,
-}
-
-/// An edge out of a block: a branch, and the position of one destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// The branch that ends the block.
-    pub branch: Inst,
-    /// Which of its destinations.
-    pub destination: usize,
-}
-
-/// Jump threading: one edge that determines a branch goes past it, through a copy of
-/// the blocks up to it.
-#[derive(Clone, Debug)]
-pub struct Thread {
-    /// The edge into the first block.
-    pub edge: Edge,
-    /// The blocks that are copied, each of which leads only to the next.
-    pub chain: Vec<Block>,
-    /// The destination of the branch that ends the last of them.
-    pub taken: usize,
-}
-
-/// Where a store goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// To the start of a block.
-    Start(Block),
-    /// Onto all edges from one block to another.
-    Edge(Block, Block),
-    /// In front of the end of the function at a conditional trap, which becomes a branch to a
-    /// block that traps.
-    Trap(Inst),
-}
-
-/// Stores that move together.
-#[derive(Clone, Debug, Default)]
-pub struct Sunk {
-    /// The stores, which leave their places.
-    pub stores: Vec<Inst>,
-    /// Where they go, in this order at each place.
-    pub places: Vec<(Place, Vec<Inst>)>,
-    /// Blocks that count as cold, and become so.
-    pub cold: Vec<Block>,
-}
-
-impl Sunk {
-    /// Is there a place that only a new block has?
-    fn makes_blocks(&self) -> bool {
-        let mut places = self.places.iter();
-        places.any(|(place, _)| !matches!(place, Place::Start(_)))
-    }
-}
-
-/// Where an instruction goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Below {
-    /// The block.
-    pub block: Block,
-    /// What it must not pass there.
-    pub end: Option<Inst>,
-}
-
-/// Instructions that a value may pass in one block.
-///
-/// Closer to its use it needs a register for less time; farther is no gain.
-pub const MAX_PASSED: usize = 64;
-
-/// Accesses that move from the start of a block to some of the edges into it.
-#[derive(Clone, Debug)]
-pub struct Upward {
-    /// The block.
-    pub join: Block,
-    /// The edges that need the accesses.
-    pub edges: Vec<Edge>,
-    /// Do those edges meet in a block that has to be made?
-    pub splits: bool,
-    /// What the block computes of the addresses, each behind its operands: it is copied.
-    pub computed: SmallVec<[Inst; 4]>,
-    /// What moves, in its order.
-    pub moved: Vec<Moved>,
-    /// The positions in it before which the function is whole again: what follows may concern
-    /// the memory that one before it does, and is right because that has moved.
-    pub steps: Vec<usize>,
-}
-
-/// One access that moves.
-#[derive(Clone, Debug)]
-pub enum Moved {
-    /// A load, and its value at the predecessors that know it.
-    Load(Inst, Vec<(Block, Value)>),
-    /// A store.
-    Store(Inst),
-}
-
-/// Loads of the same bytes behind one branch.
-#[derive(Clone, Debug)]
-pub struct Merged {
-    /// The block that the branch ends.
-    pub block: Block,
-    /// What the first successor computes of the address, each behind its operands; goes there, too.
-    pub computed: Vec<Inst>,
-    /// One load in each of its successors; the first goes in front of the branch, and the others
-    /// are it.
-    pub loads: Vec<Inst>,
-}
-
-/// Two stores of one block that become one.
-#[derive(Clone, Debug)]
-pub struct MergedStores {
-    /// The first of them, which goes.
-    pub removed: Inst,
-    /// The one store, in the place of the second.
-    pub store: NewStore,
-}
-
-/// A word that is loaded in parts.
-#[derive(Clone, Debug)]
-pub struct CombinedLoads {
-    /// What gives the word, and goes.
-    pub sum: Inst,
-    /// The last of the loads, behind which the word is loaded.
-    pub last: Inst,
-    /// The address.
-    pub address: Value,
-    /// The offset that the load adds.
-    pub offset: i32,
-    /// The flags of the load.
-    pub flags: MemFlagsData,
-    /// How many bytes are loaded. The others of the sum, which are the upper ones, are zero.
-    pub bytes: u32,
-    /// Are they put together the other way round?
-    pub swapped: bool,
-}
-
-/// A copy of what another one has copied.
-#[derive(Clone, Copy, Debug)]
-pub struct Forwarded {
-    /// The call.
-    pub call: Inst,
-    /// The other one in front of it.
-    pub first: Inst,
-    /// How far behind the address that it copies from.
-    pub offset: i32,
-    /// Does the other one go, because nobody else reads what it copies?
-    pub removes_first: bool,
-}
-
-/// A short copy that becomes loads and stores.
-#[derive(Clone, Debug)]
-pub struct Expanded {
-    /// The call.
-    pub call: Inst,
-    /// Where each word begins, and its type.
-    pub words: SmallVec<[(i32, Type); 8]>,
-    /// The byte that is stored everywhere, if nothing is loaded.
-    pub fill: Option<u8>,
-}
-
-/// A store that takes the place of another one.
-#[derive(Clone, Debug)]
-pub struct NewStore {
-    /// Whose place it takes.
-    pub replaced: Inst,
-    /// The address.
-    pub address: Value,
-    /// The offset that the store adds.
-    pub offset: i32,
-    /// The flags of the store.
-    pub flags: MemFlagsData,
-    /// What is stored.
-    pub whole: StoredWhole,
-    /// The integer type of as many bytes.
-    pub ty: Type,
-}
-
-/// What a [`NewStore`] stores.
-#[derive(Clone, Copy, Debug)]
-pub enum StoredWhole {
-    /// These bits.
-    Constant(u64),
-    /// The low bytes of a value that is there, by `opcode`, once it is shifted right.
-    Value {
-        /// What is there.
-        value: Value,
-        /// By how many bits it is shifted.
-        shift: u32,
-        /// How its low bytes are stored.
-        opcode: Opcode,
-        /// Are they stored the other way round?
-        swapped: bool,
-    },
 }
 
 /// What the edits of one pass have touched.

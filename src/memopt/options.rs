@@ -19,8 +19,7 @@ pub enum Effort {
     ///
     /// Of WebAssembly every second function has a path that determines a branch without memory.
     /// To thread those costs 5 % of a compile. Code becomes up to 1 % smaller by it or 0.3 %
-    /// larger, and what is executed up to 3 % more, where the register allocator then splits
-    /// other values in a loop.
+    /// larger.
     Max,
 }
 

@@ -100,6 +100,18 @@ pub fn edits<'p, 'a>(
     pass.edits
 }
 
+/// A store that is asked about: is it a no-op?
+#[derive(Clone, Copy)]
+struct Stored<'m> {
+    node: Node,
+    event: EventIndex,
+    /// Where the bytes that it overwrites come from.
+    source: Source,
+    access: &'m Access,
+    /// What it writes.
+    value: Value,
+}
+
 /// Where bytes come from if stores that may be to all of them or to none do not count.
 struct PastCopies {
     source: Source,
@@ -331,10 +343,17 @@ impl Pass<'_, '_, '_, '_> {
     fn store(&mut self, node: Node, event: EventIndex, inst: Inst, access: &Access, stored: Value) {
         let source = self.clobbers.source(event);
         let stored = self.facts.canonical(stored);
-        let reason = self.is_there(node, event, source, access, stored);
-        let reason = reason.or_else(|| self.is_put_back(node, event, source, access, stored));
+        let store = Stored {
+            node,
+            event,
+            source,
+            access,
+            value: stored,
+        };
+        let reason = self.is_there(store);
+        let reason = reason.or_else(|| self.is_put_back(store));
         let reason = reason.or_else(|| self.is_there_in_pieces(node, event));
-        let reason = reason.or_else(|| self.is_compared(node, event, source, access, stored));
+        let reason = reason.or_else(|| self.is_compared(store));
         if let Some(reason) = reason {
             self.clobbers.set_noop(event);
             self.edits
@@ -351,20 +370,14 @@ impl Pass<'_, '_, '_, '_> {
 
     /// Does memory hold what the store writes, although stores of the same value may have
     /// written all of its bytes?
-    fn is_put_back(
-        &mut self,
-        node: Node,
-        event: EventIndex,
-        source: Source,
-        access: &Access,
-        stored: Value,
-    ) -> Option<Reason> {
-        let past = self.copies(event, source)?;
+    fn is_put_back(&mut self, store: Stored<'_>) -> Option<Reason> {
+        let Stored { access, value, .. } = store;
+        let past = self.copies(store.event, store.source)?;
         let holds = access.opcode == Opcode::Store
-            && self.are_copies(&past.copies, access, stored)
-            && (self.facts.was_stored(past.source, access, stored)
-                || self.was_loaded(past.source, access, stored, node));
-        holds.then_some(Reason::CopiedWhole(stored))
+            && self.are_copies(&past.copies, access, value)
+            && (self.facts.was_stored(past.source, access, value)
+                || self.was_loaded(past.source, access, value, store.node));
+        holds.then_some(Reason::CopiedWhole(value))
     }
 
     /// Notes why `inst` is left as it is, and finds it out only if somebody hears it.
@@ -392,21 +405,21 @@ impl Pass<'_, '_, '_, '_> {
     }
 
     /// Does memory hold what the store writes? Why.
-    fn is_there(
-        &mut self,
-        node: Node,
-        event: EventIndex,
-        source: Source,
-        access: &Access,
-        stored: Value,
-    ) -> Option<Reason> {
+    fn is_there(&mut self, store: Stored<'_>) -> Option<Reason> {
+        let Stored {
+            node,
+            event,
+            source,
+            access,
+            value,
+        } = store;
         match source {
-            Source::Store(store) if self.facts.was_stored(source, access, stored) => {
+            Source::Store(store) if self.facts.was_stored(source, access, value) => {
                 let store = self.facts.memory.inst(store);
                 Some(Reason::StoredBy(store))
             }
-            _ if self.was_loaded(source, access, stored, node) => Some(Reason::LoadedAs(stored)),
-            Source::Join(join) if self.was_stored_on_all_paths(event, join, access, stored) => {
+            _ if self.was_loaded(source, access, value, node) => Some(Reason::LoadedAs(value)),
+            Source::Join(join) if self.was_stored_on_all_paths(event, join, access, value) => {
                 let block = self.facts.order.block(join);
                 Some(Reason::KnownOnAllPaths(block))
             }

@@ -17,14 +17,12 @@
 //! Cost: [`MAX_BRANCHES`] steps up the dominator tree, for a block with a store of which it is known
 //! where its bytes come from, and that is no no-op otherwise.
 
-use super::Pass;
+use super::{Pass, Stored};
 use crate::ir::condcodes::IntCC;
 use crate::ir::{Inst, InstructionData, Value};
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::edit::Reason;
 use crate::memopt::inst::bits::number;
-use crate::memopt::memory::clobber::Source;
-use crate::memopt::memory::insts::{Access, EventIndex};
 use smallvec::SmallVec;
 
 /// Blocks above a store at whose ends branches are looked at.
@@ -51,26 +49,19 @@ pub(super) struct Compared {
 }
 
 impl Pass<'_, '_, '_, '_> {
-    /// Does memory hold what the store writes, as a branch above `node` has found?
-    pub(super) fn is_compared(
-        &mut self,
-        node: Node,
-        event: EventIndex,
-        source: Source,
-        access: &Access,
-        stored: Value,
-    ) -> Option<Reason> {
-        if source.is_unknown() || access.slot().is_some() {
+    /// Does memory hold what the store writes, as a branch above it has found?
+    pub(super) fn is_compared(&mut self, store: Stored<'_>) -> Option<Reason> {
+        if store.source.is_unknown() || store.access.slot().is_some() {
             return None;
         }
-        if self.compared.node != Some(node) {
-            self.compared.node = Some(node);
-            self.compared.equal = self.equal_in(node);
+        if self.compared.node != Some(store.node) {
+            self.compared.node = Some(store.node);
+            self.compared.equal = self.equal_in(store.node);
         }
         for at in 0..self.compared.equal.len() {
             let equal = self.compared.equal[at];
-            if let Some(value) = self.equal_to(equal, stored)
-                && self.is_there(node, event, source, access, value).is_some()
+            if let Some(value) = self.equal_to(equal, store.value)
+                && self.is_there(Stored { value, ..store }).is_some()
             {
                 return Some(Reason::ComparedBy(equal.branch));
             }
