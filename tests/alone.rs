@@ -53,7 +53,7 @@ fn run(text: &str) -> Stats {
     let isa = isa.finish(settings::Flags::new(flags)).unwrap();
     let mut functions = cranelift_reader::parse_functions(text).unwrap();
     let mut contexts = [Context::for_function(functions.remove(0))];
-    let stats = run_module(&mut contexts, &*isa, &|_| &NoPolicy, &Options::full());
+    let stats = run_module(&mut contexts, &*isa, &|_| &NoPolicy, &Options::max());
     let stats = stats.unwrap();
     stats[0]
 }

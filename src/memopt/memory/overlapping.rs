@@ -75,16 +75,8 @@ impl Pairs {
         all.reserve(memory.events.len());
         roots.begin(memory);
         for event in 0..memory.events.len() as EventIndex {
-            let mut add = |location: &Location| {
-                let (address, bytes) = (location.address, location.bytes);
-                let (start, bytes) = (address.offset?, bytes?);
-                let root = roots.number(address.root);
-                let end = start.saturating_add(bytes.into());
-                all.push((root, Bytes { start, end, event }));
-                Some(start)
-            };
             if let Some(access) = memory.access(event)
-                && let Some(start) = add(&access.location)
+                && let Some(start) = add(all, roots, &access.location, event)
             {
                 let node = memory.node(event);
                 paired[event as usize] = is_near_wrapping(start, memory.pointer_bits)
@@ -100,13 +92,13 @@ impl Pairs {
                             && !seen.contains(&other.location.address)
                         {
                             seen.push(other.location.address);
-                            add(&other.location);
+                            add(all, roots, &other.location, event);
                         }
                     }
                 }
             } else if let Some(transfer) = memory.transfer(event) {
                 for location in transfer.locations() {
-                    add(location);
+                    add(all, roots, location, event);
                 }
             }
         }
@@ -244,6 +236,21 @@ impl Groups {
             true
         })
     }
+}
+
+/// Adds the bytes of `location` to `all`, and returns where they begin; `None` if that is not known.
+#[inline(always)]
+fn add(
+    all: &mut Vec<(u32, Bytes)>,
+    roots: &mut Roots,
+    location: &Location,
+    event: EventIndex,
+) -> Option<i64> {
+    let (start, bytes) = (location.address.offset?, location.bytes?);
+    let root = roots.number(location.address.root);
+    let end = start.saturating_add(bytes.into());
+    all.push((root, Bytes { start, end, event }));
+    Some(start)
 }
 
 /// Does a call write the bytes of each access in `cluster` before any other access in front of

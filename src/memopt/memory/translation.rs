@@ -164,12 +164,14 @@ impl Memory<'_> {
             found: stale,
             joins: EntitySet::new(),
         };
-        let mut any_params = false;
+        let (mut any_params, mut last) = (false, None);
         for event in events {
             if let EventKind::Access(access) = &event.kind
                 && access.stored.is_none()
                 && let Root::Value(root) = access.location.address.root
+                && last != Some(root)
             {
+                last = Some(root);
                 any_params |= this.note(root, order);
             }
         }

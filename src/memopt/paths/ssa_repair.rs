@@ -63,7 +63,7 @@ pub fn repair(
     mut broken: Vec<Broken>,
 ) {
     define_copies(func, order, graph, &mut broken);
-    let uses = uses_of(func, &broken);
+    let uses = uses_of(func, order, &broken);
     for (broken, uses) in broken.iter().zip(uses) {
         let mut repair = Repair {
             order,
@@ -165,14 +165,14 @@ fn define_copies(func: &mut Function, order: &Order, graph: &Graph, broken: &mut
 }
 
 /// The instructions that use each broken value, in their order.
-fn uses_of(func: &Function, broken: &[Broken]) -> Vec<Vec<Inst>> {
+fn uses_of(func: &Function, order: &Order, broken: &[Broken]) -> Vec<Vec<Inst>> {
     let mut numbers: SecondaryMap<Value, Option<u32>> = SecondaryMap::new();
     for (number, broken) in broken.iter().enumerate() {
         numbers[broken.value] = Some(number as u32);
     }
     let mut uses = alloc::vec![Vec::new(); broken.len()];
-    for block in func.layout.blocks() {
-        for inst in func.layout.block_insts(block) {
+    for block in order.blocks() {
+        for inst in func.layout.block_insts(*block) {
             for_each_use(func, inst, |value, _| {
                 let Some(number) = numbers[value] else {
                     return;

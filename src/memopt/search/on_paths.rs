@@ -38,12 +38,21 @@ impl<'s, 'f> Search<'s, 'f> {
         self.values.is_some()
     }
 
+    /// Does an edge pass the address of a slot?
+    fn passes_slot(&self) -> bool {
+        let memory = self.memory();
+        let mut concerned = memory.slots.concerned().iter();
+        concerned.any(|concerned| {
+            let inst = concerned.inst;
+            memory.func.dfg.insts[inst].opcode().is_branch()
+        })
+    }
+
     /// Branches that predecessors determine.
     pub fn threading(&mut self) -> Vec<Edit> {
         let options = self.job.options;
         // Below the utmost effort, memory has to decide, or whether a slot is meant.
-        let has_slot = !self.memory().slots.used().is_empty();
-        let asks = options.effort == Effort::Max || has_slot || self.asks();
+        let asks = options.effort == Effort::Max || self.asks() || self.passes_slot();
         if !options.thread_branches || !asks || !self.learn_loads() {
             return Vec::new();
         }
