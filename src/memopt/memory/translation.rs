@@ -172,7 +172,7 @@ impl Memory<'_> {
                 && last != Some(root)
             {
                 last = Some(root);
-                any_params |= this.note(root, order);
+                any_params |= this.find(root, order);
             }
         }
         if any_params {
@@ -194,7 +194,7 @@ struct Finder<'f, 'a, 'n, 'o> {
 
 impl Finder<'_, '_, '_, '_> {
     /// Notes `root` if it is a pointer that is one of several; is it a parameter?
-    fn note(&mut self, root: Value, order: &Order) -> bool {
+    fn find(&mut self, root: Value, order: &Order) -> bool {
         let func = self.memory.func;
         match func.dfg.value_def(root) {
             ValueDef::Param(block, _) => {
