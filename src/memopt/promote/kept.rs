@@ -23,8 +23,10 @@
 //! Cost: nothing unless the address of a slot is stored to a slot, and no other promotion is
 //! found; then as much as following all addresses, at most [`MAX_ROUNDS`] times.
 
-use crate::ir::{Opcode, StackSlot, Value};
+use crate::FxHashSet;
+use crate::ir::{Endianness, Inst, Opcode, StackSlot, Value};
 use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::edit::{Change, Edit};
 use crate::memopt::inst::effect::Access;
 use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::memory::provenance::{Concerned, Kept};
@@ -69,6 +71,25 @@ pub fn find(promoting: &Promoting<'_>, dominance: &Dominance, slots: &Slots) -> 
         kept.retain(|keeper, _| !against.contains(keeper));
     }
     None
+}
+
+/// Takes off what frees a slot whose address a store keeps that is not among `edits`: where a keeper
+/// becomes no value, its stores stay, and name the slot.
+pub fn retain_named(slots: &Slots, edits: &mut Vec<Edit>) {
+    let mut promoted: FxHashSet<Inst> = FxHashSet::default();
+    for edit in edits.iter() {
+        if let Change::Promote(promotion) = &edit.change {
+            promoted.extend(promotion.accesses.iter().map(|access| access.inst));
+        }
+    }
+    let stays = |concerned: &&Concerned| !promoted.contains(&concerned.inst);
+    let staying = slots.concerned().iter().filter(stays);
+    let kept = staying.filter_map(|it| slots.slot(slots.access(it)?.stored?));
+    let named: FxHashSet<StackSlot> = kept.map(|(slot, _)| slot).collect();
+    edits.retain(|edit| match &edit.change {
+        Change::FreeAddressed(slot, _) => !named.contains(slot),
+        _ => true,
+    });
 }
 
 /// Bytes of a slot, by the first.
@@ -144,6 +165,7 @@ fn is_kept_whole(
     };
     let dfg = &promoting.func.dfg;
     let mut stores: Vec<&Concerned> = Vec::new();
+    let mut order: Option<Option<Endianness>> = None;
     for concerned in slots.concerned() {
         let Some(access) = slots.access(concerned) else {
             continue;
@@ -166,7 +188,10 @@ fn is_kept_whole(
             dfg.insts[concerned.inst].opcode(),
             Opcode::Load | Opcode::Store
         );
-        if first != start || access.ty != pointer || !is_plain {
+        // Read in the other byte order it is another address.
+        let bytes_in_order = access.flags.explicit_endianness();
+        let is_same_order = *order.get_or_insert(bytes_in_order) == bytes_in_order;
+        if first != start || access.ty != pointer || !is_plain || !is_same_order {
             return false;
         }
         match access.stored {

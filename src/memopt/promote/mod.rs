@@ -183,7 +183,11 @@ impl Promoting<'_> {
             return Vec::new();
         };
         match kept::find(self, dominance, slots) {
-            Some(slots) => self.edits(&slots, None, limits_hit),
+            Some(slots) => {
+                let mut edits = self.edits(&slots, None, limits_hit);
+                kept::retain_named(&slots, &mut edits);
+                edits
+            }
             None => Vec::new(),
         }
     }
