@@ -544,11 +544,9 @@ pub(crate) fn mid_end(
     is_promoted: bool,
 ) -> CodegenResult<()> {
     let is_optimized = isa.flags().opt_level() != OptLevel::None;
-    let tags = match is_optimized && needs_one_region(&ctx.func, policy) {
-        // Where the tags cannot be set aside, what is given up is the protection.
-        true => Tags::set_aside(&mut ctx.func).ok(),
-        false => None,
-    };
+    let tags = is_optimized
+        .then(|| Tags::take(&mut ctx.func, policy))
+        .flatten();
     // Promotion keeps graph and dominator tree.
     let outcome = match is_promoted && is_optimized {
         true => optimize_with_graph(ctx, isa, control),

@@ -208,18 +208,9 @@ impl Pass<'_, '_, '_, '_> {
             && let Source::Join(join) = source
             && let Some(args) = self.join_args(event, join, key)
         {
-            let block = self.facts.order.block(join);
-            let reason = Reason::KnownOnAllPaths(block);
-            if let Some(value) = self.facts.same_value(join, &args, result) {
-                self.replace(inst, value, Recipe::new(), reason);
+            if !self.replace_by_known(inst, join, args) {
                 return;
             }
-            let change = Change::ReplaceLoadByParam {
-                load: inst,
-                block,
-                args,
-            };
-            self.edits.push(change.because(reason));
             // The result becomes the parameter, which is there for all of them.
             known.node = join;
         } else {
@@ -312,6 +303,26 @@ impl Pass<'_, '_, '_, '_> {
             recipe,
         };
         self.edits.push(change.because(reason));
+    }
+
+    /// Replaces `load` by what all edges into `join` know, which is `args`; by a parameter, unless
+    /// that is one value.
+    fn replace_by_known(
+        &mut self,
+        load: Inst,
+        join: Node,
+        args: Vec<(Block, Option<Value>)>,
+    ) -> bool {
+        let block = self.facts.order.block(join);
+        let reason = Reason::KnownOnAllPaths(block);
+        let result = self.facts.memory.func.dfg.first_result(load);
+        if let Some(value) = self.facts.same_value(join, &args, result) {
+            self.replace(load, value, Recipe::new(), reason);
+            return false;
+        }
+        let change = Change::ReplaceLoadByParam { load, block, args };
+        self.edits.push(change.because(reason));
+        true
     }
 
     /// The value that each predecessor of `join` knows, if each knows one.

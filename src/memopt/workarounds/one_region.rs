@@ -103,11 +103,7 @@ impl Tags {
     }
 
     /// Puts all accesses of `func` into one region.
-    ///
-    /// # Errors
-    ///
-    /// There are [`TooManyFlags`] to do so. The function is unchanged.
-    pub fn set_aside(func: &mut Function) -> Result<Self, TooManyFlags> {
+    fn set_aside(func: &mut Function) -> Result<Self, TooManyFlags> {
         let regions = func.dfg.alias_regions.clone();
         let flags = func.dfg.mem_flags.clone();
         let Some(meantime) = Meantime::new(func) else {

@@ -21,33 +21,28 @@ pub struct AtEdge {
     pub source: Option<Source>,
 }
 
-impl Clobbers<'_> {
+impl<'a> Clobbers<'a> {
     /// What the load `event`, by a pointer that edges pass to a block, would find at the end of
     /// each predecessor of that block, by what that passes, for each edge; and the block.
     ///
     /// `None` if the load is by no such pointer, or if anything may write its bytes between the
     /// start of the block and the load.
     pub fn at_edges(&mut self, event: EventIndex) -> Option<(Node, Vec<AtEdge>)> {
-        let memory = self.memory;
-        let access = memory.access(event)?;
-        let Pointer::Passed { join, edges } = memory.pointer(&access.location)? else {
-            return None;
-        };
-        let op = self.region_of_load(event)?;
-        if memory.is_constant(access) {
-            return self.constant_at_edges(access, *join, edges);
+        let (access, op, join, edges) = self.passed(event)?;
+        if self.memory.is_constant(access) {
+            return self.constant_at_edges(access, join, edges);
         }
         let state = self.versions.before(op);
         let mut query = self.query(access.location, false)?;
-        query.stop = Some((*join, None));
+        query.stop = Some((join, None));
         let found = query.walk(state);
         let (stop, exhausted) = (query.stop, query.steps == 0);
         self.limits_hit += u32::from(exhausted);
         match (found, stop) {
             (Found::Source(Source::Join(node)), Some((_, Some(own))))
-                if node == *join && !exhausted =>
+                if node == join && !exhausted =>
             {
-                self.each_edge(access, *join, edges, own)
+                self.each_edge(access, join, edges, own)
             }
             _ => None,
         }
@@ -56,22 +51,28 @@ impl Clobbers<'_> {
     /// The same for a load in that block, if it were made at the start of it: what comes before it
     /// in the block does not count.
     pub fn at_edges_of_start(&mut self, event: EventIndex) -> Option<(Node, Vec<AtEdge>)> {
+        let (access, op, join, edges) = self.passed(event)?;
+        if self.memory.node(event) != join {
+            return None;
+        }
+        if self.memory.is_constant(access) {
+            return self.constant_at_edges(access, join, edges);
+        }
+        let class = self.memory.class_of(access, false);
+        let first = (self.op_starts[join as usize]..op).find(|at| self.class_of_op(*at) == class);
+        let own = self.versions.before(first.unwrap_or(op)).own;
+        self.each_edge(access, join, edges, own)
+    }
+
+    /// The load `event` and the operation by which it asks, the block whose parameter it is
+    /// loaded by, and what the edges pass to that.
+    fn passed(&self, event: EventIndex) -> Option<(&'a Access, u32, Node, &'a [Passed])> {
         let memory = self.memory;
         let access = memory.access(event)?;
         let Pointer::Passed { join, edges } = memory.pointer(&access.location)? else {
             return None;
         };
-        let op = self.region_of_load(event)?;
-        if memory.node(event) != *join {
-            return None;
-        }
-        if memory.is_constant(access) {
-            return self.constant_at_edges(access, *join, edges);
-        }
-        let class = memory.class_of(access, false);
-        let first = (self.op_starts[*join as usize]..op).find(|at| self.class_of_op(*at) == class);
-        let own = self.versions.before(first.unwrap_or(op)).own;
-        self.each_edge(access, *join, edges, own)
+        Some((access, self.region_of_load(event)?, *join, edges))
     }
 
     /// Where the bytes come from that the load `event` would find if it were of `location`.

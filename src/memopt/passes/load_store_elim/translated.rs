@@ -26,6 +26,7 @@ use crate::ir::{Block, Inst, Type, Value};
 use crate::memopt::cfg::graph::{Node, defining_node};
 use crate::memopt::edit::{Change, Reason};
 use crate::memopt::inst::coercion::Recipe;
+use crate::memopt::inst::location::Address;
 use crate::memopt::memory::clobber::AtEdge;
 use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::translation::Pointer;
@@ -70,23 +71,12 @@ impl Pass<'_, '_, '_, '_> {
                     self.untranslated.push(event);
                     return None;
                 };
-                let block = self.facts.order.block(join);
-                let reason = Reason::KnownOnAllPaths(block);
-                let result = memory.func.dfg.first_result(inst);
-                match self.facts.same_value(join, &args, result) {
-                    Some(value) => self.replace(inst, value, Recipe::new(), reason),
-                    None => {
-                        let change = Change::ReplaceLoadByParam {
-                            load: inst,
-                            block,
-                            args,
-                        };
-                        self.edits.push(change.because(reason));
-                    }
-                }
+                self.replace_by_known(inst, join, args);
                 Some(join)
             }
-            Pointer::Selected { condition, .. } => self.selected(event, inst, *condition),
+            Pointer::Selected { condition, arms } => {
+                self.selected(event, inst, access, (*condition, arms))
+            }
         }
     }
 
@@ -101,7 +91,13 @@ impl Pass<'_, '_, '_, '_> {
     }
 
     /// The same for what a `select` gives.
-    fn selected(&mut self, event: EventIndex, inst: Inst, condition: Value) -> Option<Node> {
+    fn selected(
+        &mut self,
+        event: EventIndex,
+        inst: Inst,
+        access: &Access,
+        (condition, arms): (Value, &[Address; 2]),
+    ) -> Option<Node> {
         let memory = self.facts.memory;
         let (node, result) = (memory.node(event), memory.func.dfg.first_result(inst));
         let ty = self.facts.type_of(result);
@@ -109,10 +105,6 @@ impl Pass<'_, '_, '_, '_> {
         if !is_selected(ty) || !self.facts.dominance.dominates(there, node) {
             return None;
         }
-        let access = memory.access(event)?;
-        let Pointer::Selected { arms, .. } = memory.pointer(&access.location)? else {
-            return None;
-        };
         let mut values = [result; 2];
         for (value, arm) in values.iter_mut().zip(arms) {
             let access = memory.translated(access, *arm)?;
