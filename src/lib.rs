@@ -124,7 +124,6 @@ pub mod remarks;
 /// ```
 pub use memopt::call::effects::Policy;
 pub use memopt::call::effects::{CalleeName, NoPolicy, Origin, RegionSet};
-pub use memopt::call::from_body::Summaries;
 /// ```
 /// use cranelift_memopt::{RegionSet, Summary};
 /// let log = Summary::pure()
@@ -141,6 +140,8 @@ pub use memopt::call::from_body::Summaries;
 /// let writes = RegionSet::of([1]);
 /// let contradiction = Summary { writes, may_unwind: true, ..Summary::pure() };
 /// ```
+pub use memopt::call::extent::{ByteSet, Extent};
+pub use memopt::call::from_body::Summaries;
 pub use memopt::call::summary::{PointerUse, Summary};
 pub use memopt::{Effort, Options, Scratch, Stats};
 #[cfg(feature = "module")]

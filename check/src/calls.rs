@@ -4,7 +4,9 @@ use cranelift_codegen::ir::{
     ArgumentPurpose, ExceptionTableItem, ExternalName, Function, Inst, InstructionData, LibCall,
     Opcode, Value,
 };
-use cranelift_memopt::{CalleeName, Origin, PointerUse, Policy, RegionSet, Summary};
+use cranelift_memopt::{
+    ByteSet, CalleeName, Extent, Origin, PointerUse, Policy, RegionSet, Summary,
+};
 
 /// The memory of a region, up to those that the policy joins: the user id that
 /// stands for it.
@@ -119,11 +121,15 @@ fn pointers(func: &Function, inst: Inst, summary: &Summary) -> Vec<PointerUse> {
     let uses = args.map(|(at, _)| {
         let mut usage = summary.param(at);
         // Whoever puts back what it finds has written nothing when it comes back.
-        usage.reads &= !summary.reads().is_empty();
-        usage.writes &= !summary.writes().is_empty();
+        if summary.reads().is_empty() {
+            usage.reads = Extent::NONE;
+        }
+        if summary.writes().is_empty() {
+            (usage.writes, usage.overwrites) = (Extent::NONE, ByteSet::NONE);
+        }
         // What it accesses by regions is looked at as theirs.
-        usage.escapes |= (usage.reads && !summary.reads().is_all())
-            || (usage.writes && !summary.writes().is_all());
+        usage.escapes |= (!usage.reads.is_none() && !summary.reads().is_all())
+            || (!usage.writes.is_none() && !summary.writes().is_all());
         usage
     });
     match is_direct && !copies_arguments(func, inst) {

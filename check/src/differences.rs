@@ -7,6 +7,7 @@ use super::place::{Access, Place, are_compatible, distance};
 use super::side::Side;
 use super::slot_set::SlotSet;
 use super::terms::{Node, Terms};
+use super::walk::lending::Reached;
 use cranelift_codegen::ir::{Endianness, StackSlot, Type};
 
 /// Differences that are kept apart. Beyond it those of one class become one.
@@ -220,30 +221,27 @@ impl Memory {
     }
 
     /// A difference that someone sees who looks at all memory for which
-    /// `looks` is true, at `mapped` slots, whose addresses the world may have got
-    /// anywhere, and at `named` ones, which it finds in this frame.
+    /// `looks` is true, at what is `lent` of slots, whose addresses it has got, and at `named`
+    /// ones, which it finds in this frame.
     pub fn visible(
         &self,
         terms: &Terms,
         looks: impl Fn(Option<Class>) -> bool,
-        mapped: SlotSet,
+        lent: &Reached,
         named: SlotSet,
     ) -> Option<Place> {
-        let is_mapped = |difference: &Place| {
-            let taint = difference.root.map(|root| terms.taint(root));
-            !mapped.is_empty() && taint.is_none_or(|taint| mapped.may_share(taint))
-        };
+        let is_lent = |difference: &Place| lent.has(self, terms, difference);
         let is_named = |difference: &Place| {
             let slot = difference.root.and_then(|root| terms.within(root));
             slot.is_some_and(|slot| named.has(slot))
         };
-        // Whoever looks at slots by a stack map sees private ones.
+        // Whoever looks at slots by a stack map, or is lent them, sees private ones.
         let in_private = self.in_private.iter().map(|(_, place)| place);
-        let mut exposed = in_private.filter(|place| is_mapped(place));
+        let mut exposed = in_private.filter(|place| is_lent(place));
         let mut differences = self.differences.iter();
         let seen = exposed.next().or_else(|| {
             differences.find(|difference| {
-                is_mapped(difference)
+                is_lent(difference)
                     || is_named(difference)
                     || (!self.is_private(terms, difference) && looks(difference.class))
             })

@@ -9,6 +9,7 @@ use super::side::Side;
 use super::slot_set::SlotSet;
 use super::store_buffer::Store;
 use super::terms::{Term, Terms};
+use super::walk::lending::Reached;
 use cranelift_codegen::ir::{Endianness, types};
 
 impl Memory {
@@ -153,16 +154,17 @@ impl Memory {
     }
 
     /// The outside has run. Forgets what it may change: all memory of `changed`,
-    /// and what is in `slots`.
-    pub fn forget_changed(&mut self, terms: &Terms, changed: &Classes, slots: SlotSet) {
+    /// and what it has written of slots.
+    pub fn forget_changed(&mut self, terms: &mut Terms, changed: &Classes, written: &Reached) {
+        // Of a place that is a part of what something is known of, the rest stays known.
+        for place in &written.places {
+            self.forget_overwritten_in_both(terms, place, |_| false);
+        }
         self.not_leaked = SlotSet::default();
-        let is_mapped = |place: &Place| {
-            let taint = place.root.map_or(SlotSet::ALL, |root| terms.taint(root));
-            slots.may_share(taint)
-        };
+        let is_mapped = |memory: &Self, place: &Place| written.has(memory, terms, place);
         let mut buffers = self.buffers.stores.iter().flatten();
         let is_written = |store: &Store| {
-            is_mapped(&store.place)
+            is_mapped(self, &store.place)
                 || (!self.is_private(terms, &store.place) && changed.has(store.place.class))
         };
         if buffers.any(is_written) {
@@ -171,7 +173,7 @@ impl Memory {
         self.forget_loads(terms, changed);
         let mut facts = std::mem::take(&mut self.facts);
         facts.retain_mut(|fact| {
-            let mapped = is_mapped(&fact.place);
+            let mapped = is_mapped(self, &fact.place);
             let written = !self.is_private(terms, &fact.place) && changed.has(fact.place.class);
             if mapped {
                 return false;

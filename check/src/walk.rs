@@ -19,6 +19,7 @@ mod choices;
 mod compared;
 mod events;
 mod incoming;
+pub(crate) mod lending;
 mod one_sided;
 mod order;
 mod points;

@@ -257,7 +257,8 @@ impl<'a> Addresses<'a> {
         for (at, arg) in args.iter().enumerate() {
             match effect.pointers.get(at).filter(|usage| !usage.escapes) {
                 Some(usage) => {
-                    self.touch(block, inst, *arg, None, (usage.reads, usage.writes));
+                    let does = (!usage.reads.is_none(), !usage.writes.is_none());
+                    self.touch(block, inst, *arg, None, does);
                 }
                 None => self.lose(&[*arg]),
             }

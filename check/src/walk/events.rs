@@ -1,5 +1,6 @@
 //! What both sides do, and who may see it.
 
+use super::lending::Reached;
 use super::product::{Next, Path, Step};
 use super::walker::Walk;
 use crate::calls::{Classes, Effect, copies_arguments};
@@ -71,7 +72,7 @@ impl Walk<'_> {
                 self.same_arguments(x, y)?;
                 self.all_memory_is_seen(path, x)?;
                 path.memory
-                    .forget_changed(&self.terms, &Classes::All, SlotSet::default());
+                    .forget_changed(&mut self.terms, &Classes::All, &Reached::default());
                 self.barrier_touches(path, x)?;
                 self.new_results(path, x, y)?;
             }
@@ -190,9 +191,9 @@ impl Walk<'_> {
     }
 
     pub(super) fn match_calls(&mut self, path: &mut Path, x: Inst, y: Inst) -> Step<()> {
-        let (effect, mapped) = self.enter_callee(path, x, y)?;
+        let (effect, written) = self.enter_callee(path, x, y)?;
         path.memory
-            .forget_changed(&self.terms, &effect.writes, mapped);
+            .forget_changed(&mut self.terms, &effect.writes, &written);
         self.new_results(path, x, y)
     }
 
@@ -203,7 +204,7 @@ impl Walk<'_> {
         y: Inst,
         paths: &mut Vec<Path>,
     ) -> Step<()> {
-        let (effect, mapped) = self.enter_callee(path, x, y)?;
+        let (effect, written) = self.enter_callee(path, x, y)?;
         self.same_handlers(x, y)?;
         for edge in (0..self.successors(Side::Original, x)).rev() {
             let mut fork = path.clone();
@@ -215,7 +216,7 @@ impl Walk<'_> {
                 &effect.touches
             };
             let memory = &mut fork.memory;
-            memory.forget_changed(&self.terms, changed, mapped);
+            memory.forget_changed(&mut self.terms, changed, &written);
             fork.next = [Next::Edge(x, edge), Next::Edge(y, edge)];
             paths.push(fork);
         }
@@ -229,7 +230,7 @@ impl Walk<'_> {
         path: &mut Path,
         x: Inst,
         y: Inst,
-    ) -> Step<(Effect, SlotSet)> {
+    ) -> Step<(Effect, Reached)> {
         let (original, result) = (self.func(Side::Original), self.func(Side::Result));
         self.same_callee(&original.dfg.insts[x], &result.dfg.insts[y])?;
         self.same_arguments(x, y)?;
@@ -243,18 +244,20 @@ impl Walk<'_> {
             // Both call the same: what is known of one is true of the other.
             effect = Effect::of(result, y, self.policy);
         }
-        let lent = self.lend(path, x, &effect);
         let mapped = entries
             .unwrap_or_default()
             .iter()
             .fold(SlotSet::default(), |all, entry| {
                 all.and(SlotSet::of(entry.slot))
             });
-        let (read, mapped) = (mapped.and(lent[0]), mapped.and(lent[1]));
+        let lent = self.lend(path, x, &effect, mapped);
+        for place in &lent.overwritten {
+            path.memory.close(&self.terms, place);
+        }
         let seen = path.memory.visible(
             &self.terms,
             |class| effect.reads.has(class),
-            read,
+            &lent.reads,
             self.named,
         );
         if seen.is_some() {
@@ -264,31 +267,7 @@ impl Walk<'_> {
         if effect.may_end {
             self.trap_point(path)?;
         }
-        Ok((effect, mapped))
-    }
-
-    /// The slots that the callee may read, and those that it may write, through pointers that it is
-    /// passed and does not keep. What else it is passed, the outside knows.
-    fn lend(&mut self, path: &mut Path, inst: Inst, effect: &Effect) -> [SlotSet; 2] {
-        let mut lent = [SlotSet::default(); 2];
-        if effect.pointers.is_empty() {
-            let taint = self.taint_of_arguments(inst);
-            path.memory.escape(taint);
-            return lent;
-        }
-        for (arg, usage) in self.args(Side::Original, inst).iter().zip(&effect.pointers) {
-            let taint = self.terms.taint(*arg);
-            if usage.escapes {
-                path.memory.escape(taint);
-                continue;
-            }
-            for (slots, is_used) in lent.iter_mut().zip([usage.reads, usage.writes]) {
-                if is_used {
-                    *slots = slots.and(taint);
-                }
-            }
-        }
-        lent
+        Ok((effect, lent.writes))
     }
 
     /// Whoever handles a trap here sees the same memory.
@@ -304,7 +283,7 @@ impl Walk<'_> {
         let seen = path.memory.visible(
             &self.terms,
             |class| regions.survives_trap(class),
-            SlotSet::default(),
+            &Reached::default(),
             self.named,
         );
         match seen {
@@ -319,7 +298,7 @@ impl Walk<'_> {
         path.memory.escape(taint);
         let seen = path
             .memory
-            .visible(&self.terms, |_| true, SlotSet::default(), self.named);
+            .visible(&self.terms, |_| true, &Reached::default(), self.named);
         match seen {
             Some(_) => Err(Reason::MemoryAtBarrier.into()),
             None => no_store_ahead(path),

@@ -30,6 +30,7 @@
 //! may be to any of them. A call without a summary is what it always was, and so is one
 //! whose callee may write all memory.
 
+mod extent;
 mod from_body;
 mod region_set;
 mod summary;

@@ -1,5 +1,6 @@
 //! What one call may do to memory.
 
+use super::extent::{ByteSet, Extent};
 use super::region_set::RegionSet;
 use crate::ir::LibCall;
 use smallvec::SmallVec;
@@ -24,48 +25,85 @@ pub struct Summary {
 }
 
 /// What a callee does with a pointer that it is passed, and with what is behind it.
+///
+/// What it does by other pointers to the same memory is not in it. The default is that it ignores
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PointerUse {
-    /// It may read through it.
-    pub reads: bool,
-    /// It may write through it.
-    pub writes: bool,
+    /// The bytes whose contents before the call can make a difference to what the callee does:
+    /// those that it may read through the pointer, but for what it has certainly overwritten
+    /// until then.
+    pub reads: Extent,
+    /// The bytes that it may write through it.
+    pub writes: Extent,
+    /// Those of [`Self::writes`] that it certainly overwrites, on each path on which it returns,
+    /// and does not read before. Where it does not return, nothing is said of them.
+    pub overwrites: ByteSet,
     /// Somebody may know it when the callee has come back: its caller's caller, memory.
     pub escapes: bool,
 }
 
 impl PointerUse {
-    /// It reads.
-    pub(crate) const READS: Self = Self {
-        reads: true,
-        writes: false,
-        escapes: false,
-    };
-
-    /// It writes.
-    pub(crate) const WRITES: Self = Self {
-        reads: false,
-        writes: true,
-        escapes: false,
-    };
-
     /// It may do anything.
     pub(crate) const ESCAPES: Self = Self {
-        reads: true,
-        writes: true,
+        reads: Extent::ANY,
+        writes: Extent::ANY,
+        overwrites: ByteSet::NONE,
         escapes: true,
     };
 
-    /// Widens `self` to cover what `other` does as well.
+    /// It may read these bytes.
+    pub(crate) fn reading(reads: Extent) -> Self {
+        Self {
+            reads,
+            ..Self::default()
+        }
+    }
+
+    /// It may write these bytes.
+    pub(crate) fn writing(writes: Extent) -> Self {
+        Self {
+            writes,
+            ..Self::default()
+        }
+    }
+
+    /// Widens `self` to cover what another callee does, of which one is called.
     pub(crate) fn join(&mut self, other: Self) {
+        let overwrites = self.overwrites.common(other.overwrites);
+        self.and(other);
+        self.overwrites = overwrites;
+    }
+
+    /// Widens `self` to cover what the callee does with another pointer as well. What it
+    /// overwrites by one of them, it may have read by the other one before.
+    pub(crate) fn and(&mut self, other: Self) {
         let Self {
             reads,
             writes,
+            overwrites: _,
             escapes,
         } = other;
-        self.reads |= reads;
-        self.writes |= writes;
+        self.reads = self.reads.join(reads);
+        self.writes = self.writes.join(writes);
+        self.overwrites = ByteSet::NONE;
         self.escapes |= escapes;
+    }
+
+    /// The same of the memory in which the pointer is `by` bytes behind the start; `None` if it is
+    /// not known how far.
+    pub(crate) fn behind(self, by: Option<i64>) -> Self {
+        Self {
+            reads: self.reads.behind(by),
+            writes: self.writes.behind(by),
+            overwrites: self.overwrites.behind(by),
+            escapes: self.escapes,
+        }
+    }
+
+    /// Does it neither read nor write what is behind it?
+    pub(crate) fn accesses_nothing(&self) -> bool {
+        self.reads.is_none() && self.writes.is_none()
     }
 }
 

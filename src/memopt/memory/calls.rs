@@ -4,6 +4,7 @@ use crate::ir::{
     ArgumentPurpose, ExceptionTableItem, ExternalName, Function, Inst, InstructionData, Opcode,
 };
 use crate::memopt::call::effects::{CalleeName, Policy, RegionSet, Summary};
+use crate::memopt::call::extent::{ByteSet, Extent};
 use crate::memopt::call::summary::PointerUse;
 use crate::memopt::inst::address::origin;
 
@@ -65,11 +66,15 @@ pub fn use_of_arg(func: &Function, inst: Inst, summary: &Summary, at: usize) -> 
     }
     let mut usage = summary.param(at);
     // What it writes through pointers is in its sets too, unless it puts back what it found.
-    usage.reads &= !summary.reads().is_empty();
-    usage.writes &= !summary.writes().is_empty();
+    if summary.reads().is_empty() {
+        usage.reads = Extent::NONE;
+    }
+    if summary.writes().is_empty() {
+        (usage.writes, usage.overwrites) = (Extent::NONE, ByteSet::NONE);
+    }
     // Of a callee that names regions those say more than that it may touch any byte.
-    let is_coarse =
-        (!usage.reads || summary.reads().is_all()) && (!usage.writes || summary.writes().is_all());
+    let is_coarse = (usage.reads.is_none() || summary.reads().is_all())
+        && (usage.writes.is_none() || summary.writes().is_all());
     match is_coarse {
         true => usage,
         false => PointerUse::ESCAPES,

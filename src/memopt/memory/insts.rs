@@ -9,6 +9,7 @@ use crate::ir::AliasRegion;
 use crate::ir::{Endianness, Function, Inst, Opcode, StackSlot, TrapCode, Value};
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
+use crate::memopt::call::extent::Extent;
 use crate::memopt::call::summary::PointerUse;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::coercion::Load;
@@ -129,8 +130,9 @@ pub struct Call {
     pub may_end: bool,
     /// Stack slots in which a collector reads and rewrites references.
     pub mapped_slots: SmallVec<[StackSlot; 2]>,
-    /// Stack slots that the callee is lent, and what it does with them.
-    pub lent: SmallVec<[(StackSlot, PointerUse); 1]>,
+    /// Stack slots that the callee is lent, and what it does with them, by the distance from the
+    /// start of each.
+    pub lent: Vec<(StackSlot, PointerUse)>,
 }
 
 impl Call {
@@ -140,9 +142,10 @@ impl Call {
             Some((_, usage)) => *usage,
             None => PointerUse::default(),
         };
-        let mapped = self.mapped_slots.contains(&slot);
-        usage.reads |= mapped;
-        usage.writes |= mapped;
+        if self.mapped_slots.contains(&slot) {
+            usage.and(PointerUse::reading(Extent::ANY));
+            usage.and(PointerUse::writing(Extent::ANY));
+        }
         usage
     }
 

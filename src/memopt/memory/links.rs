@@ -319,7 +319,7 @@ impl Following<'_, '_> {
                     }
                 }
                 EventKind::Call(call)
-                    if held.slot().is_some_and(|slot| call.use_of(slot).reads) =>
+                    if { held.slot() }.is_some_and(|slot| !call.use_of(slot).reads.is_none()) =>
                 {
                     // The callee finds it in the slot that it is lent.
                     self.links.direct.insert((self.slot, event));

@@ -6,8 +6,9 @@
 
 use crate::entity::EntitySet;
 use crate::ir::StackSlot;
+use crate::memopt::call::extent::{ByteSet, Extent};
 use crate::memopt::call::summary::PointerUse;
-use crate::memopt::inst::location::{Location, Overlap, Root};
+use crate::memopt::inst::location::{Address, Location, Overlap, Root};
 use crate::memopt::memory::insts::{Access, Call, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::regions::Classes;
 use crate::memopt::memory::ssa::Class;
@@ -97,14 +98,14 @@ pub fn mod_ref(memory: &Memory<'_>, event: EventIndex, bytes: &Bytes) -> ModRef 
             }
         }
         EventKind::Transfer(transfer) => transferred(memory, transfer, bytes),
-        kind => otherwise(kind, bytes),
+        kind => otherwise(memory, kind, bytes),
     }
 }
 
 /// What is no access may do.
-fn otherwise(kind: &EventKind, bytes: &Bytes) -> ModRef {
+fn otherwise(memory: &Memory<'_>, kind: &EventKind, bytes: &Bytes) -> ModRef {
     match kind {
-        EventKind::Call(call) => called(call, bytes),
+        EventKind::Call(call) => called(memory, call, bytes),
         EventKind::Barrier => ModRef::barrier(!bytes.private),
         EventKind::Trap => ModRef {
             ends: true,
@@ -178,7 +179,7 @@ fn may_be_one_memory(other: &Access, bytes: &Bytes) -> bool {
         )
 }
 
-fn called(call: &Call, bytes: &Bytes) -> ModRef {
+fn called(memory: &Memory<'_>, call: &Call, bytes: &Bytes) -> ModRef {
     let slot = match bytes.location.address.root {
         Root::Slot(slot) => Some(slot),
         Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
@@ -186,14 +187,40 @@ fn called(call: &Call, bytes: &Bytes) -> ModRef {
     // A collector reads and rewrites what a stack map names, and a callee what it is lent.
     let used = slot.map_or(PointerUse::default(), |slot| call.use_of(slot));
     let concerns = |classes: &Classes| !bytes.private && concerns(classes, bytes.class);
+    let is_overwritten = bytes.private && overwrites(used.overwrites, &bytes.location);
+    let reaches = |extent: Extent| may_share(memory, extent, &bytes.location);
     ModRef {
-        reads: used.reads || concerns(&call.reads),
-        writes: match used.writes || concerns(&call.writes) {
+        reads: !is_overwritten && (reaches(used.reads) || concerns(&call.reads)),
+        writes: match reaches(used.writes) || concerns(&call.writes) {
+            _ if is_overwritten => Writes::All,
             true => Writes::Some,
             false => Writes::None,
         },
         ends: call.may_end,
         leaves: false,
+    }
+}
+
+/// Does the set, of bytes of a slot, have all bytes of the location in that slot?
+fn overwrites(set: ByteSet, location: &Location) -> bool {
+    let range = location.address.offset.zip(location.bytes);
+    range.is_some_and(|(start, bytes)| set.has_all(start, bytes))
+}
+
+/// May the extent in a slot share a byte with the location in that slot?
+fn may_share(memory: &Memory<'_>, extent: Extent, location: &Location) -> bool {
+    match extent.range() {
+        Some((start, bytes)) => {
+            let address = Address {
+                offset: Some(start),
+                ..location.address
+            };
+            let bytes = Some(bytes);
+            let touched = Location { address, bytes };
+            let bits = memory.pointer_bits;
+            touched.overlap_in_root(location, bits).may_share()
+        }
+        None => !extent.is_none(),
     }
 }
 
@@ -233,7 +260,8 @@ pub fn slots_that_are_read(memory: &Memory<'_>) -> EntitySet<StackSlot> {
                 read.extend(access.slot());
             }
             EventKind::Call(call) => {
-                read.extend(call.used_slots().filter(|slot| call.use_of(*slot).reads));
+                let is_read = |slot: &StackSlot| !call.use_of(*slot).reads.is_none();
+                read.extend(call.used_slots().filter(is_read));
             }
             EventKind::Transfer(transfer) => {
                 read.extend(transfer.reads.iter().filter_map(Location::slot));

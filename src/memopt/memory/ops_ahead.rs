@@ -174,8 +174,13 @@ impl<'a> Builder<'a> {
         if call.may_end {
             self.push(event, TRAP_EPOCH, false);
         }
-        for slot in call.used_slots().filter(|slot| call.use_of(*slot).reads) {
-            self.observe_slot(event, slot);
+        // What it reads and what it overwrites of a slot that nobody else knows, mod/ref says.
+        let concerns = |slot: &StackSlot| {
+            let usage = call.use_of(*slot);
+            !usage.reads.is_none() || !usage.overwrites.is_none()
+        };
+        for slot in call.used_slots().filter(concerns) {
+            self.push(event, self.memory.slot_class(slot), true);
         }
     }
 }

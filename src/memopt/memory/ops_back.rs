@@ -226,7 +226,8 @@ impl<'a> Builder<'a> {
         for class in call.writes.of_ops() {
             self.push(event, *class, true);
         }
-        for slot in call.used_slots().filter(|slot| call.use_of(*slot).writes) {
+        let is_written = |slot: &StackSlot| !call.use_of(*slot).writes.is_none();
+        for slot in call.used_slots().filter(is_written) {
             self.push(event, self.memory.slot_class(slot), true);
         }
     }

@@ -368,7 +368,7 @@ impl<'a> Memory<'a> {
             may_end: summary.may_trap()
                 || (summary.may_unwind() && !handles_all_exceptions(self.func, inst)),
             mapped_slots,
-            lent: SmallVec::from_slice(self.slots.lent_at(inst)),
+            lent: self.slots.lent_at(inst).to_vec(),
         }
     }
 

@@ -301,12 +301,14 @@ impl Slots {
         let summary = summary_of_call(func, policy, inst);
         let mut lent: SmallVec<[(StackSlot, PointerUse); 2]> = SmallVec::new();
         for (at, arg) in func.dfg.inst_args(inst).iter().enumerate() {
-            let Some(slot) = self.values.facts.of(*arg).slot() else {
-                continue;
+            let (slot, by) = match self.values.facts.of(*arg) {
+                Fact::At(slot, by) => (slot, Some(by)),
+                Fact::Within(slot) => (slot, None),
+                Fact::Unseen | Fact::Plain => continue,
             };
-            let usage = use_of_arg(func, inst, &summary, at);
+            let usage = use_of_arg(func, inst, &summary, at).behind(by);
             match lent.iter_mut().find(|(other, _)| *other == slot) {
-                Some((_, joined)) => joined.join(usage),
+                Some((_, both)) => both.and(usage),
                 None => lent.push((slot, usage)),
             }
         }
@@ -320,7 +322,7 @@ impl Slots {
     }
 
     /// The slots that the call `inst` lends its callee, which does not let their addresses go, and
-    /// what that does with them.
+    /// what that does with them, by the distance from the start of each.
     pub fn lent_at(&self, inst: Inst) -> &[(StackSlot, PointerUse)] {
         match self.lent.get(&inst) {
             Some(slots) => slots,

@@ -157,8 +157,8 @@ impl SlotUses {
                 node,
                 slot: *slot,
                 bytes: None,
-                reads: usage.reads,
-                writes: usage.writes,
+                reads: !usage.reads.is_none(),
+                writes: !usage.writes.is_none(),
             });
         }
         self.tell_apart(lent.iter().map(|(slot, _)| *slot).collect());

@@ -32,7 +32,8 @@
 //! If somebody sees some of the parts, the store may be [trimmed](super::trimmed_stores) to them.
 //!
 //! What Cranelift's own functions copy or fill is stored like that, and they overwrite what
-//! was stored before.
+//! was stored before. So does a callee with the bytes of a slot that it is lent, if it overwrites
+//! them wherever it returns, and does not read them before.
 //!
 //! Cost: one query for each store, see [`NextAccess::fate_of_part`], and at most [`MAX_PARTS`] for a
 //! store into which others reach.
@@ -41,7 +42,7 @@ use crate::FxHashMap;
 use crate::memopt::cfg::graph::Graph;
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::location::{Address, Location, Root};
-use crate::memopt::memory::insts::{Access, EventIndex, Memory, Transfer};
+use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory, Transfer};
 use crate::memopt::memory::mod_ref::slots_that_are_read;
 use crate::memopt::memory::next_access::{Fate, NextAccess};
 use crate::memopt::memory::seen_soon::seen_soon;
@@ -219,14 +220,11 @@ impl Stores {
         }
         if !ends.is_empty() {
             for event in 0..memory.events.len() as EventIndex {
-                let Some(location) = written(memory, event) else {
-                    continue;
-                };
-                if let Some(ends) = ends.get_mut(&location.address.root)
-                    && let Some((start, bytes)) = range(location)
-                {
-                    ends.extend([start, start.wrapping_add(bytes.into())]);
-                }
+                for_each_written(memory, event, |root, (start, bytes)| {
+                    if let Some(ends) = ends.get_mut(&root) {
+                        ends.extend([start, start.wrapping_add(bytes.into())]);
+                    }
+                });
             }
         }
         for ends in ends.values_mut() {
@@ -258,6 +256,24 @@ impl Stores {
             from = at;
         }
         (parts.len() > 1).then_some(parts)
+    }
+}
+
+/// Calls `visit` with the bytes that `event` certainly writes, by their root.
+fn for_each_written(
+    memory: &Memory<'_>,
+    event: EventIndex,
+    mut visit: impl FnMut(Root, (i64, u32)),
+) {
+    if let EventKind::Call(call) = &memory.events[event as usize].kind {
+        for (slot, usage) in &call.lent {
+            let ranges = usage.overwrites.ranges();
+            ranges.for_each(|range| visit(Root::Slot(*slot), range));
+        }
+    } else if let Some(location) = written(memory, event)
+        && let Some(range) = range(location)
+    {
+        visit(location.address.root, range);
     }
 }
 

@@ -187,7 +187,7 @@ impl Scan<'_> {
             }
         }
         for (slot, usage) in self.slots.lent_at(inst) {
-            if usage.reads || usage.writes {
+            if !usage.accesses_nothing() {
                 self.traffic.used[*slot] = Used::Whole;
             }
         }

@@ -169,6 +169,8 @@ impl Query<'_, '_> {
         let event = self.clobbers.event_of_op[op as usize];
         match &self.clobbers.memory.events[event as usize].kind {
             EventKind::Access(_) | EventKind::Transfer(_) => self.store(event),
+            // Of a slot that nobody else knows, a callee writes what it writes by its pointer.
+            EventKind::Call(_) if self.private => self.store(event),
             // What else has an operation in a class or the epoch may write it.
             EventKind::Call(_)
             | EventKind::Barrier

@@ -1,7 +1,8 @@
 //! Functions that are lent aggregates of their callers.
 //!
-//! They read and write what is behind their pointers, compare those, and hand them on, and few of
-//! them keep one. Nothing else is done, so that a summary can say it.
+//! They read and write what is behind their pointers, some bytes or all, on one path or on each, compare
+//! those, and hand them on, also by a distance, and few of them keep one. Nothing else is done, so that
+//! a summary can say it.
 
 use super::super::module::{import, signature};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -14,7 +15,16 @@ use cranelift_codegen::isa::CallConv;
 use fastrand::Rng;
 
 /// Bytes behind a pointer.
-const REACH: i64 = 16;
+const REACH: i32 = 16;
+
+/// How many of them the function `index` of a module of `functions` may access: to the last one of
+/// several, pointers into the middle may be passed.
+fn reach(index: usize, functions: usize) -> i32 {
+    match index >= 2 && index + 1 == functions {
+        true => REACH / 2,
+        false => REACH,
+    }
+}
 
 /// The function `index` of a module of `functions`, which may hand on what it is lent to a later
 /// one.
@@ -27,7 +37,8 @@ pub(super) fn function(rng: &mut Rng, index: usize, functions: usize) -> Functio
         let name = UserExternalName::new(0, at as u32);
         import(&mut func, sig, name)
     });
-    let later: Vec<FuncRef> = later.collect();
+    let reaches = (index + 1..functions).map(|at| reach(at, functions));
+    let later: Vec<(FuncRef, i32)> = later.zip(reaches).collect();
     let block = func.dfg.make_block();
     func.layout.append_block(block);
     let params = [0; 4].map(|_| func.dfg.append_block_param(block, types::I64));
@@ -46,6 +57,7 @@ pub(super) fn function(rng: &mut Rng, index: usize, functions: usize) -> Functio
         pointers: vec![p, q],
         words: vec![number],
         flags,
+        reach: reach(index, functions),
         keeps: false,
     };
     borrower.keeps = borrower.rng.u8(..8) == 0;
@@ -63,13 +75,15 @@ pub(super) fn function(rng: &mut Rng, index: usize, functions: usize) -> Functio
 struct Borrower<'a> {
     rng: &'a mut Rng,
     func: Function,
-    /// Functions that may be lent the same.
-    later: Vec<FuncRef>,
+    /// Functions that may be lent the same, and how many bytes they access.
+    later: Vec<(FuncRef, i32)>,
     block: Block,
     vmctx: Value,
     pointers: Vec<Value>,
     words: Vec<Value>,
     flags: MemFlagsData,
+    /// Bytes behind a pointer.
+    reach: i32,
     /// May it keep a pointer?
     keeps: bool,
 }
@@ -93,8 +107,11 @@ impl Borrower<'_> {
 
     fn statement(&mut self) {
         let (p, q, word, flags) = (self.pointer(), self.pointer(), self.word(), self.flags);
-        let at = 8 * self.rng.i32(0..2);
-        match self.rng.u8(..12) {
+        let at = 8 * self.rng.i32(0..self.reach / 8);
+        match self.rng.u8(..16) {
+            12 | 13 => self.part(p),
+            14 => self.on_both_arms(p, at),
+            15 => self.fill(p),
             0..3 => {
                 let found = self.ins().ins().load(types::I64, flags, p, at);
                 self.words.push(found);
@@ -124,7 +141,7 @@ impl Borrower<'_> {
     }
 
     fn copy(&mut self, p: Value, q: Value) {
-        let count = self.rng.i64(0..=REACH);
+        let count = self.rng.i64(0..=self.reach.into());
         let count = self.number(count);
         let (libcall, second) = match self.rng.bool() {
             true => (LibCall::Memmove, q),
@@ -146,11 +163,73 @@ impl Borrower<'_> {
     }
 
     fn hand_on(&mut self, p: Value, q: Value) {
-        let callee = self.later[self.rng.usize(..self.later.len())];
+        let (callee, reach) = self.later[self.rng.usize(..self.later.len())];
+        let [p, q] = [p, q].map(|pointer| match self.rng.i32(0..=(self.reach - reach) / 8) {
+            0 => pointer,
+            words => self.behind(pointer, 8 * words),
+        });
         let (vmctx, word) = (self.vmctx, self.word());
         let call = self.ins().ins().call(callee, &[vmctx, p, q, word]);
         let result = self.func.dfg.first_result(call);
         self.words.push(result);
+    }
+
+    /// So many bytes behind a pointer.
+    fn behind(&mut self, pointer: Value, bytes: i32) -> Value {
+        let bytes = self.number(bytes.into());
+        self.ins().ins().iadd(pointer, bytes)
+    }
+
+    /// An access of fewer bytes, by the pointer or by one further on, also by a distance that is not
+    /// known.
+    fn part(&mut self, p: Value) {
+        let ty = [types::I8, types::I16, types::I32][self.rng.usize(..3)];
+        let (word, flags) = (self.word(), self.flags);
+        let at = self.rng.i32(0..=self.reach - 4);
+        let (address, at) = match self.rng.u8(..4) {
+            0 => {
+                let mask = self.number(1);
+                let distance = self.ins().ins().band(word, mask);
+                (self.ins().ins().iadd(p, distance), at.min(self.reach - 5))
+            }
+            1 => {
+                let by = self.rng.i32(-8..=8);
+                (self.behind(p, by), at - by)
+            }
+            _ => (p, at),
+        };
+        if self.rng.bool() {
+            let part = self.ins().ins().ireduce(ty, word);
+            self.ins().ins().store(flags, part, address, at);
+        } else {
+            let part = self.ins().ins().load(ty, flags, address, at);
+            let found = self.ins().ins().uextend(types::I64, part);
+            self.words.push(found);
+        }
+    }
+
+    /// A store on each of two paths.
+    fn on_both_arms(&mut self, p: Value, at: i32) {
+        let (word, flags) = (self.word(), self.flags);
+        let values = [self.word(), self.word()];
+        let [x, y, end] = [0; 3].map(|_| self.func.dfg.make_block());
+        self.ins().ins().brif(word, x, &[], y, &[]);
+        for (block, value) in [x, y].into_iter().zip(values) {
+            self.func.layout.append_block(block);
+            self.block = block;
+            self.ins().ins().store(flags, value, p, at);
+            self.ins().ins().jump(end, &[]);
+        }
+        self.func.layout.append_block(end);
+        self.block = end;
+    }
+
+    /// A store to each word.
+    fn fill(&mut self, p: Value) {
+        for at in 0..self.reach / 8 {
+            let (word, flags) = (self.word(), self.flags);
+            self.ins().ins().store(flags, word, p, 8 * at);
+        }
     }
 
     /// A store on one path, and a pointer that is another one on each.
