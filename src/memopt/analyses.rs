@@ -288,6 +288,7 @@ fn kept(change: &Change) -> Kept {
         Change::Promote(_)
         | Change::LoadWhereChosen(_)
         | Change::AccessBoth { .. }
+        | Change::NumberPlaces(_)
         | Change::FreeAddressed(..)
         | Change::ShrinkSlot { .. }
         | Change::ShareSlot { .. }

@@ -31,6 +31,7 @@ mod expand;
 #[cfg(memopt_paths)]
 mod on_paths;
 mod params;
+mod pointers;
 mod promote;
 mod selects;
 mod slots;
@@ -360,6 +361,7 @@ impl<'a> Editor<'a> {
                 accesses,
                 sums,
             } => return Ok(self.access_both(*select, accesses, sums)),
+            Change::NumberPlaces(numbered) => return Ok(self.number_places(numbered)),
             Change::Promote(promotion) => return Ok(self.promote(promotion)),
             Change::FreeSlot(slot) => slots::free(func, *slot),
             Change::FreeAddressed(slot, addresses) => {

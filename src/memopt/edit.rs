@@ -20,7 +20,9 @@ pub use loops::{Carried, Hoisted, Turned};
 pub use paths::{
     Below, Bypass, Copied, Edge, MAX_PASSED, Merged, Moved, Place, Sunk, Thread, Upward,
 };
-pub use promotion::{Choice, Constant, Content, FieldStep, Promoted, Promotion};
+pub use promotion::{
+    Choice, Constant, Content, FieldStep, Numbered, NumberedAccess, Promoted, Promotion,
+};
 
 /// One change of a function, and why it may be made.
 #[derive(Clone, Debug)]
@@ -200,6 +202,8 @@ pub enum Change {
         /// What adds the distances, and goes.
         sums: Vec<Inst>,
     },
+    /// Pointers to one of a few places in slots become numbers of places.
+    NumberPlaces(Numbered),
     /// A field of a stack slot becomes a value.
     Promote(Promotion),
     /// Nothing names the slot.
@@ -292,6 +296,7 @@ impl Change {
             | Self::Promote(_)
             | Self::LoadWhereChosen(_)
             | Self::AccessBoth { .. }
+            | Self::NumberPlaces(_)
             | Self::CombineLoads(_)
             | Self::MergeLoads(_) => (false, true),
             Self::Sink(sunk) => (sunk.makes_blocks(), false),

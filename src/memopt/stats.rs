@@ -119,7 +119,7 @@ stats! {
         forwarded_copies,
         /// Calls that copied or filled a few bytes of stack slots, and are loads and stores now.
         expanded_copies,
-        /// Accesses of the slot that a `select` gives, which are accesses of both now.
+        /// Accesses of one of a few places in slots, which are accesses of each now.
         split_accesses,
         /// Fields of stack slots that have become values.
         promoted_fields,
@@ -208,6 +208,9 @@ impl Stats {
                 self.raised_loads += loads.sum::<u32>();
             }
             Change::AccessBoth { accesses, .. } => self.split_accesses += accesses.len() as u32,
+            Change::NumberPlaces(numbered) => {
+                self.split_accesses += numbered.accesses.len() as u32;
+            }
             Change::Promote(_) => self.promoted_fields += 1,
             Change::FreeSlot(_) | Change::FreeAddressed(..) => self.freed_slots += 1,
             Change::ShrinkSlot { .. } => self.shrunk_slots += 1,

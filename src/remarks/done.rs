@@ -98,6 +98,13 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
                 .map(|(inst, _)| (Subject::Inst(*inst), what.into()))
                 .collect()
         }
+        Change::NumberPlaces(numbered) => {
+            let what = "made an access of each place that it may be of";
+            let accesses = numbered.accesses.iter();
+            accesses
+                .map(|access| (Subject::Inst(access.inst), what.into()))
+                .collect()
+        }
         Change::HoistLoads(hoisted) => {
             let what = format!("moved in front of the loop of {}", hoisted.header);
             let loads = hoisted.loads.iter();
@@ -347,7 +354,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::ForwardCopy(_) => "forwarded_copies",
         Change::ExpandCopy(_) => "expanded_copies",
         Change::LoadWhereChosen(_) => "raised_loads",
-        Change::AccessBoth { .. } => "split_accesses",
+        Change::AccessBoth { .. } | Change::NumberPlaces(_) => "split_accesses",
         Change::Promote(_) => "promoted_fields",
         Change::FreeSlot(_) | Change::FreeAddressed(..) => "freed_slots",
         Change::ShrinkSlot { .. } => "shrunk_slots",

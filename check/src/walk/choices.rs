@@ -7,13 +7,40 @@
 use super::product::{Path, Stop};
 use super::walker::Walk;
 use crate::side::Side;
-use crate::terms::Term;
+use crate::state::State;
+use crate::terms::{Node, Term};
 use cranelift_codegen::ir::{Inst, Opcode};
 
 /// Conditions that one path between points has parted at.
 const MAX_CHOSEN: usize = 6;
 
 impl Walk<'_> {
+    /// Is a pointer that the original has, and the result does not, the address of one place in a slot in one
+    /// state, and of another one, or zero, in the other?
+    ///
+    /// The result may have the number of the place instead: met, nobody would know that it is that of
+    /// the pointer.
+    pub(super) fn is_parted_by_pointer(&self, old: &State, state: &State) -> bool {
+        let [original, result] = &old.values;
+        let mut both = original.iter().zip(&state.values[Side::Original as usize]);
+        both.any(|((value, mine), (_, theirs))| {
+            mine != theirs
+                && (self.is_place(*mine) && (self.is_place(*theirs) || self.is_zero(*theirs))
+                    || self.is_place(*theirs) && self.is_zero(*mine))
+                && !result.iter().any(|(other, _)| other == value)
+        })
+    }
+
+    /// Is `term` the address of a place in a slot?
+    fn is_place(&self, term: Term) -> bool {
+        let (base, _) = self.terms.base(term);
+        matches!(self.terms.node(base), Node::Slot(_))
+    }
+
+    fn is_zero(&self, term: Term) -> bool {
+        self.terms.constant(term) == Some(0)
+    }
+
     /// The condition of the select in front of which the original stands, if the paths are to part
     /// there.
     pub(super) fn asked_choice(&mut self, path: &Path, stop: Stop) -> Option<Term> {

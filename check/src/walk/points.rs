@@ -13,8 +13,8 @@ use cranelift_codegen::ir::Value;
 const STATE_ENTRIES_PER_INST: usize = 256;
 
 /// States that one pair of stops may have, see [`Walk::node_for`]. One for each
-/// slot that escapes in a loop around it; more are met after all.
-const MAX_STATES: usize = 4;
+/// slot that escapes in a loop around it, and for each place that a pointer may be; more are met after all.
+const MAX_STATES: usize = 6;
 
 /// Entries of all parts together, for each instruction and block. Beyond it all
 /// that is said is met.
@@ -72,12 +72,15 @@ impl Walk<'_> {
     ///
     /// Where a slot has escaped on one path only, or its address is at hand on one
     /// path only, and the memories differ in it on the other one, the two paths
-    /// stay apart, up to a limit.
+    /// stay apart, up to a limit. So do paths on which a pointer that only the original has points
+    /// to two places.
     pub(super) fn node_for(&self, stops: &Stops, state: &State) -> Option<u32> {
         let nodes = self.known.get(stops)?;
         let fits = |node: &&u32| {
             let old = &self.nodes[**node as usize].state;
-            !old.would_expose(&self.terms, state) && !state.would_expose(&self.terms, old)
+            !old.would_expose(&self.terms, state)
+                && !state.would_expose(&self.terms, old)
+                && !self.is_parted_by_pointer(old, state)
         };
         match nodes.iter().find(fits) {
             Some(node) => Some(*node),

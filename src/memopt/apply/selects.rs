@@ -41,7 +41,7 @@ impl Editor<'_> {
     }
 
     /// Those of an access inside of its slot, which promises nothing else than its byte order.
-    fn plain_flags(&mut self, inst: Inst) -> Option<MemFlags> {
+    pub(super) fn plain_flags(&mut self, inst: Inst) -> Option<MemFlags> {
         let dfg = &mut self.ctx.func.dfg;
         let old = dfg.insts[inst].memflags_data(dfg)?;
         let mut flags = MemFlagsData::new().with_notrap();

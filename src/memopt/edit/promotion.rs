@@ -3,6 +3,7 @@
 use crate::ir::{Block, Inst, StackSlot, Type, Value};
 use crate::memopt::inst::coercion::Recipe;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// A block parameter that is the address of one slot or of another, and is only loaded from, or
 /// passed to other such parameters.
@@ -15,6 +16,38 @@ pub struct Choice {
     /// A load for each place that is loaded from it, or from what it is passed to. These loads are
     /// what the loads of the predecessors look like, but for the address.
     pub places: Vec<Inst>,
+}
+
+/// Pointers to one of a few places in slots, which become numbers of places.
+#[derive(Clone, Debug)]
+pub struct Numbered {
+    /// The places: slot and first byte.
+    pub places: Vec<(StackSlot, i64)>,
+    /// The number of the first place. If it is 1, then 0 is the pointer that is zero.
+    pub first: u8,
+    /// The values that are zero or the address of a place, and their numbers; sorted.
+    pub known: Vec<(Value, u8)>,
+    /// The block parameters that are pointers, which go, and the numbers of the places that each may be.
+    pub params: Vec<(Value, SmallVec<[u8; 4]>)>,
+    /// The selects of pointers, which go.
+    pub selects: Vec<Inst>,
+    /// The accesses by the pointers.
+    pub accesses: Vec<NumberedAccess>,
+    /// Comparisons of pointers, and branches on them.
+    pub tests: Vec<Inst>,
+    /// What adds distances to pointers, and goes.
+    pub sums: Vec<Inst>,
+}
+
+/// An access by a pointer that becomes a number.
+#[derive(Clone, Copy, Debug)]
+pub struct NumberedAccess {
+    /// The access, which becomes one of each place.
+    pub inst: Inst,
+    /// The parameter, or what the select gives.
+    pub pointer: Value,
+    /// How far from the pointer it accesses.
+    pub offset: i32,
 }
 
 /// How a field of a slot becomes a value: its pruned SSA form.

@@ -37,8 +37,10 @@
 //!    then promotion looks again.
 //! 6. [`selects`]: accesses of the slot that a `select` gives become accesses of both, and then
 //!    promotion looks again, too.
-//! 7. [`kept`]: addresses are followed through slots that point at each other.
-//! 8. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
+//! 7. [`pointers`]: pointers to one of a few places in slots that are stored through, or compared,
+//!    become the numbers of the places, and then promotion looks again.
+//! 8. [`kept`]: addresses are followed through slots that point at each other.
+//! 9. Whoever makes the edit ([`Change::Promote`]) adds parameters and conversions.
 //!
 //! # Soundness
 //!
@@ -78,6 +80,7 @@ mod copies;
 mod fields;
 mod groups;
 mod kept;
+mod pointers;
 pub mod published;
 pub mod reaching;
 mod selects;
@@ -160,9 +163,15 @@ impl Promoting<'_> {
         // It moves loads of slots that none of the others is about.
         let chosen = choices::find(self.func, &self.flow.order, slots, &mut limits_hit);
         let selected = selects::find(self.func, &self.flow.order, slots, self.policy);
-        reveals_more |= chosen.is_some() || !selected.is_empty();
+        let is_simpler = chosen.is_some() || !selected.is_empty();
         edits.extend(chosen);
         edits.extend(selected);
+        reveals_more |= is_simpler;
+        if !is_simpler {
+            let numbered = pointers::find(self, slots, &mut limits_hit);
+            reveals_more |= !numbered.is_empty();
+            edits.extend(numbered);
+        }
         if !reveals_more && kept::is_any(slots) {
             match edits.is_empty() {
                 true => edits = self.behind_kept(slots, &mut limits_hit),

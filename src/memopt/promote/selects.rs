@@ -268,7 +268,7 @@ impl<'a> Selects<'a> {
 }
 
 /// May a value of this type be selected, on every target?
-fn is_selectable(ty: Type) -> bool {
+pub fn is_selectable(ty: Type) -> bool {
     matches!(
         ty,
         types::I8 | types::I16 | types::I32 | types::I64 | types::F32 | types::F64

@@ -24,6 +24,7 @@ enum Kind {
     Outside,
     Temporary,
     Select,
+    Point,
 }
 
 impl Shape {
@@ -46,6 +47,7 @@ impl Shape {
             Self::References => &[Reference, Reference, Call, Assign, Loop, If],
             Self::Choices => &[Choose, Choose, Record, Assign, If, Loop],
             Self::Temporaries => &[Temporary, Temporary, Select, Assign, If, Loop],
+            Self::Pointed => &[Point, Point, Point, Assign, Record, Escape, If, Loop],
             Self::Mixed => &[
                 Assign, Assign, If, Loop, Switch, Leave, Record, Array, Union, Copy, Escape, Deref,
                 Call, Reference, Outside,
@@ -81,6 +83,7 @@ impl Body<'_> {
                 (Some(first), Some(second)) => self.select_one([first, second]),
                 _ => self.assign(),
             },
+            Kind::Point => self.point(),
             Kind::Assign => self.assign(),
         }
     }

@@ -11,6 +11,7 @@ mod borrowers;
 mod choices;
 mod control;
 mod declarations;
+mod pointed;
 mod pointers;
 mod scalars;
 mod temporaries;
@@ -59,6 +60,8 @@ pub enum Shape {
     /// Aggregates that are used for a while, and pointers that are selected. Campaigns have them; they
     /// are in no measurement.
     Temporaries,
+    /// Pointers to one local or another are stored through. They are in no measurement.
+    Pointed,
     /// All of them.
     Mixed,
 }
@@ -83,7 +86,7 @@ impl Shape {
     ];
 
     /// Those that campaigns have besides.
-    const UNMEASURED: [Self; 2] = [Self::Choices, Self::Temporaries];
+    const UNMEASURED: [Self; 3] = [Self::Choices, Self::Temporaries, Self::Pointed];
 
     /// The name of the shape.
     pub fn name(self) -> &'static str {
@@ -103,6 +106,7 @@ impl Shape {
             Self::References => "references",
             Self::Choices => "choices",
             Self::Temporaries => "temporaries",
+            Self::Pointed => "pointed",
             Self::Mixed => "mixed",
         }
     }
