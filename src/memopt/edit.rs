@@ -77,6 +77,8 @@ pub enum Reason {
     InvariantIn(Block),
     /// Every path from the end of this block comes to it first.
     NeededOnAllPaths(Block),
+    /// Every block in front of this one ends with it.
+    MadeInFrontOf(Block),
     /// These, which every iteration of the loop executes, could leave it.
     WouldLeaveLoop(SmallVec<[Inst; 2]>),
     /// All uses are below this block's start.

@@ -291,6 +291,10 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             format!("every path from {block} comes to it"),
             end(block).into_iter().collect(),
         ),
+        Reason::MadeInFrontOf(block) => (
+            format!("every block in front of {block} ends with it"),
+            Vec::new(),
+        ),
         Reason::WouldLeaveLoop(insts) => {
             let named = insts.iter().map(|inst| words::inst(func, *inst));
             let text = format!("{} can leave the loop then", words::list(named));

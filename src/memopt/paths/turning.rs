@@ -207,7 +207,7 @@ fn is_repeated(
 }
 
 /// May `other` see or change what `store` writes?
-fn concerns(memory: &Memory<'_>, other: EventIndex, store: EventIndex) -> bool {
+pub(super) fn concerns(memory: &Memory<'_>, other: EventIndex, store: EventIndex) -> bool {
     memory.access(store).is_none_or(|access| {
         let private = access.is_always_private(&memory.slots);
         let class = memory.class_of(access, private);

@@ -11,7 +11,8 @@ use crate::memopt::options::Effort;
 use crate::memopt::paths::invariants::{Invariants, Shape};
 use crate::memopt::paths::sink_stores::Sinking;
 use crate::memopt::paths::{
-    carried, common_loads, hoisting, pre, sink_stores, sink_values, threading, turning,
+    carried, common_loads, common_stores, hoisting, pre, sink_stores, sink_values, threading,
+    turning,
 };
 use alloc::vec::Vec;
 
@@ -166,8 +167,18 @@ impl<'s, 'f> Search<'s, 'f> {
         }
     }
 
-    /// Stores that only some paths need.
+    /// Stores that only some paths need, or that all paths into a join make.
     pub fn sink_stores(&mut self) -> Vec<Edit> {
+        let edits = self.partly_needed();
+        if !edits.is_empty() || !self.job.options.sink_stores {
+            return edits;
+        }
+        let flow = self.flow();
+        common_stores::edits(self.memory(), &flow.order, &flow.graph)
+    }
+
+    /// Stores that only some paths need.
+    fn partly_needed(&mut self) -> Vec<Edit> {
         let options = self.job.options;
         let (memory, flow, depth) = (self.memory(), self.flow(), self.depth());
         if !options.sink_stores || !sink_stores::can_any_move(memory, flow) {

@@ -208,10 +208,13 @@ impl Borrower<'_> {
         }
     }
 
-    /// A store on each of two paths.
+    /// A store on each of two paths, of the same value or not.
     fn on_both_arms(&mut self, p: Value, at: i32) {
         let (word, flags) = (self.word(), self.flags);
-        let values = [self.word(), self.word()];
+        let mut values = [self.word(), self.word()];
+        if self.rng.bool() {
+            values[1] = values[0];
+        }
         let [x, y, end] = [0; 3].map(|_| self.func.dfg.make_block());
         self.ins().ins().brif(word, x, &[], y, &[]);
         for (block, value) in [x, y].into_iter().zip(values) {
