@@ -189,7 +189,7 @@ impl Body<'_> {
                 10 => {
                     let value = self.word();
                     let value = self.ins().ins().ireduce(types::I32, value);
-                    let half = 4 * self.rng.i32(..2);
+                    let half = 4 * self.rng.i32(0..2);
                     self.store_through(value, pointer, half);
                 }
                 11 => {
