@@ -6,7 +6,7 @@
 //! keep their aliases, which nobody reads.
 
 use crate::FxHashMap;
-use crate::ir::{Function, Inst, Value};
+use crate::ir::{Function, Inst, Opcode, Value};
 use crate::memopt::inst::effect::{any_inst, is_common_value};
 use crate::memopt::passes::uses::{Uses, for_each_use};
 use alloc::vec::Vec;
@@ -58,13 +58,17 @@ impl Named {
     ///
     /// Those may that use a computed value now, or one that feeds another operation, too, or the
     /// same again. Of what is loaded or a parameter, and feeds nothing else, no rule of the mid-end
-    /// knows more than before.
+    /// knows more than before; nor of what is compared with the address of a slot, which
+    /// [`compares`](crate::memopt::passes::compares) decides.
     ///
     /// Cost: O(instructions).
     pub fn reach_arithmetic(&self, func: &Function) -> bool {
         let dfg = &func.dfg;
         let mut reached: FxHashMap<Value, u32> = FxHashMap::default();
         for inst in &self.insts {
+            if compares_slot(func, *inst) {
+                continue;
+            }
             let args = operands(func, *inst).iter();
             for arg in args.filter(|arg| dfg.value_is_alias(**arg)) {
                 if is_computed(func, *arg) {
@@ -90,6 +94,15 @@ fn operands(func: &Function, inst: Inst) -> &[Value] {
         true => &[],
         false => func.dfg.inst_args(inst),
     }
+}
+
+/// Does `inst` compare something with the address of a slot?
+fn compares_slot(func: &Function, inst: Inst) -> bool {
+    let is_slot = |arg: &Value| {
+        let by = func.dfg.value_def(func.dfg.resolve_aliases(*arg)).inst();
+        by.is_some_and(|by| func.dfg.insts[by].opcode() == Opcode::StackAddr)
+    };
+    func.dfg.insts[inst].opcode() == Opcode::Icmp && func.dfg.inst_args(inst).iter().any(is_slot)
 }
 
 /// Is `value` the result of an operation, and not loaded or a parameter?
