@@ -186,7 +186,7 @@ fn an_address_that_was_stored_may_be_loaded() {
         let compares = match (opcode, writer) {
             // The load is answered by the store, and the two are equal.
             (Opcode::Store, _) => {
-                assert!(func.to_string().contains("iconst.i64 1"), "{func}");
+                assert!(func.to_string().contains("iconst.i8 1"), "{func}");
                 0
             }
             (_, Writer::Itself) if inst.contains('$') => 1,

@@ -33,16 +33,18 @@
 //! Cost: for each edge before a branch, up to [`MAX_EDGES`], one query for each
 //! load in between; copies within [`MAX_COPIED`].
 
+mod chain;
 mod entry;
+
+pub use chain::may_copy;
 
 use crate::FxHashMap;
 use crate::FxHashSet;
 use crate::entity::SecondaryMap;
-use crate::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
+use crate::ir::{Block, Function, Inst, InstructionData, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edge, Edit, Reason, Thread};
-use crate::memopt::inst::effect::{Effect, effect};
 use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::values::Values;
@@ -50,24 +52,12 @@ use crate::memopt::options::Effort;
 use crate::memopt::passes::uses::for_each_use;
 use crate::memopt::paths::conditions::{Condition, Conditions};
 use alloc::vec::Vec;
+use chain::{Chain, MAX_COPIED, MAX_JOINS, copied_insts, is_jump};
 use entry::Entry;
 use smallvec::SmallVec;
 
-/// Instructions that are copied for one edge.
-///
-/// The load, comparison and branch of a check are three; what stands between a
-/// join and the check in real adapters stays below ten. What is given up is a
-/// longer block's branch, which is tested again.
-const MAX_COPIED: usize = 24;
-
 /// Edges before one branch that are looked at.
 const MAX_EDGES: usize = 24;
-
-/// Joins between an edge and the branch.
-///
-/// Behind an adapter its two exits meet, then those of its callee;
-/// each is a join or two.
-const MAX_JOINS: usize = 4;
 
 /// Operations that the search for one condition's value may look at.
 const MAX_DEPTH: u32 = 8;
@@ -147,39 +137,6 @@ struct Pass<'p, 'a, 'r> {
     /// Blocks that an edit concerns.
     taken: FxHashSet<Block>,
     edits: Vec<Edit>,
-}
-
-/// The blocks from a join to a branch, and the joins among them.
-#[derive(Clone)]
-struct Chain {
-    /// The last one first.
-    blocks: Vec<Block>,
-    /// The last one first, each with the predecessor from which it is entered.
-    joins: SmallVec<[(Node, Node); MAX_JOINS]>,
-    /// Instructions that may still be copied.
-    room: usize,
-    branch: Inst,
-}
-
-impl Chain {
-    /// The join at which the chain begins.
-    fn head(&self) -> Node {
-        self.joins[self.joins.len() - 1].0
-    }
-
-    /// The predecessor from which it is entered.
-    fn pred(&self) -> Node {
-        self.joins[self.joins.len() - 1].1
-    }
-
-    fn enter_from(&mut self, pred: Node) {
-        let last = self.joins.len() - 1;
-        self.joins[last].1 = pred;
-    }
-
-    fn in_order(&self) -> Vec<Block> {
-        self.blocks.iter().rev().copied().collect()
-    }
 }
 
 impl Pass<'_, '_, '_> {
@@ -324,68 +281,6 @@ impl Pass<'_, '_, '_> {
         Some((usize::from(!truth), by))
     }
 
-    /// `chain` with the blocks from the last join to the end of `node`, if they
-    /// can be copied too.
-    fn extended(&self, mut chain: Chain, node: Node) -> Option<Chain> {
-        if !self.has_join_above(node) {
-            return None;
-        }
-        let func = self.func();
-        let mut head = node;
-        loop {
-            let block = self.values.order.block(head);
-            for inst in func.layout.block_insts(block) {
-                let is_end = func.dfg.insts[inst].opcode().is_terminator();
-                if !is_end && !may_copy(func, inst) {
-                    return None;
-                }
-                chain.room = chain.room.checked_sub(1)?;
-            }
-            chain.blocks.push(block);
-            let preds = self.graph.preds(head);
-            if let [pred] = preds
-                && let pred_block = self.values.order.block(*pred)
-                && cfg_edit::edges(func, pred_block, block).len() == 1
-            {
-                if !is_jump(func, pred_block) {
-                    return None;
-                }
-                head = *pred;
-                continue;
-            }
-            // Only from edges that do not go back.
-            if preds.is_empty() || preds.iter().any(|pred| *pred >= head) {
-                return None;
-            }
-            chain.joins.push((head, head));
-            return Some(chain);
-        }
-    }
-
-    /// Is there a join that leads to `node` by jumps alone, close enough for what
-    /// lies in between to be copied? There rarely is, and to see that is cheaper
-    /// than to look at what would be copied.
-    fn has_join_above(&self, node: Node) -> bool {
-        let func = self.func();
-        let mut head = node;
-        for _ in 0..MAX_COPIED {
-            let preds = self.graph.preds(head);
-            if let [pred] = preds {
-                let pred_block = self.values.order.block(*pred);
-                if is_jump(func, pred_block) {
-                    head = *pred;
-                    continue;
-                }
-                let block = self.values.order.block(head);
-                if cfg_edit::edges(func, pred_block, block).len() == 1 {
-                    return false;
-                }
-            }
-            return !preds.is_empty() && preds.iter().all(|pred| *pred < head);
-        }
-        false
-    }
-
     /// The destination that the branch of `chain` takes when it is entered by
     /// `edge`.
     fn decided(&mut self, chain: &Chain, edge: Edge) -> Option<usize> {
@@ -403,7 +298,7 @@ impl Pass<'_, '_, '_> {
         self.by_memory |= by_memory;
         match effort {
             Effort::Gated | Effort::Full if !by_memory => None,
-            Effort::Max if !by_memory && self.copies_store(chain) => None,
+            Effort::Max if !by_memory && chain.copies_store(self.func()) => None,
             Effort::Gated | Effort::Full | Effort::Max => Some(taken),
         }
     }
@@ -452,15 +347,6 @@ impl Pass<'_, '_, '_> {
         })
     }
 
-    /// Does a store stand between the edge and the branch? Memory grows by it, and is no part of
-    /// what the path is worth.
-    fn copies_store(&self, chain: &Chain) -> bool {
-        let func = self.func();
-        let blocks = chain.blocks.iter();
-        let mut insts = blocks.flat_map(|block| func.layout.block_insts(*block));
-        insts.any(|inst| func.dfg.insts[inst].opcode().can_store())
-    }
-
     /// What the load `inst` finds at the end of each predecessor of `head`.
     fn event_of(&mut self, inst: Inst) -> Option<EventIndex> {
         let memory = self.values.memory;
@@ -472,13 +358,6 @@ impl Pass<'_, '_, '_> {
         });
         events.get(&inst).copied()
     }
-}
-
-/// How many instructions `thread` copies, but for the ends of blocks.
-fn copied_insts(func: &Function, thread: &Thread) -> usize {
-    let blocks = thread.chain.iter();
-    let insts = blocks.map(|block| func.layout.block_insts(*block).count() - 1);
-    insts.sum()
 }
 
 /// The last of `blocks`, which are in their order, in which each value is used.
@@ -499,22 +378,4 @@ fn condition(func: &Function, branch: Inst) -> Option<Value> {
         InstructionData::Brif { arg, .. } | InstructionData::BranchTable { arg, .. } => Some(arg),
         _ => None,
     }
-}
-
-fn is_jump(func: &Function, block: Block) -> bool {
-    let last = func.layout.last_inst(block);
-    last.is_some_and(|inst| func.dfg.insts[inst].opcode() == Opcode::Jump)
-}
-
-/// May there be two of this instruction? Calls are too much code, and what a
-/// debugger or an unwinder knows by its place has one.
-pub fn may_copy(func: &Function, inst: Inst) -> bool {
-    let plain = match effect(func, inst) {
-        Effect::None | Effect::Access(_) | Effect::Trap => true,
-        Effect::Call | Effect::Transfer(_) | Effect::Barrier(_) | Effect::End => false,
-    };
-    plain
-        && !func.dfg.insts[inst].opcode().is_branch()
-        && func.debug_tags.get(inst).is_empty()
-        && func.dfg.user_stack_map_entries(inst).is_none()
 }

@@ -25,7 +25,8 @@ const INSTS_PER_FIND: usize = 64;
 #[derive(Default)]
 struct Cycles {
     touched: Touched,
-    /// Loads went with some, and there is something left for the passes to look at.
+    /// Loads or addresses of slots may have gone with some, and there is something left for the
+    /// passes to look at.
     reveal_more: bool,
 }
 
@@ -185,12 +186,13 @@ impl Run<'_> {
             _ => false,
         });
         let touched = self.apply(&edits)?;
-        // Where a load goes, stores may have become dead.
-        let is_left =
-            self.options.effort != Effort::Gated || gate::holds_memory(&self.editor.context().func);
+        let func = &self.editor.context().func;
+        // Where a load goes, stores may have become dead; where an address goes, a slot.
+        let is_left = self.options.effort != Effort::Gated || gate::holds_memory(func);
+        let may_reveal = has_load || !func.sized_stack_slots.is_empty();
         Ok(Cycles {
             touched,
-            reveal_more: touched.any && is_left && has_load,
+            reveal_more: touched.any && is_left && may_reveal,
         })
     }
 

@@ -371,29 +371,31 @@ impl<'a> Pointers<'a> {
         false
     }
 
-    /// How many accesses one by a pointer becomes, or more than `limit`.
+    /// How many accesses one by a pointer becomes, at least one; if that is more than `limit`,
+    /// anything above it.
     fn leaves(&self, at: u32, limit: usize) -> usize {
         let pointer = &self.all[at as usize];
         let Some([_, x, y]) = pointer
             .select
             .and_then(|it| selected(&self.func.dfg.insts[it]))
         else {
-            return (pointer.places & !ZERO).count_ones() as usize;
+            let places = (pointer.places & !ZERO).count_ones();
+            return places.max(1) as usize;
         };
-        // The other one is at least one.
-        let Some(limit) = limit.checked_sub(1) else {
+        let leaves = |value: Value, limit: usize| match self.pointer(value) {
+            Some(inner) => self.leaves(inner, limit),
+            None => 1,
+        };
+        // Each of the two is at least one, so that either has less room, and no more of them
+        // are looked at than there may be.
+        let Some(room) = limit.checked_sub(1) else {
             return 2;
         };
-        let mut sum = 0;
-        for value in [x, y] {
-            if sum <= limit {
-                sum += match self.pointer(value) {
-                    Some(inner) => self.leaves(inner, limit - sum),
-                    None => 1,
-                };
-            }
+        let first = leaves(x, room);
+        if first > room {
+            return limit + 1;
         }
-        sum
+        first + leaves(y, limit - first)
     }
 }
 
