@@ -207,16 +207,19 @@ impl Walk<'_> {
                 };
                 stops[side as usize] = stop;
                 path.next[side as usize] = Next::From(stop);
+                // Before the result has gone past a select of its own by the same condition.
+                if side == Side::Original
+                    && let Some(condition) = self.asked_choice(path, stop)
+                {
+                    for holds in [true, false] {
+                        let mut fork = path.clone();
+                        fork.chosen.push((condition, holds));
+                        paths.push(fork);
+                    }
+                    return Ok(());
+                }
             }
             self.spot = stops.map(Some);
-            if let Some(condition) = self.asked_choice(path, stops[0]) {
-                for holds in [true, false] {
-                    let mut fork = path.clone();
-                    fork.chosen.push((condition, holds));
-                    paths.push(fork);
-                }
-                return Ok(());
-            }
             let starts = std::mem::take(&mut path.starts);
             match self.decide(path, stops)? {
                 Decision::Pass(sides) => {
