@@ -26,7 +26,8 @@
 //! write or see its location, so that it may as well happen on an edge. On
 //! the edges that lose it memory holds what the store would have written, or
 //! the load's value has a name ([`Clobbers::at_predecessors_of_start`]), whatever else moves: a
-//! store that moves has changed nothing there. Neither may trap, and
+//! store that moves has changed nothing there. On the others a store that moves comes in front of
+//! what moves behind it, which is known there only if it is to other bytes. Neither may trap, and
 //! neither moves above what may: a guard can be why it does not. No path
 //! has more accesses than before. All stores that move at one join keep their
 //! order. What memory holds stays the same at every other point, so that the
@@ -183,6 +184,8 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                         leading.stay.push(event);
                         continue;
                     };
+                    let edges = needed.as_deref().unwrap_or(&[]);
+                    let availability = self.behind_moved(event, availability, edges, &leading);
                     if self.is_there_already(event, access, &availability, join) {
                         let reason = Reason::KnownOnAllPaths(self.values.order.block(join));
                         self.edits

@@ -119,6 +119,29 @@ impl Pass<'_, '_, '_> {
         Some(sorted)
     }
 
+    /// The same where what moves in front of the access moves to the edges from `moved_to`: what
+    /// memory holds at the ends of those is not what the access finds, if a store among it may be to
+    /// the same bytes.
+    pub(super) fn behind_moved(
+        &mut self,
+        event: EventIndex,
+        mut availability: Availability,
+        moved_to: &[Node],
+        leading: &Leading,
+    ) -> Availability {
+        let memory = self.values.memory;
+        let private = self.clobbers.slot_is_private(event);
+        let is_store = |it: EventIndex| memory.access(it).is_some_and(|it| it.stored.is_some());
+        let mut stores = leading.events.iter().filter(|it| is_store(**it));
+        if stores.any(|store| may_meet(memory, *store, event, private)) {
+            let is_behind = |known: &Known| moved_to.contains(&known.pred);
+            let known = availability.known.iter().filter(|it| is_behind(it));
+            availability.needed.extend(known.map(|it| it.pred));
+            availability.known.retain(|it| !is_behind(it));
+        }
+        availability
+    }
+
     /// The same for a load by a pointer that is another one on each edge, if there is one edge from
     /// each predecessor. One that may be a slot's stays: that slot is in memory in any case.
     fn translated(
