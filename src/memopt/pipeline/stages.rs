@@ -4,7 +4,6 @@
 use super::table::{JOIN_NEIGHBOURS, OWN_SLOTS, PACK_SLOTS};
 use super::{Rerun, Run};
 use crate::CodegenResult;
-use crate::ir::Inst;
 use crate::memopt::edit::{Change, Edit, Reason, Touched};
 use crate::memopt::gate;
 use crate::memopt::options::Effort;
@@ -25,8 +24,7 @@ const INSTS_PER_FIND: usize = 64;
 #[derive(Default)]
 struct Cycles {
     touched: Touched,
-    /// Loads or addresses of slots may have gone with some, and there is something left for the
-    /// passes to look at.
+    /// Some went, and there is something left for the passes to look at.
     reveal_more: bool,
 }
 
@@ -180,19 +178,13 @@ impl Run<'_> {
         }
         let flow = self.analyses.flow(ctx);
         let edits = dead_cycles::edits(&ctx.func, flow, self.policy, self.options.unused_loads);
-        let can_load = |inst: &Inst| ctx.func.dfg.insts[*inst].opcode().can_load();
-        let has_load = edits.iter().any(|edit| match &edit.change {
-            Change::RemoveCycles { insts, .. } => insts.iter().any(can_load),
-            _ => false,
-        });
         let touched = self.apply(&edits)?;
-        let func = &self.editor.context().func;
-        // Where a load goes, stores may have become dead; where an address goes, a slot.
-        let is_left = self.options.effort != Effort::Gated || gate::holds_memory(func);
-        let may_reveal = has_load || !func.sized_stack_slots.is_empty();
+        // Where a parameter goes, stores may have become dead, what fed it can sink, and a loop turn.
+        let is_left =
+            self.options.effort != Effort::Gated || gate::holds_memory(&self.editor.context().func);
         Ok(Cycles {
             touched,
-            reveal_more: touched.any && is_left && may_reveal,
+            reveal_more: touched.any && is_left,
         })
     }
 
