@@ -52,7 +52,7 @@ use crate::memopt::Options;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Moved, Reason, Upward};
-use crate::memopt::memory::clobber::{Clobbers, Source};
+use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
 use crate::memopt::memory::values::Values;
@@ -186,7 +186,8 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                     };
                     let edges = needed.as_deref().unwrap_or(&[]);
                     let availability = self.behind_moved(event, availability, edges, &leading);
-                    if self.is_there_already(event, access, &availability, join) {
+                    if access.stored.is_some() && availability.needed.is_empty() {
+                        // Memory holds what it writes, on every edge and behind what moves to some.
                         let reason = Reason::KnownOnAllPaths(self.values.order.block(join));
                         self.edits
                             .push(Change::RemoveNoopStore(inst).because(reason));
@@ -228,22 +229,6 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         }
         leading.events.push(event);
         leading.moved.push(moved);
-    }
-
-    /// Does memory hold what the store `event` writes on all edges into `join`, and behind what
-    /// is in front of it in the block?
-    ///
-    /// On the edges where a store in front of it moves to, that one comes in between.
-    fn is_there_already(
-        &mut self,
-        event: EventIndex,
-        access: &Access,
-        availability: &Availability,
-        join: Node,
-    ) -> bool {
-        access.stored.is_some()
-            && availability.needed.is_empty()
-            && self.clobbers.source(event) == Source::Join(join)
     }
 
     fn push(&mut self, join: Node, needed: &[Node], leading: Leading) {
