@@ -132,6 +132,7 @@ pub fn run_in<'a>(
         has_sunk: false,
         steps: MAX_ROUNDS,
         has_unused_param: false,
+        is_acyclic: false,
         copies,
         refusals,
         egraph: match options.rerun_egraph {
@@ -198,6 +199,8 @@ struct Run<'a> {
     steps: u32,
     /// When dead code was last looked for, nobody used some block parameter.
     has_unused_param: bool,
+    /// No parameter only feeds itself in the function as it is.
+    is_acyclic: bool,
     /// Instructions that may still be copied past branches.
     copies: usize,
     refusals: Refusals,
@@ -387,6 +390,7 @@ impl Run<'_> {
         self.egraph.note(touched);
         if touched.any {
             self.exhausted = PASSES.len();
+            self.is_acyclic = false;
         }
     }
 

@@ -115,7 +115,13 @@ impl Run<'_> {
     fn settle(&mut self) -> CodegenResult<()> {
         // What nobody uses may be all that keeps a slot in memory.
         self.unused_code()?;
-        let mut changed = self.promote()?;
+        let mut changed = Touched::default();
+        // Each that is found here saves a search that finds nothing. In functions that gated effort
+        // leaves alone, these are too few for the scan: it comes once more behind edits.
+        if self.is_worth_it {
+            changed = self.dead_cycles()?.touched;
+        }
+        changed = changed.and(self.promote()?);
         loop {
             let round = self.rounds(changed.any)?;
             if self.egraph.is_due() {
@@ -173,12 +179,16 @@ impl Run<'_> {
     /// Where there is no loop, one of them is used by nobody at all.
     fn dead_cycles(&mut self) -> CodegenResult<Cycles> {
         let ctx = self.editor.context();
-        if !self.has_unused_param && !self.analyses.flow(ctx).repeating().contains(&true) {
+        let may_have = !self.is_acyclic && self.editor.has_room();
+        if !may_have
+            || !self.has_unused_param && !self.analyses.flow(ctx).repeating().contains(&true)
+        {
             return Ok(Cycles::default());
         }
         let flow = self.analyses.flow(ctx);
         let edits = dead_cycles::edits(&ctx.func, flow, self.policy, self.options.unused_loads);
         let touched = self.apply(&edits)?;
+        self.is_acyclic = true;
         // Where a parameter goes, stores may have become dead, what fed it can sink, and a loop turn.
         let is_left =
             self.options.effort != Effort::Gated || gate::holds_memory(&self.editor.context().func);
