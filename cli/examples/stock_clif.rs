@@ -26,6 +26,9 @@ fn write(file: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let mut config = Config::new();
     config
+        // Wasmtime 48 names a file by the calling convention of whatever its context has compiled
+        // before (`finish_compiling`); in one thread, as in the patched build, that is the same.
+        .parallel_compilation(false)
         .concurrency_support(true)
         .wasm_component_model_async(true)
         .compiler_inlining(Inlining::Yes)

@@ -137,7 +137,12 @@ impl Original<'_> {
                 inputs,
                 before,
                 after,
+                orders_slots,
             } = run_both(inputs, &run, &module.functions, optimized);
+            if orders_slots {
+                discarded.push("asks which of two slots lies first".to_string());
+                continue;
+            }
             if !before.is_meaningful() {
                 discarded.push(format!("{:?}", before.end));
                 continue;
@@ -280,6 +285,8 @@ struct Both {
     inputs: Inputs,
     before: Trace,
     after: Trace,
+    /// Does the first depend on [which of two slots lies first](Run::orders_slots)?
+    orders_slots: bool,
 }
 
 impl Both {
@@ -316,6 +323,7 @@ fn run_both(
     };
     Both {
         inputs,
+        orders_slots: a.orders_slots,
         before: a.trace,
         after: b.trace,
     }

@@ -3,9 +3,10 @@
 use super::names::name_of;
 use super::state::{Activation, Machine};
 use crate::arith;
-use crate::layout;
+use crate::layout::{self, Place};
 use crate::memory::dynamic_slot;
 use crate::trace::End;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst, InstructionData, Opcode, Type, Value};
 
 impl<'a> Machine<'a> {
@@ -36,6 +37,8 @@ impl<'a> Machine<'a> {
             }
             InstructionData::IntCompare { cond, args, .. } => {
                 let (x, y) = (here.get(args[0]), here.get(args[1]));
+                let is_order = !matches!(cond, IntCC::Equal | IntCC::NotEqual);
+                self.orders_slots |= is_order && are_of_two_slots(x, y);
                 arith::compare(cond, here.bits(args[0]), x, y).into()
             }
             InstructionData::Unary { opcode, arg } => {
@@ -133,6 +136,15 @@ fn isplit(here: &mut Activation<'_>, inst: Inst, arg: Value) -> Result<(), End> 
     here.set(results[0], whole);
     here.set(results[1], whole >> half);
     Ok(())
+}
+
+/// Are `x` and `y` addresses of bytes of two slots?
+fn are_of_two_slots(x: u128, y: u128) -> bool {
+    let slot = |value: u128| match layout::place(u64::try_from(value).ok()?) {
+        Some(Place::Slot(frame, slot, _)) => Some((frame, slot)),
+        _ => None,
+    };
+    matches!((slot(x), slot(y)), (Some(x), Some(y)) if x != y)
 }
 
 pub(super) fn unsupported(opcode: Opcode) -> End {

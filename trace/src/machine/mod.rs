@@ -72,6 +72,9 @@ pub struct Run {
     pub heap: Heap,
     /// The slots that were accessed under a region that a trap loses.
     pub lost: BTreeSet<(u32, u32)>,
+    /// Was it asked which of two slots lies first? Nobody promises an answer: a frame is laid out
+    /// by whoever compiles it, and slots that share a place move.
+    pub orders_slots: bool,
 }
 
 /// Runs the entry of `program`.
@@ -86,6 +89,7 @@ pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
         order: program.order,
         counts: Counts::default(),
         lost: BTreeSet::new(),
+        orders_slots: false,
         is_in_entry: true,
     };
     let args = Arguments {
@@ -109,6 +113,7 @@ pub fn run(program: &Program<'_>, inputs: &Inputs) -> Run {
         counts: machine.counts,
         heap: machine.memory.heap,
         lost: machine.lost,
+        orders_slots: machine.orders_slots,
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Machine<'a> {
     pub(super) fuel: u64,
     pub(super) counts: Counts,
     pub(super) lost: BTreeSet<(u32, u32)>,
+    /// Was it asked which of two slots lies first?
+    pub(super) orders_slots: bool,
     /// Is the outermost frame still that of the entry?
     pub(super) is_in_entry: bool,
 }
