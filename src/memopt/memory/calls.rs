@@ -2,6 +2,7 @@
 
 use crate::ir::{
     ArgumentPurpose, ExceptionTableItem, ExternalName, Function, Inst, InstructionData, Opcode,
+    Value,
 };
 use crate::memopt::call::effects::{CalleeName, Policy, RegionSet, Summary};
 use crate::memopt::call::extent::{ByteSet, Extent};
@@ -22,20 +23,29 @@ pub fn summary_of_call(func: &Function, policy: &dyn Policy, inst: Inst) -> Summ
                 ExternalName::KnownSymbol(_) => None,
             }
         }
-        InstructionData::CallIndirect { .. } | InstructionData::TryCallIndirect { .. } => {
-            let origin = origin(func, dfg.inst_args(inst)[0]);
+        _ => called_pointer(func, inst).and_then(|pointer| {
+            let origin = origin(func, pointer);
             let direct = match &origin.function {
                 Some(name) if origin.loads.is_empty() => policy.callee(name),
                 Some(_) | None => None,
             };
             direct.or_else(|| policy.indirect_callee(&origin))
-        }
-        _ => None,
+        }),
     };
     match summary {
         Some(summary) if copies_arguments(func, inst) => summary.reading(&RegionSet::all()),
         Some(summary) => summary,
         None => Summary::opaque(),
+    }
+}
+
+/// The pointer to its callee that the indirect call `inst` is given.
+pub fn called_pointer(func: &Function, inst: Inst) -> Option<Value> {
+    match func.dfg.insts[inst] {
+        InstructionData::CallIndirect { .. } | InstructionData::TryCallIndirect { .. } => {
+            Some(func.dfg.resolve_aliases(func.dfg.inst_args(inst)[0]))
+        }
+        _ => None,
     }
 }
 

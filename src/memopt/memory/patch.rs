@@ -11,9 +11,11 @@ use crate::memopt::inst::bits::number;
 use crate::memopt::inst::effect;
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Location, Root};
+use crate::memopt::memory::calls::called_pointer;
 use crate::memopt::memory::insts::{Event, EventKind, Memory};
 use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
+use core::cell::LazyCell;
 
 /// A load whose result is another value from now on.
 #[derive(Clone, Copy)]
@@ -77,6 +79,7 @@ impl Memory<'_> {
         }
         self.forget_removed();
         self.rename_stored(replaced);
+        self.ask_for_callees_again(replaced);
         let stored = self.stored();
         self.note_stores_again();
         // What a load finds may be a function of its address now.
@@ -178,6 +181,27 @@ impl Memory<'_> {
                 && let Some(stored) = &mut access.stored
             {
                 *stored = last_name(&mut names, *stored);
+            }
+        }
+    }
+
+    /// Asks again what calls do through pointers that stand for replaced loads now: what the policy
+    /// knows of a callee depends on the loads that its pointer came from.
+    fn ask_for_callees_again(&mut self, replaced: &[Replaced]) {
+        if replaced.is_empty() {
+            return;
+        }
+        let func = self.func;
+        let pointers = replaced.iter().map(|it| it.by);
+        let pointers = LazyCell::new(|| pointers.collect::<FxHashSet<Value>>());
+        for at in 0..self.events.len() {
+            let Event { inst, kind, .. } = &self.events[at];
+            if matches!(kind, EventKind::Call(_))
+                && let Some(callee) = called_pointer(func, *inst)
+                && pointers.contains(&callee)
+            {
+                let call = self.call(*inst);
+                self.traffic.events[at].kind = EventKind::Call(call);
             }
         }
     }

@@ -346,7 +346,8 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn call(&self, inst: Inst) -> Call {
+    /// What the call `inst` does to memory, as the list of events has it.
+    pub(super) fn call(&self, inst: Inst) -> Call {
         let mut summary = summary_of_call(self.func, self.policy, inst);
         let opcode = self.func.dfg.insts[inst].opcode();
         let has_handlers = matches!(opcode, Opcode::TryCall | Opcode::TryCallIndirect);
