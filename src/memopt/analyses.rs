@@ -302,6 +302,7 @@ fn kept(change: &Change) -> Kept {
         | Change::ReplaceLoadByParam { .. }
         | Change::ReplaceLoadBySelect { .. }
         | Change::MergeLoads(_)
+        | Change::JoinStores(_)
         | Change::MergeStores(_)
         | Change::CombineLoads(_)
         | Change::TrimStore(_)

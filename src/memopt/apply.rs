@@ -348,6 +348,7 @@ impl<'a> Editor<'a> {
             Change::Bypass(bypass) => self.bypass(bypass),
             Change::Thread(_)
             | Change::Sink(_)
+            | Change::JoinStores(_)
             | Change::SinkLoad(..)
             | Change::SinkPure(..)
             | Change::MoveUp(_)

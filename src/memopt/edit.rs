@@ -18,7 +18,8 @@ mod promotion;
 pub use accesses::{CombinedLoads, Expanded, Forwarded, MergedStores, NewStore, StoredWhole};
 pub use loops::{Carried, Hoisted, Turned};
 pub use paths::{
-    Below, Bypass, Copied, Edge, MAX_PASSED, Merged, Moved, Place, Sunk, Thread, Upward,
+    Below, Bypass, Copied, Edge, JoinedStores, MAX_PASSED, Merged, Moved, Place, Sunk, Thread,
+    Upward,
 };
 pub use promotion::{
     Choice, Constant, Content, FieldStep, Numbered, NumberedAccess, Promoted, Promotion,
@@ -77,7 +78,7 @@ pub enum Reason {
     InvariantIn(Block),
     /// Every path from the end of this block comes to it first.
     NeededOnAllPaths(Block),
-    /// Every block in front of this one ends with it.
+    /// Every block in front of this one ends with a store to the bytes.
     MadeInFrontOf(Block),
     /// These, which every iteration of the loop executes, could leave it.
     WouldLeaveLoop(SmallVec<[Inst; 2]>),
@@ -179,6 +180,8 @@ pub enum Change {
     /// Stores sink to the paths that need them, all together: each may have been
     /// moved over the others.
     Sink(Sunk),
+    /// Stores of different values in front of a join are one of a parameter behind it.
+    JoinStores(JoinedStores),
     /// The load goes to a block behind which all its uses are.
     SinkLoad(Inst, Below),
     /// So does the pure instruction.
@@ -304,7 +307,8 @@ impl Change {
             Self::Sink(sunk) => (sunk.makes_blocks(), false),
             Self::CarryRound(carried) => (carried.makes_blocks(), true),
             Self::MoveUp(upward) => (upward.splits, true),
-            Self::SinkLoad(..)
+            Self::JoinStores(_)
+            | Self::SinkLoad(..)
             | Self::SinkPure(..)
             | Self::FoldCompare(..)
             | Self::RemoveNoopStore(_)

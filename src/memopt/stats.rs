@@ -218,6 +218,7 @@ impl Stats {
             Change::Bypass(_) => self.bypassed_blocks += 1,
             Change::Thread(_) => self.threaded_branches += 1,
             Change::Sink(sunk) => self.sunk_stores += sunk.stores.len() as u32,
+            Change::JoinStores(joined) => self.sunk_stores += joined.stores.len() as u32,
             Change::SinkLoad(..) => self.sunk_loads += 1,
             Change::SinkPure(..) => self.sunk_values += 1,
             Change::MoveUp(upward) => {

@@ -72,6 +72,13 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             inst(&subject, &format!("{what} on the path{from}"))
         }
         Change::Sink(sunk) => sunk_stores(func, sunk),
+        Change::JoinStores(joined) => {
+            let what = format!("made one store of a parameter of {}", joined.join);
+            let stores = joined.stores.iter();
+            stores
+                .map(|(_, store)| (Subject::Inst(*store), what.clone()))
+                .collect()
+        }
         Change::SinkLoad(moved, below) | Change::SinkPure(moved, below) => {
             inst(moved, &format!("sunk to {}", below.block))
         }
@@ -292,7 +299,7 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
             end(block).into_iter().collect(),
         ),
         Reason::MadeInFrontOf(block) => (
-            format!("every block in front of {block} ends with it"),
+            format!("every block in front of {block} ends with a store to these bytes"),
             Vec::new(),
         ),
         Reason::WouldLeaveLoop(insts) => {
@@ -344,7 +351,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::FoldBranch(..) => "folded_branches",
         Change::Bypass(_) => "bypassed_blocks",
         Change::Thread(_) => "threaded_branches",
-        Change::Sink(_) => "sunk_stores",
+        Change::Sink(_) | Change::JoinStores(_) => "sunk_stores",
         Change::SinkLoad(..) => "sunk_loads",
         Change::SinkPure(..) => "sunk_values",
         Change::MoveUp(_) => match subject {

@@ -7,8 +7,8 @@ use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::edit::{
-    Below, Carried, Change, Copied, Edge, Hoisted, MAX_PASSED, Merged, Moved, Place, Sunk, Thread,
-    Turned, Upward,
+    Below, Carried, Change, Copied, Edge, Hoisted, JoinedStores, MAX_PASSED, Merged, Moved, Place,
+    Sunk, Thread, Turned, Upward,
 };
 use crate::memopt::paths::ssa_repair::{self, Broken};
 use alloc::vec::Vec;
@@ -19,6 +19,7 @@ impl Editor<'_> {
         match change {
             Change::Thread(thread) => self.thread(thread),
             Change::Sink(sunk) => self.sink(sunk),
+            Change::JoinStores(joined) => self.join_stores(joined),
             Change::SinkLoad(inst, to) | Change::SinkPure(inst, to) => self.move_below(*inst, *to),
             Change::MoveUp(upward) => self.move_up(upward),
             Change::HoistLoads(hoisted) => self.hoist_loads(hoisted),
@@ -81,6 +82,31 @@ impl Editor<'_> {
         }
         for block in &sunk.cold {
             self.ctx.func.layout.set_cold(*block);
+        }
+    }
+
+    fn join_stores(&mut self, joined: &JoinedStores) {
+        let func = &mut self.ctx.func;
+        let (Some((_, first)), Some(before)) =
+            (joined.stores.first(), func.layout.first_inst(joined.join))
+        else {
+            return;
+        };
+        let param = joined.param.unwrap_or_else(|| {
+            let ty = func.dfg.value_type(func.dfg.inst_args(*first)[0]);
+            let param = func.dfg.append_block_param(joined.join, ty);
+            for (pred, store) in &joined.stores {
+                let stored = func.dfg.resolve_aliases(func.dfg.inst_args(*store)[0]);
+                cfg_edit::pass(func, *pred, joined.join, stored);
+            }
+            param
+        });
+        cfg_edit::insert_copy(func, *first, before, &mut FxHashMap::default());
+        if let Some(store) = func.layout.prev_inst(before) {
+            func.dfg.inst_args_mut(store)[0] = param;
+        }
+        for (_, store) in &joined.stores {
+            func.layout.remove_inst(*store);
         }
     }
 

@@ -55,6 +55,39 @@ pub fn passed(func: &Function, edge: Edge, param: Value) -> Option<Value> {
     Some(func.dfg.resolve_aliases(arg.as_value()?))
 }
 
+/// The parameter of `block` to which the edges from each of these predecessors, or each of several
+/// edges in their order, pass this value; `None` stands for the parameter. Two names are of one
+/// value if they are one `canonical`ly.
+///
+/// Cost: O(parameters · edges), but only of those that the first edge passes the value to.
+pub fn param_passed(
+    func: &Function,
+    block: Block,
+    args: &[(Block, Option<Value>)],
+    canonical: impl Fn(Value) -> Value,
+) -> Option<Value> {
+    let passes = |at: usize, param: Value| {
+        let (pred, value) = args[at];
+        let edges = edges(func, pred, block);
+        let of_pred = |args: &[(Block, Option<Value>)]| {
+            let args = args.iter();
+            args.filter(|(other, _)| *other == pred).count()
+        };
+        let edges = match of_pred(args) {
+            1 => &edges[..],
+            _ => edges
+                .get(of_pred(&args[..at])..)
+                .map_or(&[][..], |it| &it[..1]),
+        };
+        edges.iter().all(|edge| {
+            let passed = passed(func, *edge, param).map(&canonical);
+            passed == Some(canonical(value.unwrap_or(param)))
+        })
+    };
+    let mut params = func.dfg.block_params(block).iter().copied();
+    params.find(|param| (0..args.len()).all(|at| passes(at, *param)))
+}
+
 /// Calls `visit` with each block parameter that `inst` passes something to,
 /// and the value that it passes, unless that is a result of a call.
 #[inline]

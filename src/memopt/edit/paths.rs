@@ -128,3 +128,14 @@ pub struct Merged {
     /// are it.
     pub loads: Vec<Inst>,
 }
+
+/// Stores to one place with which all predecessors of a block end.
+#[derive(Clone, Debug)]
+pub struct JoinedStores {
+    /// The block.
+    pub join: Block,
+    /// One store in each predecessor, all alike but for what they store.
+    pub stores: Vec<(Block, Inst)>,
+    /// The parameter of the block that is passed what they store, if it has one.
+    pub param: Option<Value>,
+}

@@ -49,6 +49,7 @@ mod translated;
 use crate::FxHashMap;
 use crate::ir::{Block, Inst, Opcode, Value};
 use crate::memopt::Options;
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, defining_node};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::coercion::Recipe;
@@ -306,7 +307,7 @@ impl Pass<'_, '_, '_, '_> {
     }
 
     /// Replaces `load` by what all edges into `join` know, which is `args`; by a parameter, unless
-    /// that is one value.
+    /// that is one value. A parameter that is passed just that serves.
     fn replace_by_known(
         &mut self,
         load: Inst,
@@ -316,7 +317,13 @@ impl Pass<'_, '_, '_, '_> {
         let block = self.facts.order.block(join);
         let reason = Reason::KnownOnAllPaths(block);
         let result = self.facts.memory.func.dfg.first_result(load);
-        if let Some(value) = self.facts.same_value(join, &args, result) {
+        let facts = &self.facts;
+        let (func, ty) = (facts.memory.func, facts.memory.func.dfg.value_type(result));
+        let param = || {
+            let param = cfg_edit::param_passed(func, block, &args, |it| facts.canonical(it));
+            param.filter(|param| func.dfg.value_type(*param) == ty)
+        };
+        if let Some(value) = facts.same_value(join, &args, result).or_else(param) {
             self.replace(load, value, Recipe::new(), reason);
             return false;
         }

@@ -14,19 +14,37 @@
 //!
 //! What upstream misses here: it moves no store.
 //!
+//! What is stored need not be the same on all paths: then the join takes it as a parameter, or has
+//! one already that is passed just that.
+//!
+//! ```text
+//! block1:                                block1:
+//!     store v1, v0                           jump block3(v1)
+//!     jump block3                        block2:
+//! block2:                        ==>         jump block3(v2)
+//!     store v2, v0                       block3(v3: i64):
+//!     jump block3                            store v3, v0
+//! block3:
+//! ```
+//!
 //! Soundness: each path into the join comes from one of the blocks, which lead nowhere else, and
 //! made the store there; it makes it as often at the start of the join. Nothing behind the store in its
 //! block reads, writes or sees the bytes, or may end the function where the memory survives that. The
-//! stores are alike, of one value to one address, by which flags they are made as well: what they are
-//! passed is defined above all of the blocks, and so above the join.
+//! stores are alike, of values of one type to one address, by which flags they are made as well: the
+//! address is defined above all of the blocks, and so above the join, and what is stored is known at
+//! the end of its block. The address of a slot is no such value: of a parameter it would not be known
+//! whose it is.
 //!
-//! Not done: stores of different values, for which the join would take a parameter.
+//! Not done: constants on all paths, each of which a store has in itself, and a parameter would have to
+//! be loaded with.
 //!
 //! Cost: O(blocks), and [`MAX_TRAILING`] squared for each block that ends with a jump to such a join.
 
-use crate::ir::{InstructionData, Opcode, Value};
+use crate::ir::{Block, Inst, InstructionData, Opcode, Type, Value};
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
-use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
+use crate::memopt::edit::{Change, Edit, JoinedStores, Place, Reason, Sunk};
+use crate::memopt::inst::bits::number;
 use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::paths::invariants::{flags, may_be_elsewhere};
@@ -57,15 +75,11 @@ pub fn edits(memory: &Memory<'_>, order: &Order, graph: &Graph) -> Vec<Edit> {
             let Some(stores) = same_stores(memory, store, others, &taken) else {
                 continue;
             };
-            let insts = stores.iter().map(|event| memory.inst(*event));
             let block = order.block(node);
-            let sunk = Sunk {
-                stores: insts.collect(),
-                places: vec![(Place::Start(block), vec![memory.inst(store)])],
-                cold: Vec::new(),
-            };
-            taken.extend(stores);
-            edits.push(Change::Sink(sunk).because(Reason::MadeInFrontOf(block)));
+            if let Some(change) = change(memory, order, block, graph.preds(node), &stores) {
+                edits.push(change.because(Reason::MadeInFrontOf(block)));
+                taken.extend(stores);
+            }
         }
     }
     edits
@@ -102,19 +116,19 @@ fn may_move(memory: &Memory<'_>, event: EventIndex) -> bool {
     })
 }
 
-/// `store`, and in each of `others` one that is like it and not in `taken`.
+/// `store`, and in each of `others` one that is like it, but for what it stores, and not in `taken`.
 fn same_stores(
     memory: &Memory<'_>,
     store: EventIndex,
     others: &[Node],
     taken: &[EventIndex],
 ) -> Option<Vec<EventIndex>> {
-    let meant = meaning(memory, store)?;
+    let place = place(memory, store)?;
     let mut stores = vec![store];
     for node in others {
         let same = trailing(memory, *node).find(|other| {
             !taken.contains(other)
-                && meaning(memory, *other) == Some(meant)
+                && self::place(memory, *other) == Some(place)
                 && flags(memory, *other) == flags(memory, store)
         });
         stores.push(same?);
@@ -122,19 +136,62 @@ fn same_stores(
     Some(stores)
 }
 
-/// What is stored, where, and how.
-fn meaning(memory: &Memory<'_>, event: EventIndex) -> Option<(Opcode, [Value; 2], i32)> {
+/// How many bytes are stored, of which type, and where.
+fn place(memory: &Memory<'_>, event: EventIndex) -> Option<(Opcode, Type, Value, i32)> {
     let dfg = &memory.func.dfg;
     match dfg.insts[memory.inst(event)] {
         InstructionData::Store {
             opcode,
-            args,
+            args: [stored, address],
             offset,
             ..
         } => {
-            let args = args.map(|arg| dfg.resolve_aliases(arg));
-            Some((opcode, args, offset.into()))
+            let address = dfg.resolve_aliases(address);
+            Some((opcode, dfg.value_type(stored), address, offset.into()))
         }
         _ => None,
     }
+}
+
+/// What is stored.
+fn stored(memory: &Memory<'_>, event: EventIndex) -> Value {
+    let dfg = &memory.func.dfg;
+    dfg.resolve_aliases(dfg.inst_args(memory.inst(event))[0])
+}
+
+/// Lets the stores at the ends of `preds` be one at the start of `join`, if that is any gain.
+fn change(
+    memory: &Memory<'_>,
+    order: &Order,
+    join: Block,
+    preds: &[Node],
+    stores: &[EventIndex],
+) -> Option<Change> {
+    let insts = stores.iter().map(|event| memory.inst(*event));
+    let values: SmallVec<[Value; 4]> = stores.iter().map(|it| stored(memory, *it)).collect();
+    if values.iter().all(|value| *value == values[0]) {
+        let stores: Vec<Inst> = insts.collect();
+        let places = vec![(Place::Start(join), vec![stores[0]])];
+        let cold = Vec::new();
+        return Some(Change::Sink(Sunk {
+            stores,
+            places,
+            cold,
+        }));
+    }
+    let preds = preds.iter().map(|node| order.block(*node));
+    let stores: Vec<(Block, Inst)> = preds.zip(insts).collect();
+    let dfg = &memory.func.dfg;
+    let passed = stores.iter().zip(&values);
+    let passed: Vec<_> = passed.map(|((pred, _), it)| (*pred, Some(*it))).collect();
+    let param = cfg_edit::param_passed(memory.func, join, &passed, |it| it);
+    let mut all = values.iter();
+    let is_constant = |value: &Value| number(dfg, *value).is_some();
+    let is_gain = param.is_some() || !all.clone().all(is_constant);
+    let is_address = all.any(|value| memory.slots.address(*value).is_some());
+    (is_gain && !is_address).then_some(Change::JoinStores(JoinedStores {
+        join,
+        stores,
+        param,
+    }))
 }
