@@ -42,6 +42,14 @@ fn declares_slot(func: &Function) -> bool {
     slots.any(|slot| slot.key.is_none())
 }
 
+/// Is there a slot that has been freed? What was kept in it may be values now.
+///
+/// Cost: O(slots).
+pub fn has_freed_slot(func: &Function) -> bool {
+    let mut slots = func.sized_stack_slots.values();
+    slots.any(|slot| slot.size == 0 && slot.key.is_none())
+}
+
 /// Is there a slot that takes space, and that nobody outside can name by a key?
 pub fn has_slot(func: &Function) -> bool {
     let mut slots = func.sized_stack_slots.values();

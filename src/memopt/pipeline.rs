@@ -250,7 +250,10 @@ impl Run<'_> {
             }
             self.editor.stats.rounds += 1;
             let func = &self.editor.context().func;
-            if self.options.effort == Effort::Gated && !gate::holds_memory(func) {
+            if self.options.effort == Effort::Gated
+                && !gate::holds_memory(func)
+                && !self.locals_decide()
+            {
                 return Ok(touched.and(self.branches()?));
             }
             if !self.by_memory && !self.is_worth_it && self.insts > MAX_LOOKED_AT_AGAIN {
@@ -416,6 +419,16 @@ impl Run<'_> {
 
 #[cfg(not(memopt_paths))]
 impl Run<'_> {
+    /// Without the wing no branch is threaded.
+    fn locals_decide(&self) -> bool {
+        false
+    }
+
+    /// Nor are any of them.
+    fn thread_locals(&mut self) -> CodegenResult<Touched> {
+        Ok(Touched::default())
+    }
+
     /// Without the wing nothing of this is left behind.
     fn clean_up_paths(&mut self, _: CleanUp) -> CodegenResult<Touched> {
         Ok(Touched::default())

@@ -35,6 +35,7 @@
 
 mod chain;
 mod entry;
+pub mod locals;
 
 pub use chain::may_copy;
 
@@ -72,13 +73,15 @@ const LIVE_BLOCKS_PER_BLOCK: usize = 64;
 
 /// Finds edges that determine a branch below, and branches that a dominating one decides.
 ///
-/// The edits of one answer concern different blocks, so that all can be made.
-/// `copies` is how many instructions may still be copied.
+/// The edits of one answer concern different blocks, so that all can be made. Below the utmost
+/// effort memory has to decide, or a constant that was a local's, if the function `had_locals` in
+/// slots. `copies` is how many instructions may still be copied.
 pub fn edits(
     values: &Values<'_, '_>,
     graph: &Graph,
     clobbers: &mut Clobbers<'_>,
     effort: Effort,
+    had_locals: bool,
     copies: &mut usize,
 ) -> Found {
     let func = values.memory.func;
@@ -87,6 +90,7 @@ pub fn edits(
         graph,
         clobbers,
         effort,
+        had_locals,
         conditions: Conditions::new(func, values.order, graph, values.dominance),
         events: None,
         last_uses: None,
@@ -111,7 +115,7 @@ pub fn edits(
 pub struct Found {
     /// The edits.
     pub edits: Vec<Edit>,
-    /// Does what memory holds determine one of the branches?
+    /// Does what memory holds determine one of the branches, or what a local was?
     pub by_memory: bool,
     /// How often [`LIVE_BLOCKS_PER_BLOCK`] has refused some.
     pub limits_hit: u32,
@@ -122,6 +126,7 @@ struct Pass<'p, 'a, 'r> {
     graph: &'p Graph,
     clobbers: &'p mut Clobbers<'r>,
     effort: Effort,
+    had_locals: bool,
     conditions: Conditions<'p>,
     /// The events of loads; made when first asked for.
     events: Option<FxHashMap<Inst, EventIndex>>,
@@ -284,7 +289,7 @@ impl Pass<'_, '_, '_> {
     /// The destination that the branch of `chain` takes when it is entered by
     /// `edge`.
     fn decided(&mut self, chain: &Chain, edge: Edge) -> Option<usize> {
-        let effort = self.effort;
+        let (effort, had_locals) = (self.effort, self.had_locals);
         let mut entry = Entry {
             pred: chain.pred(),
             pass: self,
@@ -292,15 +297,20 @@ impl Pass<'_, '_, '_> {
             edge,
             room: MAX_DEPTH,
             asked_memory: false,
+            is_passed_constant: false,
         };
         let taken = entry.destination(chain.branch)?;
+        let by_local = had_locals && entry.is_passed_constant;
         let by_memory = entry.asked_memory || self.asks_for_slot(chain);
-        self.by_memory |= by_memory;
-        match effort {
-            Effort::Gated | Effort::Full if !by_memory => None,
-            Effort::Max if !by_memory && chain.copies_store(self.func()) => None,
-            Effort::Gated | Effort::Full | Effort::Max => Some(taken),
+        let is_asked = match effort {
+            Effort::Gated | Effort::Full => by_memory || by_local,
+            Effort::Max => true,
+        };
+        if !is_asked || !by_memory && chain.copies_store(self.func()) {
+            return None;
         }
+        self.by_memory |= by_memory || by_local;
+        Some(taken)
     }
 
     /// Does the branch of `chain` ask for what is the address of a slot on another edge? Memory

@@ -1,10 +1,12 @@
 //! The clean-up behind edits of the wing.
 
-use super::Run;
-use super::table::SINK_VALUES;
+use super::table::{SINK_VALUES, THREADING};
+use super::{MAX_ROUNDS, Run};
 use crate::CodegenResult;
 use crate::Context;
 use crate::memopt::edit::Touched;
+use crate::memopt::gate;
+use crate::memopt::paths::threading::locals;
 use crate::memopt::paths::{empty_blocks, unused_params};
 use crate::memopt::search::CleanUp;
 
@@ -21,6 +23,35 @@ impl Run<'_> {
         touched = touched.and(self.unused_values()?);
         // What an empty block passes on is used where it goes, or it would be gone.
         Ok(touched.and(self.bypass_empty_blocks()?))
+    }
+
+    /// Is there a branch on what was a local, and an edge that determines it?
+    pub(super) fn locals_decide(&self) -> bool {
+        let ctx = self.editor.context();
+        self.options.thread_branches && !self.names_handler && gate::has_freed_slot(&ctx.func) && {
+            let flow = self.analyses.flow(ctx);
+            locals::are_any(&ctx.func, &flow.order, &flow.graph)
+        }
+    }
+
+    /// Threads branches on what were locals in a function in which no memory is left, until there
+    /// is none or a limit is hit.
+    pub(super) fn thread_locals(&mut self) -> CodegenResult<Touched> {
+        let mut touched = Touched::default();
+        for _ in 0..MAX_ROUNDS {
+            if !self.editor.has_room() || !self.locals_decide() {
+                return Ok(touched);
+            }
+            let Some((_, edits)) = self.search(&[THREADING], 0, true) else {
+                return Ok(touched);
+            };
+            let made = self.apply(&edits)?;
+            self.editor.stats.rounds += 1;
+            touched = touched.and(made).and(self.clean_up_paths(CleanUp::Paths)?);
+            touched = touched.and(self.branches()?);
+        }
+        self.editor.stats.limits_hit += 1;
+        Ok(touched)
     }
 
     /// Removes what nobody uses, parameters included.

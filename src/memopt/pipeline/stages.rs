@@ -96,7 +96,12 @@ impl Run<'_> {
                 self.unneeded().unwrap_or_default()
             }
         };
-        if self.apply(&edits)?.any {
+        let mut touched = self.apply(&edits)?;
+        if self.locals_decide() {
+            self.editor.resolve_aliases();
+            touched = touched.and(self.thread_locals()?);
+        }
+        if touched.any {
             self.editor.settled();
         }
         Ok(())

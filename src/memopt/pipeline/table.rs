@@ -46,11 +46,7 @@ pub(super) const PASSES: &[Pass] = &[
         ..PASS
     },
     #[cfg(memopt_paths)]
-    Pass {
-        name: "threading",
-        find: |search| search.threading(),
-        ..ON_PATHS
-    },
+    THREADING,
     #[cfg(memopt_paths)]
     Pass {
         name: "pre",
@@ -127,6 +123,14 @@ pub(super) const PACK_SLOTS: &[Pass] = &[
         ..PASS
     },
 ];
+
+/// Branches that some paths determine.
+#[cfg(memopt_paths)]
+pub(super) const THREADING: Pass = Pass {
+    name: "threading",
+    find: |search| search.threading(),
+    ..ON_PATHS
+};
 
 /// What feeds stores that have moved follows them.
 #[cfg(memopt_paths)]

@@ -4,6 +4,7 @@ use super::Search;
 use crate::ir::Block;
 use crate::loop_analysis::Loop;
 use crate::memopt::edit::Edit;
+use crate::memopt::gate;
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::values::Values;
@@ -49,12 +50,22 @@ impl<'s, 'f> Search<'s, 'f> {
         })
     }
 
+    /// Does a branch depend on what an edge passes as a constant?
+    fn asks_for_locals(&self) -> bool {
+        let flow = self.flow();
+        threading::locals::are_any(&self.job.ctx.func, &flow.order, &flow.graph)
+    }
+
     /// Branches that predecessors determine.
     pub fn threading(&mut self) -> Vec<Edit> {
         let options = self.job.options;
-        // Below the utmost effort, memory has to decide, or whether a slot is meant.
+        // Below the utmost effort, memory has to decide, or whether a slot is meant, or a local.
         let asks = options.effort == Effort::Max || self.asks() || self.passes_slot();
-        if !options.thread_branches || !asks || !self.learn_loads() {
+        let had_locals = gate::has_freed_slot(&self.job.ctx.func);
+        if !options.thread_branches
+            || !(asks || had_locals && self.asks_for_locals())
+            || !self.learn_loads()
+        {
             return Vec::new();
         }
         let graph = &self.flow().graph;
@@ -62,7 +73,7 @@ impl<'s, 'f> Search<'s, 'f> {
             return Vec::new();
         };
         let copies = &mut *self.job.copies;
-        let found = threading::edits(values, graph, clobbers, options.effort, copies);
+        let found = threading::edits(values, graph, clobbers, options.effort, had_locals, copies);
         self.job.stats.limits_hit += found.limits_hit;
         if !found.edits.is_empty() {
             *self.job.by_memory = found.by_memory;

@@ -20,6 +20,8 @@ pub(super) struct Entry<'e, 'p, 'a, 'r> {
     pub(super) room: u32,
     /// Has what a load finds been part of the answer?
     pub(super) asked_memory: bool,
+    /// Has a constant that the edge passes?
+    pub(super) is_passed_constant: bool,
 }
 
 impl Entry<'_, '_, '_, '_> {
@@ -79,7 +81,9 @@ impl Entry<'_, '_, '_, '_> {
                 let edge = self.edge_into(block)?;
                 let passed = cfg_edit::passed(func, edge, value)?;
                 if self.chain.blocks.last() == Some(&block) {
-                    Some(self.outside(passed))
+                    let known = self.outside(passed);
+                    self.is_passed_constant |= matches!(known, Known::Constant(_));
+                    Some(known)
                 } else {
                     self.value(passed)
                 }
