@@ -15,7 +15,7 @@
 //! | `known`, `differences`, `buffering`, `transfer` | what accesses and calls do to that |
 //! | `transfers`, `copying` | Cranelift's own functions that copy, fill and compare memory |
 //! | `state` | what is known at one point of both runs |
-//! | `meet`, `meet_memory`, `meet_facts`, `meet_state` | the lattice: what two states have in common |
+//! | `meet`, `meet_parts`, `meet_memory`, `meet_facts`, `meet_state` | the lattice: what two states have in common |
 //! | `walk` | the product of both functions: `walk::{product, walker}` its points, `walk::{one_sided, events}` the steps, `walk::order` who steps, `walk::{incoming, points}` the states |
 //! | `packing` | slots that have other places in the frame: `packing::{addresses, holders}` |
 //! | `calls`, `regions` | policy and summaries |
@@ -40,6 +40,7 @@ mod meet_facts;
 #[cfg(test)]
 mod meet_laws;
 mod meet_memory;
+mod meet_parts;
 mod meet_state;
 mod memory;
 #[doc(hidden)]

@@ -15,18 +15,12 @@
 
 use super::slot_set::SlotSet;
 use super::terms::{Node, Term, Terms};
-use super::vectors::is_vector;
 use cranelift_codegen::FxHashMap;
-use cranelift_codegen::ir::Opcode;
-use cranelift_codegen::ir::types::{I64, I128};
 
 use smallvec::SmallVec;
 
 /// How deep two terms are looked into, to see whether they are the same.
 const MAX_SEARCH: u8 = 6;
-
-/// Pairs that are looked at for one of which another one may be a part.
-const MAX_WIDER: usize = 64;
 
 /// Two states that are being met: `mine`, which becomes the result, and
 /// `theirs`.
@@ -105,13 +99,10 @@ impl Meet<'_> {
         if self.terms.ty(mine) != self.terms.ty(theirs) {
             return self.new_leaf(mine, theirs);
         }
-        if let Some(part) = self.part_of_a_pair(mine, theirs) {
-            self.changed |= part != mine;
-            return part;
-        }
-        if let Some(both) = self.halves(mine, theirs) {
-            self.changed |= both != mine;
-            return both;
+        let met = self.as_one_type(mine, theirs);
+        if let Some(met) = met.or_else(|| self.in_parts(mine, theirs)) {
+            self.changed |= met != mine;
+            return met;
         }
         match (
             self.terms.node(mine).clone(),
@@ -144,11 +135,6 @@ impl Meet<'_> {
                 let whole = self.meet(a, b);
                 self.terms.bits(whole, low, ty)
             }
-            (Node::Cast(a), Node::Cast(b)) if self.terms.ty(a) == self.terms.ty(b) => {
-                let ty = self.terms.ty(mine);
-                let inner = self.meet(a, b);
-                self.terms.cast(inner, ty)
-            }
             (Node::Op(skeleton, index, xs), Node::Op(other, other_index, ys))
                 if skeleton == other && index == other_index && self.have_types_of(&xs, &ys) =>
             {
@@ -159,52 +145,6 @@ impl Meet<'_> {
             }
             _ => self.new_leaf(mine, theirs),
         }
-    }
-
-    /// Two values of 128 bits of which one is put together from halves: what the halves become, so
-    /// that each is what memory holds of it, whatever the other is.
-    fn halves(&mut self, mine: Term, theirs: Term) -> Option<Term> {
-        let ty = self.terms.ty(mine);
-        if mine == theirs || ty.bits() != 128 || !(ty.is_int() || is_vector(ty)) {
-            return None;
-        }
-        let [mine, theirs] = [mine, theirs].map(|term| self.terms.cast(term, I128));
-        let is_split = |term: Term| match self.terms.node(term) {
-            Node::Op(data, 0, _) => data.opcode() == Opcode::Iconcat,
-            _ => false,
-        };
-        if !is_split(mine) && !is_split(theirs) {
-            return None;
-        }
-        let [low, high] = [0, 64].map(|at| {
-            let [mine, theirs] = [mine, theirs].map(|term| self.terms.bits(term, at, I64));
-            self.meet(mine, theirs)
-        });
-        let both = self.terms.concat(low, high);
-        Some(self.terms.cast(both, ty))
-    }
-
-    /// Two values that are the bits of two others that have met, from one on: the bits
-    /// of what those have become. So a value that is stored in part is what the
-    /// memory holds, whatever it was on each path.
-    fn part_of_a_pair(&mut self, mine: Term, theirs: Term) -> Option<Term> {
-        let ty = self.terms.ty(mine);
-        if !ty.is_int() || ty.bits() >= 64 || mine == theirs {
-            return None;
-        }
-        let place = |term: Term| match *self.terms.node(term) {
-            Node::Bits(_, low) => Some((1, low)),
-            Node::Const(_) => Some((0, 0)),
-            _ => None,
-        };
-        // A constant may be bits of any other one, from anywhere on.
-        let (_, low) = place(mine).max(place(theirs))?;
-        let mut pairs = self.log.iter().take(MAX_WIDER);
-        let (x, y) = pairs.find(|(x, y)| {
-            self.terms.are_bits(mine, *x, low) && self.terms.are_bits(theirs, *y, low)
-        })?;
-        let whole = *self.pairs.get(&(*x, *y))?;
-        Some(self.terms.bits(whole, low, ty))
     }
 
     fn have_types_of(&self, xs: &[Term], ys: &[Term]) -> bool {

@@ -24,7 +24,7 @@ use cranelift_codegen::ir::Value;
 /// It bounds the work and the depth of recursion at a join. What is given up
 /// is that two values that were computed in the same manner long before are equal
 /// in parts.
-const MAX_HEIGHT: u8 = 6;
+pub const MAX_HEIGHT: u8 = 6;
 
 /// What is known at one point of both runs.
 #[derive(Clone, Debug)]

@@ -245,22 +245,6 @@ impl Terms {
         self.make(Node::Bits(term, low), ty, taint, None, &[term])
     }
 
-    /// Is `part` the bits of `whole`, a wider integer, from `low` on? As the two are spelled.
-    pub fn are_bits(&self, part: Term, whole: Term, low: u32) -> bool {
-        let (ty, wide) = (self.ty(part), self.ty(whole));
-        if !ty.is_int() || !wide.is_int() || low + ty.bits() > wide.bits() || ty == wide {
-            return false;
-        }
-        match (self.node(part), self.node(whole)) {
-            (Node::Const(bits), Node::Const(all)) => *bits == truncate(*all >> low, ty),
-            (Node::Bits(inner, at), _) if *inner == whole => *at == low,
-            (_, Node::Op(InstructionData::Unary { opcode, .. }, _, args)) if low == 0 => {
-                matches!(opcode, Opcode::Uextend | Opcode::Sextend) && args[0] == part
-            }
-            _ => false,
-        }
-    }
-
     /// The bits of the scalar `term` as a scalar `ty` of the same width.
     pub fn cast(&mut self, term: Term, ty: Type) -> Term {
         if self.ty(term) == ty {
