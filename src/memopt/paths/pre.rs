@@ -39,7 +39,8 @@
 //!
 //! Loops: that the entry into a loop knows is no reason to move anything to the
 //! back edges. At a loop header, the edges that meet first are all entries or all back
-//! edges, so that the header stays the only entry of the loop.
+//! edges, so that the header stays the only entry of the loop. A load that all edges know goes here
+//! and not where known values are looked for, if a back edge knows it by a load further down.
 //!
 //! Cost: one query for each access at the start of a join's block, up to
 //! [`MAX_LEADING`], and input of that join.
@@ -47,11 +48,12 @@
 mod availability;
 
 use crate::FxHashSet;
-use crate::ir::{Block, Function, Inst};
+use crate::ir::{Block, Function, Inst, Value};
 use crate::memopt::Options;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Moved, Reason, Upward};
+use crate::memopt::inst::coercion::Recipe;
 use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::may_meet;
@@ -74,7 +76,7 @@ const MAX_COMPUTED: usize = 4;
 /// Predecessors of a join; it is not looked at if it has more.
 const MAX_PREDECESSORS: usize = 16;
 
-/// Finds what moves, and stores that are there on all edges. `clobbers` serves
+/// Finds what moves, and what all edges know. `clobbers` serves
 /// for the function as it is, `values` knows what all loads find, and `depth`
 /// how many loops are around a block.
 pub fn edits(
@@ -186,11 +188,12 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
                     };
                     let edges = needed.as_deref().unwrap_or(&[]);
                     let availability = self.behind_moved(event, availability, edges, &leading);
-                    if access.stored.is_some() && availability.needed.is_empty() {
-                        // Memory holds what it writes, on every edge and behind what moves to some.
+                    // On every edge, and behind what moves to some.
+                    if availability.needed.is_empty()
+                        && let Some(change) = self.known_on_all(inst, access, join, &availability)
+                    {
                         let reason = Reason::KnownOnAllPaths(self.values.order.block(join));
-                        self.edits
-                            .push(Change::RemoveNoopStore(inst).because(reason));
+                        self.edits.push(change.because(reason));
                         continue;
                     }
                     if !self.joins_in(&mut needed, &availability, join) {
@@ -217,6 +220,43 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
         if let Some(needed) = needed {
             self.push(join, &needed, leading);
         }
+    }
+
+    /// What becomes of an access that all edges into `join` know: of a store, which writes what is
+    /// there, and of a load, of which that is found only here if an edge goes back that knows
+    /// it by a load further down. `None` if a register would not keep it.
+    fn known_on_all(
+        &self,
+        inst: Inst,
+        access: &Access,
+        join: Node,
+        availability: &Availability,
+    ) -> Option<Change> {
+        if access.stored.is_some() {
+            return Some(Change::RemoveNoopStore(inst));
+        }
+        let (func, order) = (self.func(), self.values.order);
+        let (block, result) = (order.block(join), func.dfg.first_result(inst));
+        let known = availability.known.iter();
+        let args = known
+            .clone()
+            .map(|it| (order.block(it.pred), Some(it.value)));
+        let args: Vec<(Block, Option<Value>)> = args.collect();
+        let param = || cfg_edit::param_passed(func, block, &args, |it| self.values.canonical(it));
+        if let Some(value) = self.values.same_value(join, &args, result).or_else(param) {
+            let recipe = Recipe::new();
+            return Some(Change::ReplaceLoad {
+                load: inst,
+                value,
+                recipe,
+            });
+        }
+        let is_kept = { known }.all(|known| !known.spilled);
+        is_kept.then_some(Change::ReplaceLoadByParam {
+            load: inst,
+            block,
+            args,
+        })
     }
 
     /// `event` moves, too.
