@@ -7,7 +7,7 @@ use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::{
     Block, BlockArg, Function, Inst, InstructionData, MemFlagsData, Opcode, StackSlot, Value,
 };
-use cranelift_memopt::Policy;
+use cranelift_memopt::{PointerUse, Policy};
 
 /// What one instruction does to one slot.
 #[derive(Clone, Copy, Debug)]
@@ -256,11 +256,57 @@ impl<'a> Addresses<'a> {
         let args = dfg.inst_args(inst);
         for (at, arg) in args.iter().enumerate() {
             match effect.pointers.get(at).filter(|usage| !usage.escapes) {
-                Some(usage) => {
-                    let does = (!usage.reads.is_none(), !usage.writes.is_none());
-                    self.touch(block, inst, *arg, None, does);
-                }
+                Some(usage) => self.lend(block, inst, at, usage),
                 None => self.lose(&[*arg]),
+            }
+        }
+    }
+
+    /// What a callee does to the slot of which the argument of `inst` at this position is an
+    /// address. What it overwrites wherever it returns is written; where it does not, nobody asks what
+    /// the slot holds. If another argument is an address of the slot too, it may look at it by that
+    /// one before.
+    fn lend(&mut self, block: Block, inst: Inst, at: usize, usage: &PointerUse) {
+        let args = self.func.dfg.inst_args(inst);
+        let Some(slot) = self.slot(args[at]) else {
+            return;
+        };
+        let mut others = args.iter().enumerate().filter(|(other, _)| *other != at);
+        let is_once = others.all(|(_, arg)| self.slot(*arg) != Some(slot));
+        let word = i64::from(self.func.dfg.value_type(args[at]).bytes());
+        let size = i64::from(self.func.sized_stack_slots[slot].size);
+        let room = (size + word - 1) / word * word;
+        // What an upper bound has outside of the slot, nobody accesses.
+        let within = |known: Option<Known>, (start, count): (i64, u32)| match known {
+            Some(Known::At(_, at)) => {
+                let start = at + start;
+                Some((start.max(0), (start + i64::from(count)).min(room)))
+            }
+            _ => None,
+        };
+        let known = self.known(args[at]);
+        let mut note = |bytes, reads, writes| {
+            self.uses[block].push(Use {
+                inst,
+                slot,
+                bytes,
+                reads,
+                writes,
+                says: None,
+            });
+        };
+        if !usage.reads.is_none() {
+            let bytes = usage.reads.range().and_then(|range| within(known, range));
+            if bytes.is_none_or(|(start, end)| start < end) {
+                note(bytes, true, false);
+            }
+        }
+        // What it may write counts as an access of all of it.
+        note(None, false, !usage.writes.is_none());
+        let overwritten = usage.overwrites.ranges().filter(|_| is_once);
+        for bytes in overwritten.filter_map(|range| within(known, range)) {
+            if bytes.0 < bytes.1 {
+                note(Some(bytes), false, true);
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::entity::SecondaryMap;
 use crate::ir::{AliasRegion, Function, Inst, InstructionData, StackSlot};
+use crate::memopt::call::summary::PointerUse;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::effect::{Access, Place};
 use crate::memopt::inst::transfer::Transfer;
@@ -21,7 +22,7 @@ pub struct SlotUse {
     pub node: Node,
     /// The slot.
     pub slot: StackSlot,
-    /// Which bytes; `None` if that is not known, or if a callee does it.
+    /// Which bytes; `None` if that is not known, or if a callee may touch any.
     pub bytes: Option<Bytes>,
     /// May it read them?
     pub reads: bool,
@@ -153,17 +154,40 @@ impl SlotUses {
         }
         let lent = slots.lent_at(inst);
         for (slot, usage) in lent {
-            self.uses.push(SlotUse {
-                node,
-                slot: *slot,
-                bytes: None,
-                reads: !usage.reads.is_none(),
-                writes: !usage.writes.is_none(),
-            });
+            self.lend(node, *slot, func.sized_stack_slots[*slot].size, usage);
         }
         self.tell_apart(lent.iter().map(|(slot, _)| *slot).collect());
         for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
             self.fixed[entry.slot] = true;
+        }
+    }
+
+    /// What a callee does to a slot of `size` bytes that it is lent: it reads what it asks for, may
+    /// write anything, and, if it returns, has overwritten some bytes for sure, none of which it has
+    /// read before. Where it does not return, nobody sees a private slot again.
+    fn lend(&mut self, node: Node, slot: StackSlot, size: u32, usage: &PointerUse) {
+        let mut push = |bytes: Option<Bytes>, reads: bool, writes: bool| {
+            self.uses.push(SlotUse {
+                node,
+                slot,
+                bytes,
+                reads,
+                writes,
+            });
+        };
+        if !usage.reads.is_none() {
+            let range = usage.reads.range();
+            // All of it may lie outside, where it is never accessed.
+            match range.map(|range| within(range, size)) {
+                Some(None) => {}
+                bytes => push(bytes.flatten(), true, false),
+            }
+        }
+        // It may put back what it has found, so that it counts as an access in any case.
+        push(None, false, !usage.writes.is_none());
+        let overwritten = usage.overwrites.ranges();
+        for bytes in overwritten.filter_map(|range| within(range, size)) {
+            push(Some(bytes), false, true);
         }
     }
 
@@ -174,4 +198,13 @@ impl SlotUses {
             self.together.extend(others.map(|other| (*slot, *other)));
         }
     }
+}
+
+/// Those of so many bytes from `start` on that are in a slot of `size` bytes, or in its last word.
+fn within((start, bytes): (i64, u32), size: u32) -> Option<Bytes> {
+    let end = start.saturating_add(bytes.into());
+    let room = i64::from(size.next_multiple_of(8));
+    let (start, end) = (start.clamp(0, room), end.clamp(0, room));
+    let found = u32::try_from(start).ok().zip(u32::try_from(end).ok());
+    found.filter(|(start, end)| start < end)
 }

@@ -21,6 +21,17 @@
 //!   also of slots that are live there, because their bytes are those of the place;
 //! - what is written to one of them is live in no other.
 //!
+//! What a callee [overwrites](crate::memopt::call::summary::PointerUse::overwrites) is not live in
+//! front of the call: it has read none of it before, and where it does not return, by a trap or by
+//! unwinding, nobody sees a private slot any more, as only a `call` is lent one.
+//!
+//! ```text
+//!     call %init(ss0, v0)                         call %init(ss0, v0)
+//!     v1 = call %sum(ss0)                         v1 = call %sum(ss0)
+//!     call %init(ss1, v1)           ==/==>        call %init(ss0, v1)     ; stores a part, or on
+//!     v2 = call %sum(ss1)                         v2 = call %sum(ss0)     ; some paths
+//! ```
+//!
 //! Nobody can tell the addresses apart, which are not compared, but with addresses of the same slot,
 //! leave the function at most to a callee that forgets them, and only one of a place to each call.
 //!
