@@ -96,7 +96,7 @@ fn leading<'m>(memory: &'m Memory<'_>, node: Node) -> impl Iterator<Item = Event
     let events = memory.of_node(node).take(MAX_LEADING);
     let passing = events.take_while(move |event| {
         *event == start || {
-            // What even a load that may move cannot pass ends the search.
+            // What hardly a load can pass ends the search.
             let before = &memory.events[*event as usize - 1].kind;
             !matches!(
                 before,

@@ -16,9 +16,10 @@
 //! it may write the bytes ([`mod_ref`](crate::memopt::memory::mod_ref)), so that each iteration
 //! finds what is there before the first. Every path from the header
 //! comes to it before it leaves the loop or begins the next iteration, so that no path has a load
-//! that it had not. No call and no barrier is passed, and what may trap only if the load
-//! cannot and [may move](crate::memopt::memory::insts::Access::may_move): a guard can be why it
-//! does not trap. A load that may trap passes no store either but to a slot that nobody else ever
+//! that it had not. No barrier is passed, and what may trap only if the load
+//! cannot and carries `can_move`: a guard can be why it
+//! does not trap. A call is passed if it can neither trap nor unwind, by a load of a stack slot at a
+//! known offset, or by one that may move: a callee that goes on for ever can be a guard, too. A load that may trap passes no store either but to a slot that nobody else ever
 //! knows, and no access of memory that the world writes at any time: the same trap comes, behind
 //! the same accesses, and shows the same memory. Later iterations load what the first one
 //! has loaded.

@@ -12,6 +12,7 @@ use crate::loop_analysis::{Loop, LoopAnalysis};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, Order, defining_node};
 use crate::memopt::edit::Edge;
+use crate::memopt::inst::location::Root;
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::numbering::Meaning;
@@ -292,6 +293,10 @@ fn is_plain(memory: &Memory<'_>, inst: Inst, access: &Access) -> bool {
 /// What may trap itself shows at a trap what has been stored before: it passes no store that
 /// anybody else may know. Nor does it pass an access of memory that the world writes at any time,
 /// which would not be made any more.
+///
+/// A load passes a call that cannot end the function. Such a call may still go on for ever, and a load
+/// that no path comes to does not say that its bytes are there: they have to be there anyway, as those of
+/// a slot are, or the load has to say so wherever it is.
 pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool {
     let access = memory.access(event);
     let traps = access.is_some_and(|access| access.trap.is_some());
@@ -304,8 +309,20 @@ pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool
         EventKind::Access(other) => (moves || other.trap.is_none()) && !shows(other),
         EventKind::Trap => moves,
         EventKind::Compare | EventKind::Escape => true,
-        EventKind::Call(_) | EventKind::Transfer(_) | EventKind::Barrier | EventKind::End => false,
+        EventKind::Call(call) => {
+            let is_load = access.is_some_and(|access| access.stored.is_none());
+            let is_there = || access.is_some_and(|access| is_always_there(memory, access));
+            is_load && !call.may_end && !traps && (moves || is_there())
+        }
+        EventKind::Transfer(_) | EventKind::Barrier | EventKind::End => false,
     }
+}
+
+/// Are the bytes of the access there wherever it is made? Those of a slot are; at an offset that is
+/// not known it need not be one.
+fn is_always_there(memory: &Memory<'_>, access: &Access) -> bool {
+    let address = access.location.address;
+    matches!(address.root, Root::Slot(_)) && address.offset.is_some() && !memory.slots.are_left
 }
 
 /// The flags of an access.
