@@ -10,10 +10,40 @@ pub enum Root {
     Value(Value),
     /// A stack slot.
     Slot(StackSlot),
+    /// A value as in [`Self::Value`] that points into a stack slot, nobody knows where: two
+    /// addresses behind one such value lie to each other as their offsets do.
+    InSlot(StackSlot, Value),
     /// A pointer that the policy calls shared: region and offset of its load.
     Shared(u32, i64),
     /// Address zero: what is a constant is a distance from that.
     Absolute,
+}
+
+impl Root {
+    /// The slot that an address behind it is in, if it is one.
+    pub fn slot(self) -> Option<StackSlot> {
+        match self {
+            Self::Slot(slot) | Self::InSlot(slot, _) => Some(slot),
+            Self::Value(_) | Self::Shared(..) | Self::Absolute => None,
+        }
+    }
+
+    /// The value that it is, or whose place in a slot.
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Self::Value(value) | Self::InSlot(_, value) => Some(value),
+            Self::Slot(_) | Self::Shared(..) | Self::Absolute => None,
+        }
+    }
+
+    /// The same by another name of its value.
+    pub fn named(self, value: Value) -> Self {
+        match self {
+            Self::Value(_) => Self::Value(value),
+            Self::InSlot(slot, _) => Self::InSlot(slot, value),
+            Self::Slot(_) | Self::Shared(..) | Self::Absolute => self,
+        }
+    }
 }
 
 /// `root + offset`.
@@ -112,6 +142,18 @@ impl Location {
 }
 
 impl Location {
+    /// What is left of it where its root means something else: it is somewhere in its slot.
+    pub fn anywhere_in_slot(&self) -> Option<Self> {
+        let Root::InSlot(slot, _) = self.address.root else {
+            return None;
+        };
+        let address = Address {
+            root: Root::Slot(slot),
+            offset: None,
+        };
+        Some(Self { address, ..*self })
+    }
+
     /// How far behind `self` the bytes of `other` begin, which has the same root. Pointers have
     /// `bits` bits.
     pub fn distance(&self, other: &Self, bits: u32) -> Option<i64> {

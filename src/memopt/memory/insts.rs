@@ -225,10 +225,7 @@ impl Transfer {
 impl Location {
     /// The slot in which the bytes are, if it is one.
     pub fn slot(&self) -> Option<StackSlot> {
-        match self.address.root {
-            Root::Slot(slot) => Some(slot),
-            Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
-        }
+        self.address.root.slot()
     }
 
     /// Does `slots` know the slot of the bytes, and nobody else ever?
@@ -462,12 +459,7 @@ impl<'a> Memory<'a> {
     pub fn compared_slot(&self, inst: Inst) -> Option<StackSlot> {
         let dfg = &self.func.dfg;
         let mut args = dfg.inst_args(inst).iter();
-        args.find_map(
-            |arg| match self.slots.address(dfg.resolve_aliases(*arg))?.root {
-                Root::Slot(slot) => Some(slot),
-                Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
-            },
-        )
+        args.find_map(|arg| self.slots.address(dfg.resolve_aliases(*arg))?.root.slot())
     }
 
     /// How location `a` lies to `b`. Where one of them is in a slot,
@@ -475,26 +467,30 @@ impl<'a> Memory<'a> {
     ///
     /// Both have to mean the same iteration of any loop around them.
     pub fn overlap(&self, a: &Location, b: &Location, slot_is_private: bool) -> Overlap {
-        let separate = |other: Root| match other {
-            Root::Value(value) => self.is_foreign(value),
-            Root::Slot(_) | Root::Shared(..) | Root::Absolute => true,
-        };
-        match (a.address.root, b.address.root) {
-            (x, y) if x == y => a.overlap_in_root(b, self.pointer_bits),
+        let (x, y) = (a.address.root, b.address.root);
+        if x == y {
+            return a.overlap_in_root(b, self.pointer_bits);
+        }
+        match (x.slot(), y.slot()) {
+            (None, None) => self.apart_behind_values(a, b),
             // An address that has left its slot may be anywhere.
-            (Root::Slot(_), _) | (_, Root::Slot(_)) if self.slots.are_left => Overlap::Unknown,
-            (Root::Slot(_), other) | (other, Root::Slot(_)) => {
-                if slot_is_private || separate(other) {
-                    Overlap::None
-                } else {
-                    Overlap::Unknown
+            _ if self.slots.are_left => Overlap::Unknown,
+            (Some(x), Some(y)) if x == y => self.apart_behind_values(a, b),
+            (Some(_), Some(_)) => Overlap::None,
+            (Some(_), None) | (None, Some(_)) => {
+                let mut values = [x, y].into_iter().filter(|it| it.slot().is_none());
+                let is_separate = |it: Root| it.value().is_none_or(|it| self.is_foreign(it));
+                match slot_is_private || values.all(is_separate) {
+                    true => Overlap::None,
+                    false => Overlap::Unknown,
                 }
             }
-            (Root::Value(_), Root::Value(_)) => {
-                let dfg = &self.func.dfg;
-                self.numbering.overlap(dfg, a, b, self.pointer_bits)
-            }
-            _ => Overlap::Unknown,
         }
+    }
+
+    /// How two locations behind different values lie to each other.
+    fn apart_behind_values(&self, a: &Location, b: &Location) -> Overlap {
+        let dfg = &self.func.dfg;
+        self.numbering.overlap(dfg, a, b, self.pointer_bits)
     }
 }

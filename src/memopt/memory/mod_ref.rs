@@ -172,18 +172,12 @@ fn transferred(memory: &Memory<'_>, transfer: &Transfer, bytes: &Bytes) -> ModRe
 #[inline]
 fn may_be_one_memory(other: &Access, bytes: &Bytes) -> bool {
     let differ = matches!((other.class, bytes.class), (Some(x), Some(y)) if x != y);
-    !differ
-        || matches!(
-            (other.location.address.root, bytes.location.address.root),
-            (Root::Slot(x), Root::Slot(y)) if x == y
-        )
+    let slot = bytes.location.slot();
+    !differ || slot.is_some() && slot == other.slot()
 }
 
 fn called(memory: &Memory<'_>, call: &Call, bytes: &Bytes) -> ModRef {
-    let slot = match bytes.location.address.root {
-        Root::Slot(slot) => Some(slot),
-        Root::Value(_) | Root::Shared(..) | Root::Absolute => None,
-    };
+    let slot = bytes.location.slot();
     // A collector reads and rewrites what a stack map names, and a callee what it is lent.
     let used = slot.map_or(PointerUse::default(), |slot| call.use_of(slot));
     let concerns = |classes: &Classes| !bytes.private && concerns(classes, bytes.class);
@@ -203,13 +197,26 @@ fn called(memory: &Memory<'_>, call: &Call, bytes: &Bytes) -> ModRef {
 
 /// Does the set, of bytes of a slot, have all bytes of the location in that slot?
 fn overwrites(set: ByteSet, location: &Location) -> bool {
-    let range = location.address.offset.zip(location.bytes);
-    range.is_some_and(|(start, bytes)| set.has_all(start, bytes))
+    let start = start_in_slot(location);
+    start
+        .zip(location.bytes)
+        .is_some_and(|(start, bytes)| set.has_all(start, bytes))
+}
+
+/// Where in its slot a location begins, if anybody knows.
+fn start_in_slot(location: &Location) -> Option<i64> {
+    match location.address.root {
+        Root::InSlot(..) => None,
+        Root::Slot(_) | Root::Value(_) | Root::Shared(..) | Root::Absolute => {
+            location.address.offset
+        }
+    }
 }
 
 /// May the extent in a slot share a byte with the location in that slot?
 fn may_share(memory: &Memory<'_>, extent: Extent, location: &Location) -> bool {
     match extent.range() {
+        _ if start_in_slot(location).is_none() => !extent.is_none(),
         Some((start, bytes)) => {
             let address = Address {
                 offset: Some(start),

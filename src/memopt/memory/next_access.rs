@@ -223,9 +223,13 @@ impl<'a> NextAccess<'a> {
         {
             Some(op) => {
                 let home = memory.node(event);
-                match node > home || self.is_steady(&access.location) == Some(true) {
-                    true => self.fate_after(*op, node, access.class, private, access.location),
-                    false => Fate::AddressChanges,
+                let location = match node > home || self.is_steady(&access.location) == Some(true) {
+                    true => Some(access.location),
+                    false => access.location.anywhere_in_slot(),
+                };
+                match location {
+                    Some(it) => self.fate_after(*op, node, access.class, private, it),
+                    None => Fate::AddressChanges,
                 }
             }
             None => Fate::NotAsked,
@@ -239,7 +243,24 @@ impl<'a> NextAccess<'a> {
     }
 
     /// What becomes of what is written at `location` as memory of `class`, behind `op` in `node`.
+    /// Where its address changes in between, of whatever is in its slot.
     fn fate_after(
+        &mut self,
+        op: OpIndex,
+        node: Node,
+        class: Option<Class>,
+        private: bool,
+        location: Location,
+    ) -> Fate {
+        let fate = self.fate_of(op, node, class, private, location);
+        match (&fate, location.anywhere_in_slot()) {
+            (Fate::AddressChanges, Some(weaker)) => self.fate_of(op, node, class, private, weaker),
+            _ => fate,
+        }
+    }
+
+    /// The same as far as the address means one place.
+    fn fate_of(
         &mut self,
         op: OpIndex,
         node: Node,

@@ -137,7 +137,7 @@ impl Numbering {
 
     /// Where `root` gets its meaning; `None` if that cannot be reached.
     pub fn meaning(&self, func: &Function, order: &Order, root: Root) -> Option<Meaning> {
-        let Root::Value(value) = root else {
+        let Some(value) = root.value() else {
             return Some(Meaning::Always);
         };
         match self.of(value) {
@@ -153,9 +153,9 @@ impl Numbering {
     /// How `a` lies to `b`, whose roots are two values: apart, if they are sums that were widened
     /// behind different constants, or unknown. Pointers have `bits` bits.
     pub fn overlap(&self, dfg: &DataFlowGraph, a: &Location, b: &Location, bits: u32) -> Overlap {
-        let widened = |location: &Location| match location.address.root {
-            Root::Value(value) => self.of(value)?.widened.as_ref(),
-            Root::Slot(_) | Root::Shared(..) | Root::Absolute => None,
+        let widened = |location: &Location| {
+            let value = location.address.root.value()?;
+            self.of(value)?.widened.as_ref()
         };
         let Some(x) = widened(a) else {
             return Overlap::Unknown;

@@ -175,7 +175,9 @@ impl Roots {
     /// The number of `root`; the next one if it has none.
     fn number(&mut self, root: Root) -> u32 {
         let number = match root {
-            Root::Value(value) => &mut self.values[value.as_u32() as usize],
+            Root::Value(value) | Root::InSlot(_, value) => {
+                &mut self.values[value.as_u32() as usize]
+            }
             Root::Slot(slot) => &mut self.slots[slot.as_u32() as usize],
             Root::Shared(..) | Root::Absolute => self.others.entry(root).or_insert(0),
         };

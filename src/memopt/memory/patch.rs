@@ -10,7 +10,7 @@ use crate::memopt::edit::{Change, Edit};
 use crate::memopt::inst::bits::number;
 use crate::memopt::inst::effect;
 use crate::memopt::inst::isle::{self, Step};
-use crate::memopt::inst::location::{Location, Root};
+use crate::memopt::inst::location::Location;
 use crate::memopt::memory::calls::called_pointer;
 use crate::memopt::memory::insts::{Event, EventKind, Memory};
 use crate::{FxHashMap, FxHashSet};
@@ -144,10 +144,10 @@ impl Memory<'_> {
             return true;
         }
         self.events.iter().any(|event| match &event.kind {
-            EventKind::Access(access) => match access.location.address.root {
-                Root::Value(root) => results.contains(&root),
-                Root::Slot(_) | Root::Shared(..) | Root::Absolute => false,
-            },
+            EventKind::Access(access) => {
+                let root = access.location.address.root.value();
+                root.is_some_and(|root| results.contains(&root))
+            }
             _ => false,
         })
     }
@@ -281,13 +281,14 @@ impl Memory<'_> {
             && pairs.all(|(own, other_event)| {
                 let mut own = own.clone();
                 let mut rename = |own: &mut Location, others: &Location| {
-                    if let (Root::Value(root), Root::Value(of_other)) =
-                        (own.address.root, others.address.root)
+                    let roots = (own.address.root, others.address.root);
+                    if let (Some(root), Some(of_other)) = (roots.0.value(), roots.1.value())
+                        && roots.0.slot() == roots.1.slot()
                         && self.numbering.agrees(root, &other.numbering, of_other)
                     {
                         let distance = own.distance(others, bits).unwrap_or(0);
                         let (name, ahead) = *renamed.entry(root).or_insert((of_other, distance));
-                        own.address.root = Root::Value(name);
+                        own.address.root = roots.0.named(name);
                         own.address = own.address.plus(ahead, bits);
                     }
                 };

@@ -1,6 +1,6 @@
 //! The scan that finds the memory instructions of a function.
 
-use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot};
+use crate::ir::{Endianness, Function, Inst, InstructionData, Opcode, StackSlot, Value};
 use crate::memopt::call::effects::{Policy, Summary};
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::address::Addresses;
@@ -183,9 +183,10 @@ impl<'a> Memory<'a> {
         let bits = self.pointer_bits;
         for event in &mut events {
             let mut name = |location: &mut Location| {
-                if let Root::Value(root) = location.address.root {
-                    let (root, ahead) = numberer.root(root);
-                    location.address.root = Root::Value(root);
+                let root = location.address.root;
+                if let Some(value) = root.value() {
+                    let (name, ahead) = numberer.root(value);
+                    location.address.root = root.named(name);
                     location.address = location.address.plus(ahead, bits);
                 }
             };
@@ -272,9 +273,18 @@ impl<'a> Memory<'a> {
     /// What the address of `place` is based on: not on a slot if the access has left it.
     fn base(&self, addresses: &mut Addresses<'a>, place: Place) -> Address {
         let slot = self.slots.address(place.address);
-        let base = slot.unwrap_or_else(|| addresses.of(place.address));
+        let base = match slot {
+            Some(Address {
+                root: Root::Slot(slot),
+                offset: None,
+            }) => within(slot, place.address, addresses.of(place.address)),
+            Some(base) => base,
+            None => addresses.of(place.address),
+        };
         let stays = match base.root {
-            Root::Slot(_) => slot.is_some() && self.slots.is_inside(self.func, place),
+            Root::Slot(_) | Root::InSlot(..) => {
+                slot.is_some() && self.slots.is_inside(self.func, place)
+            }
             Root::Value(_) | Root::Shared(..) | Root::Absolute => true,
         };
         match stays {
@@ -383,5 +393,17 @@ impl<'a> Memory<'a> {
             }
         }
         slots
+    }
+}
+
+/// The address `value`, which is somewhere in `slot`, and `address` as far as it can be taken apart.
+fn within(slot: StackSlot, value: Value, address: Address) -> Address {
+    let (value, offset) = match (address.root, address.offset) {
+        (Root::Value(root), Some(offset)) => (root, offset),
+        _ => (value, 0),
+    };
+    Address {
+        root: Root::InSlot(slot, value),
+        offset: Some(offset),
     }
 }

@@ -275,7 +275,7 @@ impl Finder<'_, '_, '_, '_> {
                 let root = Root::Value(root);
                 Address { root, ..address }.plus(ahead, memory.pointer_bits)
             }
-            Root::Slot(_) | Root::Shared(..) | Root::Absolute => address,
+            Root::Slot(_) | Root::InSlot(..) | Root::Shared(..) | Root::Absolute => address,
         }
     }
 }

@@ -51,7 +51,6 @@ use crate::memopt::edit::{
     Carried, Change, Content, Edit, FieldStep, Place, Promoted, Promotion, Reason,
 };
 use crate::memopt::inst::coercion::Recipe;
-use crate::memopt::inst::location::Root;
 use crate::memopt::memory::insts::{Access, EventIndex, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::numbering::Meaning;
@@ -172,10 +171,8 @@ impl Carrying<'_, '_> {
     /// Does `event` neither see the bytes nor change them, nor end the function, nor run a collector,
     /// who does not know what is in a register?
     fn passes(&self, event: EventIndex) -> bool {
-        let lets_go = match self.first.location.address.root {
-            Root::Slot(slot) => self.memory.lets_go(event, slot),
-            Root::Value(_) | Root::Shared(..) | Root::Absolute => false,
-        };
+        let slot = self.first.slot();
+        let lets_go = slot.is_some_and(|slot| self.memory.lets_go(event, slot));
         let dfg = &self.memory.func.dfg;
         let collects = dfg.user_stack_map_entries(self.inst(event)).is_some();
         let answer = mod_ref(self.memory, event, &self.bytes);
