@@ -2,7 +2,7 @@
 
 use super::Editor;
 use crate::FxHashMap;
-use crate::ir::Inst;
+use crate::ir::{Inst, Value};
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Order};
@@ -12,6 +12,7 @@ use crate::memopt::edit::{
 };
 use crate::memopt::paths::ssa_repair::{self, Broken};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 impl Editor<'_> {
     /// Makes a change that a pass of the wing has asked for.
@@ -207,9 +208,21 @@ impl Editor<'_> {
         let Some(end) = func.layout.last_inst(block) else {
             return;
         };
+        // What is copied and what moves is by values from in front of the loop.
+        let mut names = FxHashMap::default();
+        for inst in &hoisted.computed {
+            if !names.contains_key(&func.dfg.first_result(*inst)) {
+                cfg_edit::insert_copy(func, *inst, end, &mut names);
+            }
+        }
         for load in &hoisted.loads {
             func.layout.remove_inst(*load);
             func.layout.insert_inst(*load, end);
+            let args = func.dfg.inst_args(*load).iter();
+            let args: SmallVec<[Value; 2]> = args
+                .map(|value| cfg_edit::named(&func.dfg, &names, *value))
+                .collect();
+            func.dfg.inst_args_mut(*load).copy_from_slice(&args);
         }
     }
 

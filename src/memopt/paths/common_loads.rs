@@ -20,23 +20,19 @@
 //! Cost: O(blocks), and one query for each load at the start of a destination, up to
 //! [`MAX_LEADING`], where all begin with an access.
 
-use crate::ir::{Inst, Opcode};
+use crate::ir::Opcode;
 use crate::memopt::cfg::graph::{Graph, Node, defining_node};
 use crate::memopt::edit::{Change, Edit, Merged, Reason};
 use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{EventIndex, EventKind, Memory};
-use crate::memopt::memory::numbering::is_pure;
 use crate::memopt::memory::values::{Key, Values};
+use crate::memopt::paths::computed::{Computed, Part, computed};
 use crate::memopt::paths::invariants::{flags, may_be_elsewhere, passes};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 /// Memory instructions in front of a load in its block.
 const MAX_LEADING: usize = 32;
-
-/// Instructions that compute an address and go above the branch with the load. What is given up are
-/// loads at an address that takes more.
-const MAX_COMPUTED: usize = 4;
 
 /// Finds the loads with which all destinations of a branch begin. `clobbers` and `values` serve
 /// for the function as it is.
@@ -124,7 +120,7 @@ fn same_loads(
     taken: &[EventIndex],
 ) -> Option<(Vec<EventIndex>, Computed)> {
     let memory = values.memory;
-    let computed = computed(values, above, event)?;
+    let computed = computed_above(values, above, event)?;
     let flags = flags(memory, event)?;
     let key = key(values, clobbers, event)?;
     let mut found = alloc::vec![event];
@@ -139,45 +135,17 @@ fn same_loads(
     Some((found, computed))
 }
 
-/// What computes the address of a load, each behind its operands.
-type Computed = SmallVec<[Inst; MAX_COMPUTED]>;
-
 /// What the block of `event` computes of its address, which can be computed at the end of `above`.
-fn computed(values: &Values<'_, '_>, above: Node, event: EventIndex) -> Option<Computed> {
+fn computed_above(values: &Values<'_, '_>, above: Node, event: EventIndex) -> Option<Computed> {
     let memory = values.memory;
     let (func, event) = (memory.func, &memory.events[event as usize]);
-    let mut computed = Computed::new();
-    let mut work: SmallVec<[(Inst, bool); 8]> = SmallVec::new();
-    work.push((event.inst, false));
-    while let Some((inst, is_done)) = work.pop() {
-        if computed.contains(&inst) {
-            continue;
+    computed(func, event.inst, |value| {
+        match defining_node(func, values.order, value) {
+            Some(node) if values.dominance.dominates(node, above) => Part::There,
+            Some(node) if node == event.node => Part::Computed,
+            _ => Part::Missing,
         }
-        if is_done {
-            if computed.len() == MAX_COMPUTED {
-                return None;
-            }
-            computed.push(inst);
-            continue;
-        }
-        if inst != event.inst {
-            work.push((inst, true));
-        }
-        for value in func.dfg.inst_args(inst) {
-            let value = func.dfg.resolve_aliases(*value);
-            let node = defining_node(func, values.order, value)?;
-            if values.dominance.dominates(node, above) {
-                continue;
-            }
-            let part = func.dfg.value_def(value).inst()?;
-            let opcode = func.dfg.insts[part].opcode();
-            if node != event.node || !is_pure(opcode) || work.len() > 2 * MAX_COMPUTED {
-                return None;
-            }
-            work.push((part, false));
-        }
-    }
-    Some(computed)
+    })
 }
 
 /// The bytes that a load finds, if it is known where they come from.

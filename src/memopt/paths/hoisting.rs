@@ -12,7 +12,8 @@
 //! What upstream misses here: its loop-invariant code motion takes loads that are
 //! `readonly` and `can_move` alone.
 //!
-//! Soundness: the address is computed outside of the loop, and no instruction of
+//! Soundness: the address is computed outside of the loop, or by pure operations of what is, which are
+//! copied in front of it; and no instruction of
 //! it may write the bytes ([`mod_ref`](crate::memopt::memory::mod_ref)), so that each iteration
 //! finds what is there before the first. Every path from the header
 //! comes to it before it leaves the loop or begins the next iteration, so that no path has a load
@@ -31,6 +32,7 @@ use crate::loop_analysis::Loop;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::edit::{Change, Edit, Hoisted, Reason};
 use crate::memopt::memory::insts::EventIndex;
+use crate::memopt::paths::computed::Computed;
 use crate::memopt::paths::invariants::Invariants;
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
@@ -43,23 +45,24 @@ pub fn out_of_loops(
     refusals: &mut Refusals,
 ) -> Vec<Edit> {
     let memory = invariants.memory;
-    let mut loads: Vec<(Node, Loop, Inst)> = Vec::new();
+    let mut loads: Vec<(Node, Loop, Inst, Computed)> = Vec::new();
     for (event, innermost) in candidates {
         let inst = memory.inst(*event);
         match outermost(invariants, *event, *innermost) {
-            Ok((header, lp)) => loads.push((header, lp, inst)),
+            Ok((header, lp, computed)) => loads.push((header, lp, inst, computed)),
             Err(obstacle) => refusals.note(pass, Subject::Inst(inst), obstacle),
         }
     }
     loads.sort_by_key(|(header, ..)| *header);
     let groups = loads.chunk_by(|(a, ..), (b, ..)| a == b);
     let edits = groups.filter_map(|group| {
-        let (node, lp, _) = *group.first()?;
+        let (node, lp, ..) = *group.first()?;
         let header = invariants.shape.order.block(node);
         let hoisted = Hoisted {
             header,
             entries: invariants.shape.entries(memory, lp),
-            loads: group.iter().map(|(.., inst)| *inst).collect(),
+            computed: group.iter().flat_map(|it| it.3.iter().copied()).collect(),
+            loads: group.iter().map(|(_, _, inst, _)| *inst).collect(),
         };
         let change = Change::HoistLoads(hoisted);
         Some(change.because(Reason::InvariantIn(header)))
@@ -67,13 +70,13 @@ pub fn out_of_loops(
     edits.collect()
 }
 
-/// The outermost loop that the load can leave, and its header; or why it cannot leave the
-/// innermost.
+/// The outermost loop that the load can leave, its header, and what the loop computes of its
+/// address; or why it cannot leave the innermost.
 fn outermost(
     invariants: &mut Invariants<'_, '_>,
     event: EventIndex,
     innermost: Loop,
-) -> Result<(Node, Loop), Obstacle> {
+) -> Result<(Node, Loop, Computed), Obstacle> {
     let (memory, shape) = (invariants.memory, invariants.shape);
     let Some(access) = memory.access(event) else {
         return Err(Obstacle::NothingToLearn);
@@ -82,7 +85,7 @@ fn outermost(
     let mut found = Err(Obstacle::NothingToLearn);
     let mut next = Some(innermost);
     while let Some(lp) = next
-        && invariants.comes_from_outside(inst, lp)
+        && let Some(computed) = invariants.computed(inst, lp)
         && let Some(header) = shape.header(lp)
     {
         let leaves = match invariants.clobber(access, lp) {
@@ -94,7 +97,7 @@ fn outermost(
             Err(obstacle) => Err(obstacle),
         };
         match leaves {
-            Ok(()) => found = Ok((header, lp)),
+            Ok(()) => found = Ok((header, lp, computed)),
             Err(obstacle) => return found.or(Err(obstacle)),
         }
         next = shape.loops.loop_parent(lp);

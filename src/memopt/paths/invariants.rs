@@ -16,6 +16,7 @@ use crate::memopt::inst::location::Root;
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::numbering::Meaning;
+use crate::memopt::paths::computed::{Computed, Part, computed};
 use crate::memopt::refusal::Obstacle;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -156,8 +157,8 @@ impl<'m, 'a> Invariants<'m, 'a> {
         members.of(lp)
     }
 
-    /// The loads that may be the same in each iteration of their loops: those at addresses from
-    /// outside of the innermost loop around each. Each with that loop.
+    /// The loads that may be the same in each iteration of their loops: those at addresses that
+    /// can be computed outside of the innermost loop around each. Each with that loop.
     pub fn candidates(&self) -> Vec<(EventIndex, Loop)> {
         let mut candidates: Vec<(EventIndex, Loop)> = Vec::new();
         let mut of_loop: FxHashMap<Loop, usize> = FxHashMap::default();
@@ -186,17 +187,19 @@ impl<'m, 'a> Invariants<'m, 'a> {
             let inst = memory.inst(event);
             access.stored.is_none()
                 && is_plain(memory, inst, access)
-                && self.comes_from_outside(inst, lp)
+                && self.computed(inst, lp).is_some()
         })
     }
 
-    /// Are all operands there in front of the loop?
-    pub fn comes_from_outside(&self, inst: Inst, lp: Loop) -> bool {
+    /// What the loop computes of the address of `load`, so that it can be computed in front of it.
+    pub fn computed(&self, load: Inst, lp: Loop) -> Option<Computed> {
         let (func, order) = (self.memory.func, self.shape.order);
-        let mut operands = func.dfg.inst_args(inst).iter();
-        operands.all(|value| {
-            let value = func.dfg.resolve_aliases(*value);
-            defining_node(func, order, value).is_some_and(|node| !self.shape.is_inside(node, lp))
+        computed(func, load, |value| {
+            match defining_node(func, order, value) {
+                Some(node) if !self.shape.is_inside(node, lp) => Part::There,
+                Some(_) => Part::Computed,
+                None => Part::Missing,
+            }
         })
     }
 

@@ -4,6 +4,7 @@
 pub mod carried;
 pub mod common_loads;
 pub mod common_stores;
+pub mod computed;
 pub mod conditions;
 pub mod empty_blocks;
 pub mod folding;

@@ -68,11 +68,6 @@ use smallvec::SmallVec;
 /// start. What is given up is a later access.
 const MAX_LEADING: usize = 32;
 
-/// Instructions that compute the address of one load, and are copied with it.
-///
-/// A sum with a constant is one, and the constant another. What is given up is a load by a longer one.
-const MAX_COMPUTED: usize = 4;
-
 /// Predecessors of a join; it is not looked at if it has more.
 const MAX_PREDECESSORS: usize = 16;
 

@@ -1,6 +1,6 @@
 //! On which edges into a join an access is known, and on which it is needed.
 
-use super::{MAX_COMPUTED, Pass};
+use super::Pass;
 use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Node, defining_node};
@@ -8,7 +8,7 @@ use crate::memopt::edit::Moved;
 use crate::memopt::memory::clobber::{AtEdge, Source};
 use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::mod_ref::may_meet;
-use crate::memopt::memory::numbering::is_pure;
+use crate::memopt::paths::computed::{Computed, Part, computed};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -47,7 +47,7 @@ pub(super) struct Availability {
     pub(super) known: SmallVec<[Known; 4]>,
     pub(super) needed: SmallVec<[Node; 4]>,
     /// What the block computes of the address, and an edge that needs the access has to.
-    pub(super) computed: SmallVec<[Inst; 4]>,
+    pub(super) computed: Computed,
 }
 
 /// An edge on which an access is known.
@@ -86,7 +86,7 @@ impl Pass<'_, '_, '_> {
         }
         let edges = self.clobbers.at_edges_of_start(event);
         let edges = edges.filter(|(node, _)| *node == join);
-        let mut computed = SmallVec::new();
+        let mut computed = Computed::new();
         let mut operands = memory.func.dfg.inst_args(inst).iter();
         if !operands.all(|value| self.is_there(*value, join, leading)) {
             edges.as_ref()?;
@@ -179,37 +179,17 @@ impl Pass<'_, '_, '_> {
 
     /// What the block `join` computes of the address of `load` from its parameters and from what is
     /// there before it.
-    fn computed(&self, load: Inst, join: Node) -> Option<SmallVec<[Inst; 4]>> {
-        let func = self.func();
-        let none = Leading::default();
-        let mut computed: SmallVec<[Inst; 4]> = SmallVec::new();
-        let mut work: SmallVec<[(Inst, bool); 8]> = SmallVec::new();
-        work.push((load, false));
-        while let Some((inst, is_done)) = work.pop() {
-            if is_done && !computed.contains(&inst) {
-                computed.push(inst);
+    fn computed(&self, load: Inst, join: Node) -> Option<Computed> {
+        let (func, none) = (self.func(), Leading::default());
+        computed(func, load, |value| {
+            if self.is_there(value, join, &none) {
+                Part::There
+            } else if defining_node(func, self.values.order, value) == Some(join) {
+                Part::Computed
+            } else {
+                Part::Missing
             }
-            if is_done {
-                continue;
-            }
-            if inst != load {
-                work.push((inst, true));
-            }
-            for value in func.dfg.inst_args(inst) {
-                let value = func.dfg.resolve_aliases(*value);
-                if self.is_there(value, join, &none) {
-                    continue;
-                }
-                let part = func.dfg.value_def(value).inst()?;
-                let is_own = defining_node(func, self.values.order, value) == Some(join);
-                let is_few = computed.len() + work.len() < 2 * MAX_COMPUTED;
-                if !is_own || !is_few || !is_pure(func.dfg.insts[part].opcode()) {
-                    return None;
-                }
-                work.push((part, false));
-            }
-        }
-        (computed.len() <= MAX_COMPUTED).then_some(computed)
+        })
     }
 
     /// What the access `event` would find at the ends of the predecessors of `join`, in which it
