@@ -152,15 +152,17 @@ impl Terms {
         if self.is_zero_in(term, !mask & all_bits(ty)) {
             return Some(term);
         }
-        let Node::Op(data, 0, args) = self.node(term) else {
-            return None;
+        let opcode = match self.node(term) {
+            Node::Op(data, 0, args) if args.len() == 2 => Some((data.opcode(), args[0], args[1])),
+            _ => None,
         };
-        let (opcode, x, y) = (data.opcode(), *args.first()?, *args.get(1)?);
         let (rest, mask) = match opcode {
-            Opcode::Band => (x, mask & self.constant(y)?),
-            Opcode::Bor if self.is_zero_in(y, mask) => (x, mask),
-            Opcode::Bor if self.is_zero_in(x, mask) => (y, mask),
-            _ => return None,
+            Some((Opcode::Band, x, y)) if self.constant(y).is_some() => {
+                (x, mask & self.constant(y)?)
+            }
+            Some((Opcode::Bor, x, y)) if self.is_zero_in(y, mask) => (x, mask),
+            Some((Opcode::Bor, x, y)) if self.is_zero_in(x, mask) => (y, mask),
+            _ => return self.one_part(term, mask, ty),
         };
         let mask = self.number(ty, mask);
         Some(self.binary(Opcode::Band, ty, rest, mask))

@@ -122,7 +122,14 @@ impl Terms {
                     return match opcode {
                         Opcode::Bor => self.sum_of_parts(*x, *y, ty),
                         Opcode::Imul | Opcode::Ishl => self.sum_of_multiples(opcode, (*x, *y), ty),
-                        Opcode::Band => self.masked(*x, self.constant(*y)?, ty),
+                        Opcode::Band => match self.constant(*x) {
+                            Some(mask) => {
+                                let args = SmallVec::from_slice(&[*y, *x]);
+                                let masked = self.masked(*y, mask, ty);
+                                Some(masked.unwrap_or_else(|| self.raw_op(*skeleton, 0, ty, args)))
+                            }
+                            None => self.masked(*x, self.constant(*y)?, ty),
+                        },
                         _ => None,
                     };
                 };

@@ -15,6 +15,10 @@ impl Terms {
         if let Some(whole) = self.together(bytes, ty) {
             return whole;
         }
+        let known = self.taken_apart(bytes, ty);
+        if let Some(known) = known.or_else(|| self.masked_together(bytes, ty)) {
+            return known;
+        }
         let mut sum = None;
         let mut at = 0;
         while at < bytes.len() {
@@ -32,6 +36,55 @@ impl Terms {
             at += count;
         }
         sum.unwrap_or_else(|| self.number(ty, 0))
+    }
+
+    /// The integer that has been taken apart into these bytes, some of which are spelled as bits of others.
+    fn taken_apart(&mut self, bytes: &[Term], ty: Type) -> Option<Term> {
+        let places = bytes.iter().zip((0..).step_by(8));
+        let whole = { places }.find_map(|(byte, at)| match *self.node(*byte) {
+            Node::Bits(whole, low) if low == at && self.ty(whole) == ty => Some(whole),
+            _ => None,
+        })?;
+        let mut places = bytes.iter().zip((0..).step_by(8));
+        let is_it = places.all(|(byte, at)| self.bits(whole, at, types::I8) == *byte);
+        is_it.then_some(whole)
+    }
+
+    /// The integer of these bytes, if they are of one value where they are not zero, in their order: masked, if
+    /// that is no single part of it.
+    fn masked_together(&mut self, bytes: &[Term], ty: Type) -> Option<Term> {
+        let mut mask = 0;
+        let mut source = None;
+        for (byte, at) in bytes.iter().zip((0..).step_by(8)) {
+            if self.constant(*byte) == Some(0) {
+                continue;
+            }
+            let Node::Bits(whole, low) = *self.node(*byte) else {
+                return None;
+            };
+            let from = (whole, low.checked_sub(at)?);
+            if *source.get_or_insert(from) != from {
+                return None;
+            }
+            mask |= 0xff << at;
+        }
+        let (whole, base) = source.filter(|_| !is_one_part(mask))?;
+        if base + ty.bits() > self.ty(whole).bits() {
+            return None;
+        }
+        let (whole, mask) = (self.bits(whole, base, ty), self.number(ty, mask));
+        let args = SmallVec::from_slice(&[whole, mask]);
+        Some(self.raw_op(binary(Opcode::Band), 0, ty, args))
+    }
+
+    /// The bits of `term` that are set in `mask`, if they are one part of it.
+    pub(super) fn one_part(&mut self, term: Term, mask: u64, ty: Type) -> Option<Term> {
+        if !is_one_part(mask) {
+            return None;
+        }
+        let (low, bits) = (mask.trailing_zeros(), mask.count_ones());
+        let part = self.bits(term, low, Type::int(bits as u16)?);
+        Some(self.placed(part, low.into(), ty))
     }
 
     /// The bytes of `term`, an integer, if each is zero or a byte of another one.
@@ -92,6 +145,12 @@ impl Terms {
         let args = SmallVec::from_slice(&[placed, by]);
         self.op(binary(Opcode::Ishl), 0, ty, args)
     }
+}
+
+/// Are the bits of a mask those of a narrower integer, from a whole byte on?
+fn is_one_part(mask: u64) -> bool {
+    let (low, bits) = (mask.trailing_zeros(), mask.count_ones());
+    matches!(bits, 8 | 16 | 32) && low.is_multiple_of(8) && mask >> low == u64::MAX >> (64 - bits)
 }
 
 fn binary(opcode: Opcode) -> InstructionData {

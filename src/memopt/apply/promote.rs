@@ -5,7 +5,7 @@ use crate::cursor::{Cursor, FuncCursor};
 use crate::ir::immediates::{Ieee16, Ieee32, Ieee64};
 use crate::ir::{Function, InstBuilder, Type, Value, types};
 use crate::memopt::edit::{Constant, Content, FieldStep, Promoted, Promotion};
-use crate::memopt::inst::coercion;
+use crate::memopt::inst::{coercion, insertion};
 use alloc::vec;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -108,7 +108,7 @@ impl Editor<'_> {
                 let value = self.ctx.func.dfg.resolve_aliases(*value);
                 let mut cursor = self.cursor_at(access.inst);
                 let value = coercion::build(&mut cursor, recipe, value);
-                let value = coercion::insert(&mut cursor, (whole, ty), (value, *part), *shift);
+                let value = insertion::insert(&mut cursor, (whole, ty), (value, *part), *shift);
                 self.ctx.func.layout.remove_inst(access.inst);
                 Some(value)
             }

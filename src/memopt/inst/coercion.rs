@@ -1,6 +1,7 @@
 //! Making a loaded value out of a stored one.
 
 use crate::cursor::FuncCursor;
+use crate::ir::immediates::{Ieee32, Ieee64};
 use crate::ir::{Function, InstBuilder, MemFlagsData, Type, Value, types};
 use crate::memopt::inst::bits::{self, Bits};
 use smallvec::SmallVec;
@@ -54,63 +55,6 @@ pub fn has_flags(func: &mut Function) -> bool {
     let flags = &mut func.dfg.mem_flags;
     let mut needed = [MemFlagsData::new(), bits::little()].into_iter();
     needed.all(|needed| flags.insert(needed).is_ok())
-}
-
-/// Can [`insert`] put a `part` in the place of the bits from `shift` on of a value of type `whole`,
-/// whose bytes lie in little-endian order if it is a vector?
-pub fn inserts(whole: Type, part: Type, shift: u32) -> bool {
-    let within = |bits: u32| part.bits() <= bits && shift % bits + part.bits() <= bits;
-    match () {
-        () if whole.is_int() && whole.bits() <= 64 => true,
-        // A mask of more bits is no constant.
-        () if whole == types::I128 => within(64),
-        () => bits::has_lanes(whole) && within(part.bits()) && part.bits() <= 64,
-    }
-}
-
-/// `whole` with `part`, an integer, in the place of its bits from `shift` on; both with their
-/// types, for which [`inserts`] is true.
-pub fn insert(
-    cursor: &mut FuncCursor<'_>,
-    (whole, ty): (Value, Type),
-    (part, part_type): (Value, Type),
-    shift: u32,
-) -> Value {
-    if bits::has_lanes(ty) {
-        let lane = (shift / part_type.bits()) as u8;
-        let lanes = bits::vector_of(part_type).unwrap_or(ty);
-        let whole = cast(cursor, whole, lanes);
-        let whole = cursor.ins().insertlane(whole, part, lane);
-        return cast(cursor, whole, ty);
-    }
-    if ty == types::I128 {
-        let half = |cursor: &mut FuncCursor<'_>, low| select(cursor, whole, low, types::I64);
-        let (low, high) = (half(cursor, 0), half(cursor, 64));
-        return match shift < 64 {
-            true => {
-                let low = insert(cursor, (low, types::I64), (part, part_type), shift);
-                cursor.ins().iconcat(low, high)
-            }
-            false => {
-                let high = insert(cursor, (high, types::I64), (part, part_type), shift - 64);
-                cursor.ins().iconcat(low, high)
-            }
-        };
-    }
-    if ty == part_type {
-        return part;
-    }
-    let part_mask = u64::MAX >> (64 - part_type.bits());
-    // Constants are written zero-extended.
-    let mask = !(part_mask << shift) & (u64::MAX >> (64 - ty.bits()));
-    let mask = cursor.ins().iconst(ty, mask as i64);
-    let rest = cursor.ins().band(whole, mask);
-    let mut wide = cursor.ins().uextend(ty, part);
-    if shift != 0 {
-        let by = cursor.ins().iconst(ty, i64::from(shift));
-        wide = cursor.ins().ishl(wide, by);
-    }
-    cursor.ins().bor(rest, wide)
 }
 
 /// Half of the bits of an integer.
@@ -213,7 +157,7 @@ impl Selected {
 }
 
 /// The bits of `value` from `low` on, as an integer `ty`.
-fn select(cursor: &mut FuncCursor<'_>, value: Value, low: u32, ty: Type) -> Value {
+pub fn select(cursor: &mut FuncCursor<'_>, value: Value, low: u32, ty: Type) -> Value {
     let found = bits::find(&cursor.func.dfg, value, low, ty.bits());
     let found = made(cursor, found, ty);
     found
@@ -225,13 +169,22 @@ fn select(cursor: &mut FuncCursor<'_>, value: Value, low: u32, ty: Type) -> Valu
 pub fn made(cursor: &mut FuncCursor<'_>, found: Bits, ty: Type) -> Option<Value> {
     let integer = Type::int(ty.bits().try_into().ok()?)?;
     let value = match found {
-        Bits::Constant(bits) => {
-            let value = cursor.ins().iconst(integer, bits as i64);
-            return Some(cast(cursor, value, ty));
-        }
+        Bits::Constant(bits) => return Some(constant(cursor, bits, ty, integer)),
         Bits::Of(value, low) => taken(cursor, value, low, ty)?,
     };
     Some(cast(cursor, value, ty))
+}
+
+/// The scalar `ty` of these bits, those of `integer`.
+fn constant(cursor: &mut FuncCursor<'_>, bits: u64, ty: Type, integer: Type) -> Value {
+    match ty {
+        types::F32 => cursor.ins().f32const(Ieee32::with_bits(bits as u32)),
+        types::F64 => cursor.ins().f64const(Ieee64::with_bits(bits)),
+        _ => {
+            let value = cursor.ins().iconst(integer, bits as i64);
+            cast(cursor, value, ty)
+        }
+    }
 }
 
 /// The bits of `value` from `low` on, as some scalar of as many bits as `ty`.
@@ -266,7 +219,7 @@ pub fn shifted(cursor: &mut FuncCursor<'_>, value: Value, by: u32) -> Value {
 }
 
 /// The same bits as a `ty`.
-fn cast(cursor: &mut FuncCursor<'_>, value: Value, ty: Type) -> Value {
+pub fn cast(cursor: &mut FuncCursor<'_>, value: Value, ty: Type) -> Value {
     match cursor.func.dfg.value_type(value) == ty {
         true => value,
         false => convert(cursor, Conversion::Bitcast(ty), value),

@@ -4,6 +4,7 @@ pub mod address;
 pub mod bits;
 pub mod coercion;
 pub mod effect;
+pub mod insertion;
 pub mod isle;
 pub mod location;
 pub mod transfer;

@@ -8,7 +8,8 @@ use super::accesses::{Touched, Traffic, Use, Used};
 use crate::ir::{Endianness, Function, StackSlot, Type};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::FieldStep;
-use crate::memopt::inst::coercion::{self, Load, Recipe};
+use crate::memopt::inst::coercion::{Load, Recipe};
+use crate::memopt::inst::insertion;
 use crate::memopt::inst::isle;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -170,7 +171,7 @@ impl Conversion<'_> {
             Use::Store(value, stored) => {
                 let part = Type::int_with_byte_size(it.bytes().try_into().ok()?)?;
                 let in_order = !ty.is_vector() || whole.endianness == Endianness::Little;
-                if !in_order || !coercion::inserts(ty, part, shift) {
+                if !in_order || !insertion::inserts(ty, part, shift) {
                     return None;
                 }
                 let recipe = self.coerce(stored, whole, 0, &Load::Plain { ty: part })?;

@@ -32,7 +32,8 @@
 //!    puts together stays in memory, and the others of its slot do not care.
 //! 3. [`reaching`]: the pruned SSA form of a field, by iterated dominance frontiers.
 //!    Only what a load asks for gets a parameter.
-//! 4. [`constants`]: a parameter that is the same constant on all paths is that.
+//! 4. [`constants`]: a parameter that is the same constant on all paths is that; [`copied`]: fields that are
+//!    copied become values before those that they are copied to.
 //! 5. [`choices`]: pointers to one slot or another are loaded from where it is known to which, and
 //!    then promotion looks again.
 //! 6. [`selects`]: accesses of the slot that a `select` gives become accesses of both, and then
@@ -76,6 +77,7 @@
 mod accesses;
 mod choices;
 mod constants;
+mod copied;
 mod copies;
 mod fields;
 mod groups;
@@ -229,7 +231,7 @@ impl Promoting<'_> {
         mut reaching: Reaching<'_>,
         limits_hit: &mut u32,
     ) -> Vec<Edit> {
-        let mut edits = Vec::with_capacity(fields.len() * 2);
+        let mut promotions = Vec::with_capacity(fields.len());
         // Fields are sorted by their slots, and so are these.
         let mut slots: Vec<StackSlot> = fields.iter().map(|field| field.slot).collect();
         slots.dedup();
@@ -239,12 +241,13 @@ impl Promoting<'_> {
                 self.promotion(order, traffic, (slot, value), &mut reaching, limits_hit)
             });
             match promotion {
-                Some(promotion) => {
-                    edits.push(Change::Promote(promotion).because(Reason::Private(slot)))
-                }
+                Some(promotion) => promotions.push((slot, promotion)),
                 None => kept.push(slot),
             }
         }
+        let promotions = copied::in_order(self.func, promotions).into_iter();
+        let edit = |(slot, promotion)| Change::Promote(promotion).because(Reason::Private(slot));
+        let mut edits: Vec<Edit> = promotions.map(edit).collect();
         // What is in unreachable blocks has not been looked at.
         if self.frees_slots && self.func.layout.blocks().count() == order.len() {
             slots.retain(|slot| kept.binary_search(slot).is_err());
