@@ -308,7 +308,8 @@ fn kept(change: &Change) -> Kept {
         | Change::TrimStore(_)
         | Change::SinkLoad(..)
         | Change::SinkPure(..)
-        | Change::ComputeAgain(..) => Kept::Flow,
+        | Change::ComputeAgain(..)
+        | Change::RemoveTrap(_) => Kept::Flow,
         // The conversions of others would be new instructions.
         Change::ReplaceLoad { recipe, .. } if recipe.is_empty() => Kept::Patched,
         Change::ReplaceLoad { .. } => Kept::Flow,

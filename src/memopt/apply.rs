@@ -329,7 +329,8 @@ impl<'a> Editor<'a> {
             Change::RemoveNoopStore(inst)
             | Change::RemoveDeadStore(inst)
             | Change::RemoveUnusedLoad(inst)
-            | Change::RemoveUnusedCode(inst) => func.layout.remove_inst(*inst),
+            | Change::RemoveUnusedCode(inst)
+            | Change::RemoveTrap(inst) => func.layout.remove_inst(*inst),
             Change::RemoveNoopCopy(inst) | Change::RemoveDeadCopy(inst) => self.remove_copy(*inst),
             Change::ForwardCopy(forwarded) => self.forward_copy(forwarded),
             Change::ExpandCopy(expanded) => return Ok(self.expand_copy(expanded)),

@@ -67,7 +67,7 @@ pub enum Reason {
     Folded,
     /// The condition is a constant.
     Constant,
-    /// This branch has decided the condition.
+    /// This branch, or conditional trap, has decided the condition.
     DecidedBy(Inst),
     /// Whoever takes the edge at the end of this block determines the branch.
     DeterminedAfter(Block),
@@ -237,6 +237,8 @@ pub enum Change {
     },
     /// The block computes the value for itself, in front of its first use there.
     ComputeAgain(Value, Block),
+    /// The conditional trap never traps.
+    RemoveTrap(Inst),
     /// Upstream's egraph pass runs once more.
     RunEgraph,
 }
@@ -324,6 +326,7 @@ impl Change {
             | Self::ShrinkSlot { .. }
             | Self::ShareSlot { .. }
             | Self::ComputeAgain(..)
+            | Self::RemoveTrap(_)
             | Self::RunEgraph => (false, false),
         };
         Touched {

@@ -97,7 +97,7 @@ stats! {
         trimmed_stores,
         /// Comparisons turned into constants.
         folded_compares,
-        /// Branches turned into jumps.
+        /// Branches turned into jumps, and conditional traps that went.
         folded_branches,
         /// Edges that go past a branch which they determine.
         threaded_branches,
@@ -199,7 +199,7 @@ impl Stats {
             Change::MergeStores(_) => self.merged_stores += 1,
             Change::CombineLoads(_) => self.combined_loads += 1,
             Change::TrimStore(_) => self.trimmed_stores += 1,
-            Change::FoldBranch(..) => self.folded_branches += 1,
+            Change::FoldBranch(..) | Change::RemoveTrap(_) => self.folded_branches += 1,
             Change::FoldCompare(..) => self.folded_compares += 1,
             Change::ForwardCopy(_) => self.forwarded_copies += 1,
             Change::ExpandCopy(_) => self.expanded_copies += 1,

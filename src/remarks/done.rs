@@ -42,7 +42,8 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         | Change::RemoveNoopCopy(removed)
         | Change::RemoveDeadCopy(removed)
         | Change::RemoveUnusedLoad(removed)
-        | Change::RemoveUnusedCode(removed) => inst(removed, "removed"),
+        | Change::RemoveUnusedCode(removed)
+        | Change::RemoveTrap(removed) => inst(removed, "removed"),
         Change::MergeStores(merged) => vec![
             (Subject::Inst(merged.removed), "merged into the next".into()),
             (
@@ -348,7 +349,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::RemoveCycles { params, .. } if params.is_empty() => "unused_code",
         Change::RemoveParams(_) | Change::RemoveCycles { .. } => "unused_params",
         Change::FoldCompare(..) => "folded_compares",
-        Change::FoldBranch(..) => "folded_branches",
+        Change::FoldBranch(..) | Change::RemoveTrap(_) => "folded_branches",
         Change::Bypass(_) => "bypassed_blocks",
         Change::Thread(_) => "threaded_branches",
         Change::Sink(_) | Change::JoinStores(_) => "sunk_stores",

@@ -6,6 +6,7 @@ pub mod common_loads;
 pub mod common_stores;
 pub mod computed;
 pub mod conditions;
+pub mod decided;
 pub mod empty_blocks;
 pub mod folding;
 pub mod hoisting;

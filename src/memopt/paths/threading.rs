@@ -51,7 +51,7 @@ use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Effort;
 use crate::memopt::passes::uses::for_each_use;
-use crate::memopt::paths::conditions::{Condition, Conditions};
+use crate::memopt::paths::conditions::{AT_END, Condition, Conditions};
 use alloc::vec::Vec;
 use chain::{Chain, MAX_COPIED, MAX_JOINS, copied_insts, is_jump};
 use entry::Entry;
@@ -84,14 +84,13 @@ pub fn edits(
     had_locals: bool,
     copies: &mut usize,
 ) -> Found {
-    let func = values.memory.func;
     let mut pass = Pass {
         values,
         graph,
         clobbers,
         effort,
         had_locals,
-        conditions: Conditions::new(func, values.order, graph, values.dominance),
+        conditions: Conditions::new(values.memory, values.order, graph, values.dominance),
         events: None,
         last_uses: None,
         live_room: LIVE_BLOCKS_PER_BLOCK * graph.len(),
@@ -269,20 +268,14 @@ impl Pass<'_, '_, '_> {
         live
     }
 
-    /// The destination that the branch takes because of another branch, which dominates
-    /// it, and that branch.
+    /// The destination that the branch takes because of another branch or a trap, which dominates
+    /// it, and that.
     fn decided_before(&self, node: Node, branch: Inst) -> Option<(usize, Inst)> {
         let InstructionData::Brif { arg, .. } = self.func().dfg.insts[branch] else {
             return None;
         };
-        let (truth, behind) = self.conditions.decided(node, arg)?;
-        let [pred] = self.graph.preds(behind) else {
-            return None;
-        };
-        let by = self
-            .func()
-            .layout
-            .last_inst(self.values.order.block(*pred))?;
+        let condition = Condition::of(self.func(), arg);
+        let (truth, by) = self.conditions.decided(node, AT_END, condition)?;
         Some((usize::from(!truth), by))
     }
 

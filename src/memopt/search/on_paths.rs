@@ -12,8 +12,8 @@ use crate::memopt::options::Effort;
 use crate::memopt::paths::invariants::{Invariants, Shape};
 use crate::memopt::paths::sink_stores::Sinking;
 use crate::memopt::paths::{
-    carried, common_loads, common_stores, hoisting, pre, sink_stores, sink_values, threading,
-    turning,
+    carried, common_loads, common_stores, decided, hoisting, pre, sink_stores, sink_values,
+    threading, turning,
 };
 use alloc::vec::Vec;
 
@@ -59,6 +59,14 @@ impl<'s, 'f> Search<'s, 'f> {
     /// Branches that predecessors determine.
     pub fn threading(&mut self) -> Vec<Edit> {
         let options = self.job.options;
+        if options.thread_branches {
+            let (memory, flow) = (self.memory(), self.flow());
+            let dominance = || self.dominance();
+            let decided = decided::edits(memory, &flow.order, &flow.graph, dominance);
+            if !decided.is_empty() {
+                return decided;
+            }
+        }
         // Below the utmost effort, memory has to decide, or whether a slot is meant, or a local.
         let asks = options.effort == Effort::Max || self.asks() || self.passes_slot();
         let had_locals = gate::has_freed_slot(&self.job.ctx.func);
