@@ -5,7 +5,7 @@
 //! that shifts and masks reach.
 
 use super::accesses::{Touched, Traffic, Use, Used};
-use crate::ir::{Endianness, Function, StackSlot, Type};
+use crate::ir::{Endianness, Function, Inst, Opcode, StackSlot, Type};
 use crate::memopt::call::effects::Policy;
 use crate::memopt::edit::FieldStep;
 use crate::memopt::inst::coercion::{Load, Recipe};
@@ -41,6 +41,7 @@ pub fn find(func: &Function, policy: &dyn Policy, traffic: &Traffic) -> Vec<Fiel
     });
     let mut sorted: Vec<Sorted> = accesses.collect();
     sorted.sort_unstable();
+    let copied = copied(func, touched);
     let mut fields = Vec::new();
     let mut rest = &mut sorted[..];
     while !rest.is_empty() {
@@ -53,6 +54,7 @@ pub fn find(func: &Function, policy: &dyn Policy, traffic: &Traffic) -> Vec<Fiel
             func,
             policy,
             touched,
+            copied: &copied,
         };
         let as_value = match traffic.used[slot] {
             Used::Whole => None,
@@ -90,6 +92,22 @@ struct Conversion<'a> {
     func: &'a Function,
     policy: &'a dyn Policy,
     touched: &'a [Touched],
+    /// See [`copied`].
+    copied: &'a [Inst],
+}
+
+/// The loads whose value is stored somewhere, sorted.
+fn copied(func: &Function, touched: &[Touched]) -> Vec<Inst> {
+    let loaded = touched.iter().filter_map(|it| match it.usage {
+        Use::Store(value, _) => {
+            let inst = func.dfg.value_def(func.dfg.resolve_aliases(value)).inst()?;
+            func.dfg.insts[inst].opcode().can_load().then_some(inst)
+        }
+        Use::Load(_) | Use::Kept => None,
+    });
+    let mut copied: Vec<Inst> = loaded.collect();
+    copied.sort_unstable();
+    copied
 }
 
 impl Conversion<'_> {
@@ -125,29 +143,35 @@ impl Conversion<'_> {
     }
 
     /// The types that the value may have, the best first: the one that all accesses have,
-    /// or else the one that most accesses of the whole field need no conversion for; and the
-    /// integer as wide as the field.
-    fn types(&self, field: &[Sorted], whole: &Touched) -> SmallVec<[Type; 2]> {
-        let mut counts: SmallVec<[(Type, u32); 4]> = SmallVec::new();
-        for at in field {
-            let it = self.access(*at);
-            let Some(ty) = it.type_in_memory().filter(|_| it.bytes() == whole.bytes()) else {
-                continue;
-            };
-            match counts.iter_mut().find(|(known, _)| *known == ty) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((ty, 1)),
-            }
-        }
-        // The last of those that are equally frequent would be found; the order is turned
-        // round so that it is the first.
-        let most = counts.iter().rev().max_by_key(|(_, count)| *count);
-        let most = most.map(|(ty, _)| *ty);
+    /// or else the one that most accesses of the whole field need no conversion for, those first that do
+    /// not only copy a value or store a constant; and the integer as wide as the field.
+    fn types(&self, field: &[Sorted], whole: &Touched) -> SmallVec<[Type; 4]> {
+        let accesses = field.iter().map(|at| self.access(*at));
+        let accesses = accesses.filter(|it| it.bytes() == whole.bytes());
+        let own = most(accesses.clone().filter(|it| !self.is_of_any_type(it)));
         let integer = u16::try_from(whole.bytes()).ok();
         let integer = integer.and_then(Type::int_with_byte_size);
-        let mut types: SmallVec<[Type; 2]> = most.into_iter().chain(integer).collect();
+        let types = [own, most(accesses), integer];
+        let mut types: SmallVec<[Type; 4]> = types.into_iter().flatten().collect();
         types.dedup();
         types
+    }
+
+    /// Does an access copy a value, or store a constant, so that another type would do?
+    fn is_of_any_type(&self, it: &Touched) -> bool {
+        let dfg = &self.func.dfg;
+        match it.usage {
+            Use::Load(_) => self.copied.binary_search(&it.inst).is_ok(),
+            Use::Store(value, _) => {
+                let by = dfg.value_def(dfg.resolve_aliases(value)).inst();
+                by.is_some_and(|by| {
+                    let opcode = dfg.insts[by].opcode();
+                    let constants = [Opcode::Iconst, Opcode::F32const, Opcode::F64const];
+                    opcode.can_load() || constants.contains(&opcode)
+                })
+            }
+            Use::Kept => false,
+        }
     }
 
     /// What one access does to a value of type `ty` that has the bytes of `whole`.
@@ -189,4 +213,19 @@ impl Conversion<'_> {
         let order = whole.endianness;
         isle::coerce(&self.func.dfg, self.policy, from, order, shift, load)
     }
+}
+
+/// The type in memory that most accesses have, the first if there is a choice.
+fn most<'a>(accesses: impl Iterator<Item = &'a Touched>) -> Option<Type> {
+    let mut counts: SmallVec<[(Type, u32); 4]> = SmallVec::new();
+    for ty in accesses.filter_map(Touched::type_in_memory) {
+        match counts.iter_mut().find(|(known, _)| *known == ty) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((ty, 1)),
+        }
+    }
+    // The last of those that are equally frequent would be found; the order is turned
+    // round so that it is the first.
+    let most = counts.iter().rev().max_by_key(|(_, count)| *count);
+    most.map(|(ty, _)| *ty)
 }
