@@ -9,7 +9,18 @@
 //! location; it is executed on fewer paths than before, and once on those.
 //!
 //! Loops and cost at run time: as for [`super::sink_stores`], a value goes to a
-//! block with one predecessor, which its own block dominates.
+//! block with one predecessor, which its own block dominates; or to a cold one that leads to the end,
+//! to which several paths lead past nothing that concerns it: that is executed once at most.
+//!
+//! ```text
+//!     v1 = load.i64 v0+8                     brif v2, block1, block2
+//!     brif v2, block1, block2            block2:
+//! block2:                        ==>         brif v3, block1, block3
+//!     brif v3, block1, block3            block1 cold:
+//! block1 cold:                               v1 = load.i64 v0+8
+//!     call fn0(v1)                           call fn0(v1)
+//!     trap user1                             trap user1
+//! ```
 //!
 //! Cost: O(instructions), a walk up the dominator tree for each use, and for each moved
 //! instruction the events of the blocks that it passes, up to [`MAX_BLOCKS`].
@@ -33,6 +44,12 @@ const MAX_BLOCKS: u32 = 48;
 /// Uses of what feeds a store are in few blocks. What is given up is a value with two uses that
 /// are farther apart: they count as if they met at the entry, and it stays.
 const MAX_CLIMB: u32 = 256;
+
+/// Blocks from a cold one to the end of the function.
+///
+/// A call that reports a trap, what follows it, and its handler are three. What is given up is that a
+/// value stays where it is.
+const MAX_AHEAD: usize = 8;
 
 /// Where a value is used that nobody uses.
 const NOWHERE: Node = Node::MAX;
@@ -150,7 +167,10 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
         for _ in 0..MAX_BLOCKS {
             let mut succs = self.graph.succs(at).iter();
             let Some(succ) = succs.find(|succ| self.has_all(**succ, uses)) else {
-                break;
+                return match self.ends_coldly(uses) && self.passes_between(event, at, uses) {
+                    true => Some(uses),
+                    false => target,
+                };
             };
             behind_branch |= self.graph.succs(at).len() > 1;
             at = *succ;
@@ -162,6 +182,54 @@ impl<F: Fn(EventIndex) -> bool> Pass<'_, '_, F> {
             }
         }
         target
+    }
+
+    /// Is the block a cold one from which control goes on to the end of the function, and so is
+    /// executed once at most?
+    fn ends_coldly(&self, node: Node) -> bool {
+        if !self.memory.func.layout.is_cold(self.order.block(node)) {
+            return false;
+        }
+        let mut ahead: SmallVec<[Node; MAX_AHEAD]> = SmallVec::new();
+        ahead.push(node);
+        let mut next = 0;
+        while let Some(node) = ahead.get(next).copied() {
+            next += 1;
+            for succ in self.graph.succs(node) {
+                if *succ <= node || ahead.len() == MAX_AHEAD {
+                    return false;
+                }
+                if !ahead.contains(succ) {
+                    ahead.push(*succ);
+                }
+            }
+        }
+        true
+    }
+
+    /// Does `above` dominate `below`, and can the load `event` pass all blocks in between? Those that
+    /// lead round a loop are among them.
+    fn passes_between(&self, event: Option<EventIndex>, above: Node, below: Node) -> bool {
+        if !self.dominance.dominates(above, below) {
+            return false;
+        }
+        let mut between: SmallVec<[Node; 8]> = SmallVec::new();
+        between.push(below);
+        let mut next = 0;
+        while let Some(node) = between.get(next).copied() {
+            next += 1;
+            for pred in self.graph.preds(node) {
+                if *pred == above || between.contains(pred) {
+                    continue;
+                }
+                let is_passed = self.passes(event, self.memory.of_node(*pred));
+                if !is_passed || between.len() == MAX_BLOCKS as usize {
+                    return false;
+                }
+                between.push(*pred);
+            }
+        }
+        true
     }
 
     /// What the load `event` cannot pass in the block `node`.
