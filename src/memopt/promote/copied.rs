@@ -11,7 +11,7 @@
 //!
 //! Fields that are copied to each other become values in the order of their slots.
 //!
-//! Cost: O(accesses), and nothing where no loaded value is stored to a field.
+//! Cost: O(accesses), and no more than a look at them where nothing that is stored is converted.
 
 use crate::FxHashMap;
 use crate::ir::{Function, Inst, StackSlot, Value};
@@ -24,6 +24,9 @@ type Slotted = (StackSlot, Promotion);
 
 /// `promotions`, each behind those of the fields that are copied to its own.
 pub fn in_order(func: &Function, promotions: Vec<Slotted>) -> Vec<Slotted> {
+    if !promotions.iter().any(converts) {
+        return promotions;
+    }
     let sources = sources(func, &promotions);
     if sources.iter().all(Vec::is_empty) {
         return promotions;
@@ -52,6 +55,16 @@ pub fn in_order(func: &Function, promotions: Vec<Slotted>) -> Vec<Slotted> {
         }
     }
     ordered
+}
+
+/// Is anything stored to the field that is no value of its type?
+fn converts((_, promotion): &Slotted) -> bool {
+    let mut accesses = promotion.accesses.iter();
+    accesses.any(|access| match &access.step {
+        FieldStep::Store(_, recipe) => !recipe.is_empty(),
+        FieldStep::StorePart { .. } => true,
+        FieldStep::Load(_) => false,
+    })
 }
 
 /// For each field the others of which a loaded value is stored to it.

@@ -12,6 +12,7 @@ use crate::memopt::inst::coercion::{Load, Recipe};
 use crate::memopt::inst::insertion;
 use crate::memopt::inst::isle;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use smallvec::SmallVec;
 
 /// Some bytes of a slot.
@@ -41,7 +42,7 @@ pub fn find(func: &Function, policy: &dyn Policy, traffic: &Traffic) -> Vec<Fiel
     });
     let mut sorted: Vec<Sorted> = accesses.collect();
     sorted.sort_unstable();
-    let copied = copied(func, touched);
+    let copied = OnceCell::new();
     let mut fields = Vec::new();
     let mut rest = &mut sorted[..];
     while !rest.is_empty() {
@@ -93,7 +94,7 @@ struct Conversion<'a> {
     policy: &'a dyn Policy,
     touched: &'a [Touched],
     /// See [`copied`].
-    copied: &'a [Inst],
+    copied: &'a OnceCell<Vec<Inst>>,
 }
 
 /// The loads whose value is stored somewhere, sorted.
@@ -148,7 +149,13 @@ impl Conversion<'_> {
     fn types(&self, field: &[Sorted], whole: &Touched) -> SmallVec<[Type; 4]> {
         let accesses = field.iter().map(|at| self.access(*at));
         let accesses = accesses.filter(|it| it.bytes() == whole.bytes());
-        let own = most(accesses.clone().filter(|it| !self.is_of_any_type(it)));
+        let mut all = accesses.clone().filter_map(Touched::type_in_memory);
+        let first = all.next();
+        // Mostly there is no choice.
+        let own = match all.all(|ty| Some(ty) == first) {
+            true => first,
+            false => most(accesses.clone().filter(|it| !self.is_of_any_type(it))),
+        };
         let integer = u16::try_from(whole.bytes()).ok();
         let integer = integer.and_then(Type::int_with_byte_size);
         let types = [own, most(accesses), integer];
@@ -161,7 +168,11 @@ impl Conversion<'_> {
     fn is_of_any_type(&self, it: &Touched) -> bool {
         let dfg = &self.func.dfg;
         match it.usage {
-            Use::Load(_) => self.copied.binary_search(&it.inst).is_ok(),
+            Use::Load(_) => {
+                let copied = || copied(self.func, self.touched);
+                let copied = self.copied.get_or_init(copied);
+                copied.binary_search(&it.inst).is_ok()
+            }
             Use::Store(value, _) => {
                 let by = dfg.value_def(dfg.resolve_aliases(value)).inst();
                 by.is_some_and(|by| {
