@@ -471,6 +471,9 @@ impl<'a> Memory<'a> {
         if x == y {
             return a.overlap_in_root(b, self.pointer_bits);
         }
+        if let (Root::Value(_), Root::Value(_)) = (x, y) {
+            return self.apart_behind_values(a, b);
+        }
         match (x.slot(), y.slot()) {
             (None, None) => self.apart_behind_values(a, b),
             // An address that has left its slot may be anywhere.

@@ -172,8 +172,11 @@ fn transferred(memory: &Memory<'_>, transfer: &Transfer, bytes: &Bytes) -> ModRe
 #[inline]
 fn may_be_one_memory(other: &Access, bytes: &Bytes) -> bool {
     let differ = matches!((other.class, bytes.class), (Some(x), Some(y)) if x != y);
-    let slot = bytes.location.slot();
-    !differ || slot.is_some() && slot == other.slot()
+    let in_one_slot = || {
+        let slot = bytes.location.slot();
+        slot.is_some() && slot == other.slot()
+    };
+    !differ || in_one_slot()
 }
 
 fn called(memory: &Memory<'_>, call: &Call, bytes: &Bytes) -> ModRef {

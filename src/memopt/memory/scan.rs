@@ -271,28 +271,30 @@ impl<'a> Memory<'a> {
     }
 
     /// What the address of `place` is based on: not on a slot if the access has left it.
+    #[inline]
     fn base(&self, addresses: &mut Addresses<'a>, place: Place) -> Address {
-        let slot = self.slots.address(place.address);
-        let base = match slot {
-            Some(Address {
-                root: Root::Slot(slot),
-                offset: None,
-            }) => within(slot, place.address, addresses.of(place.address)),
-            Some(base) => base,
+        let base = match self.slots.address(place.address) {
+            Some(base) => return self.base_in_slot(addresses, place, base),
             None => addresses.of(place.address),
         };
-        let stays = match base.root {
-            Root::Slot(_) | Root::InSlot(..) => {
-                slot.is_some() && self.slots.is_inside(self.func, place)
-            }
-            Root::Value(_) | Root::Shared(..) | Root::Absolute => true,
+        match base.root {
+            Root::Slot(_) | Root::InSlot(..) => plain(place),
+            Root::Value(_) | Root::Shared(..) | Root::Absolute => base,
+        }
+    }
+
+    /// The same of a place at an address in a slot, which is `base`.
+    fn base_in_slot(&self, addresses: &mut Addresses<'a>, place: Place, base: Address) -> Address {
+        let base = match base {
+            Address {
+                root: Root::Slot(slot),
+                offset: None,
+            } => within(slot, place.address, addresses.of(place.address)),
+            base => base,
         };
-        match stays {
+        match self.slots.is_inside(self.func, place) {
             true => base,
-            false => Address {
-                root: Root::Value(place.address),
-                offset: Some(0),
-            },
+            false => plain(place),
         }
     }
 
@@ -405,5 +407,13 @@ fn within(slot: StackSlot, value: Value, address: Address) -> Address {
     Address {
         root: Root::InSlot(slot, value),
         offset: Some(offset),
+    }
+}
+
+/// The address of `place`, of which nothing is known.
+fn plain(place: Place) -> Address {
+    Address {
+        root: Root::Value(place.address),
+        offset: Some(0),
     }
 }

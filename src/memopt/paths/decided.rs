@@ -20,13 +20,14 @@
 //! Cost: O(memory instructions); if there is a conditional trap, O(blocks), and if another instruction
 //! has its condition, a walk over the dominator tree.
 
-use crate::FxHashSet;
+use crate::ir::Value;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::memory::insts::Memory;
 use crate::memopt::paths::conditions::{AT_END, Condition, Conditions, Trap, branch_on, traps};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// Finds those that are decided. `dominance` is asked for if there may be any.
 pub fn edits<'a>(
@@ -36,7 +37,7 @@ pub fn edits<'a>(
     dominance: impl FnOnce() -> Option<&'a Dominance>,
 ) -> Vec<Edit> {
     let func = memory.func;
-    let traps: Vec<Trap> = traps(memory).collect();
+    let traps: SmallVec<[Trap; 8]> = traps(memory).collect();
     if traps.is_empty() || !is_asked_again(memory, order, &traps) {
         return Vec::new();
     }
@@ -69,11 +70,13 @@ pub fn edits<'a>(
 /// Does another trap, or a branch, depend on what one of `traps` does?
 fn is_asked_again(memory: &Memory<'_>, order: &Order, traps: &[Trap]) -> bool {
     let func = memory.func;
-    let mut asked = FxHashSet::default();
-    let mut traps = traps.iter();
-    traps.any(|trap| !asked.insert(trap.condition.value))
+    let mut asked: SmallVec<[Value; 8]> = traps.iter().map(|it| it.condition.value).collect();
+    asked.sort_unstable();
+    asked.windows(2).any(|both| both[0] == both[1])
         || order.blocks().iter().any(|block| {
-            branch_on(func, order, *block)
-                .is_some_and(|branch| asked.contains(&Condition::of(func, branch.arg).value))
+            branch_on(func, order, *block).is_some_and(|branch| {
+                let value = Condition::of(func, branch.arg).value;
+                asked.binary_search(&value).is_ok()
+            })
         })
 }
