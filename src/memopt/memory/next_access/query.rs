@@ -22,7 +22,7 @@ pub(super) struct Query<'q, 'a> {
     pub(super) returns_observe: bool,
     /// Does the base mean one address for the whole run of the function?
     pub(super) steady: bool,
-    /// Branches whose successors have been queued; at most [`MAX_STEPS`].
+    /// Branches whose successors have been queued; at most [`MAX_STEPS`](super::MAX_STEPS).
     pub(super) seen: SmallVec<[Node; 8]>,
     pub(super) steps: u32,
 }
