@@ -285,28 +285,19 @@ impl<'a> Addresses<'a> {
             _ => None,
         };
         let known = self.known(args[at]);
-        let mut note = |bytes, reads, writes| {
-            self.uses[block].push(Use {
-                inst,
-                slot,
-                bytes,
-                reads,
-                writes,
-                says: None,
-            });
-        };
+        let mut note = |bytes, does| self.note(block, inst, (slot, bytes), does, None);
         if !usage.reads.is_none() {
             let bytes = usage.reads.range().and_then(|range| within(known, range));
             if bytes.is_none_or(|(start, end)| start < end) {
-                note(bytes, true, false);
+                note(bytes, (true, false));
             }
         }
         // What it may write counts as an access of all of it.
-        note(None, false, !usage.writes.is_none());
+        note(None, (false, !usage.writes.is_none()));
         let overwritten = usage.overwrites.ranges().filter(|_| is_once);
         for bytes in overwritten.filter_map(|range| within(known, range)) {
             if bytes.0 < bytes.1 {
-                note(Some(bytes), false, true);
+                note(Some(bytes), (false, true));
             }
         }
     }
@@ -317,7 +308,7 @@ impl<'a> Addresses<'a> {
         inst: Inst,
         address: Value,
         bytes: Option<(i64, i64)>,
-        (reads, writes): (bool, bool),
+        does: (bool, bool),
     ) {
         let Some(known) = self.known(address) else {
             return;
@@ -330,13 +321,25 @@ impl<'a> Addresses<'a> {
             (Known::At(_, at), Some((offset, count))) => Some((at + offset, at + offset + count)),
             _ => None,
         };
+        let says = access(self.func, inst).map(|it| it.flags);
+        self.note(block, inst, (slot, bytes), does, says);
+    }
+
+    fn note(
+        &mut self,
+        block: Block,
+        inst: Inst,
+        (slot, bytes): (StackSlot, Option<(i64, i64)>),
+        (reads, writes): (bool, bool),
+        says: Option<MemFlagsData>,
+    ) {
         self.uses[block].push(Use {
             inst,
             slot,
             bytes,
             reads,
             writes,
-            says: access(self.func, inst).map(|it| it.flags),
+            says,
         });
     }
 

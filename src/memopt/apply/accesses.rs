@@ -171,9 +171,21 @@ impl Editor<'_> {
         block: Block,
         args: &[(Block, Option<Value>)],
     ) {
-        let dfg = &mut self.ctx.func.dfg;
+        let dfg = &self.ctx.func.dfg;
         let ty = dfg.value_type(dfg.first_result(load));
-        let param = dfg.append_block_param(block, ty);
+        let param = self.add_param(block, ty, args);
+        self.alias_and_remove(load, param);
+    }
+
+    /// Gives `block` one more parameter, which its predecessors pass `args`: for each a value, or for
+    /// each of its edges, in their order; `None` for the parameter.
+    pub(super) fn add_param(
+        &mut self,
+        block: Block,
+        ty: Type,
+        args: &[(Block, Option<Value>)],
+    ) -> Value {
+        let param = self.ctx.func.dfg.append_block_param(block, ty);
         for (at, (pred, value)) in args.iter().enumerate() {
             let func = &mut self.ctx.func;
             let value = func.dfg.resolve_aliases(value.unwrap_or(param));
@@ -187,7 +199,7 @@ impl Editor<'_> {
                 }
             }
         }
-        self.alias_and_remove(load, param);
+        param
     }
 
     pub(super) fn replace_load_by_select(

@@ -87,25 +87,24 @@ impl Editor<'_> {
     }
 
     fn join_stores(&mut self, joined: &JoinedStores) {
-        let func = &mut self.ctx.func;
+        let func = &self.ctx.func;
         let (Some((_, first)), Some(before)) =
             (joined.stores.first(), func.layout.first_inst(joined.join))
         else {
             return;
         };
-        let param = joined.param.unwrap_or_else(|| {
-            let ty = func.dfg.value_type(func.dfg.inst_args(*first)[0]);
-            let param = func.dfg.append_block_param(joined.join, ty);
-            for (pred, store) in &joined.stores {
-                let stored = func.dfg.resolve_aliases(func.dfg.inst_args(*store)[0]);
-                cfg_edit::pass(func, *pred, joined.join, stored);
+        let stored = |store: Inst| func.dfg.inst_args(store)[0];
+        let param = match joined.param {
+            Some(param) => param,
+            None => {
+                let ty = func.dfg.value_type(stored(*first));
+                let args = joined.stores.iter();
+                let args: Vec<_> = args.map(|(pred, it)| (*pred, Some(stored(*it)))).collect();
+                self.add_param(joined.join, ty, &args)
             }
-            param
-        });
-        cfg_edit::insert_copy(func, *first, before, &mut FxHashMap::default());
-        if let Some(store) = func.layout.prev_inst(before) {
-            func.dfg.inst_args_mut(store)[0] = param;
-        }
+        };
+        let func = &mut self.ctx.func;
+        cfg_edit::insert_store(func, *first, param, before);
         for (_, store) in &joined.stores {
             func.layout.remove_inst(*store);
         }
@@ -122,12 +121,7 @@ impl Editor<'_> {
             let (Some(value), Some(before)) = (names.of(*content), self.before(place)) else {
                 continue;
             };
-            let func = &mut self.ctx.func;
-            cfg_edit::insert_copy(func, first, before, &mut FxHashMap::default());
-            if let Some(store) = func.layout.prev_inst(before) {
-                let value = func.dfg.resolve_aliases(value);
-                func.dfg.inst_args_mut(store)[0] = value;
-            }
+            cfg_edit::insert_store(&mut self.ctx.func, first, value, before);
         }
     }
 

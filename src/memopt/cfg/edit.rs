@@ -208,6 +208,13 @@ pub fn insert_copy(
     func.layout.insert_inst(copy, before);
 }
 
+/// Inserts a copy of `store` that stores `value`, before another instruction.
+pub fn insert_store(func: &mut Function, store: Inst, value: Value, before: Inst) {
+    let copy = copy(func, store, &mut FxHashMap::default());
+    func.layout.insert_inst(copy, before);
+    func.dfg.inst_args_mut(copy)[0] = func.dfg.resolve_aliases(value);
+}
+
 fn copy(func: &mut Function, inst: Inst, names: &mut FxHashMap<Value, Value>) -> Inst {
     let copy = func.dfg.clone_inst(inst);
     let srcloc = func.srcloc(inst);

@@ -59,6 +59,20 @@ impl Fate {
     }
 }
 
+/// What is written somewhere.
+#[derive(Clone, Copy)]
+struct Written {
+    /// The operation behind which it is there.
+    op: OpIndex,
+    /// The node of that.
+    node: Node,
+    /// The class of the region that the access carries.
+    region: Option<Class>,
+    /// Does nobody else know its slot?
+    private: bool,
+    location: Location,
+}
+
 /// Answers what happens to a store.
 pub struct NextAccess<'a> {
     memory: &'a Memory<'a>,
@@ -195,7 +209,13 @@ impl<'a> NextAccess<'a> {
             self.region_ops[event as usize]
         };
         let node = memory.node(event);
-        self.fate_after(op, node, access.class, private, part)
+        self.fate_of(Written {
+            op,
+            node,
+            region: access.class,
+            private,
+            location: part,
+        })
     }
 
     /// What becomes of what the transfer `event` writes at `part`, which has the root of what it
@@ -206,7 +226,13 @@ impl<'a> NextAccess<'a> {
             false => self.region_ops[event as usize],
         };
         let node = self.memory.node(event);
-        self.fate_after(op, node, None, private, part)
+        self.fate_of(Written {
+            op,
+            node,
+            region: None,
+            private,
+            location: part,
+        })
     }
 
     /// What would become of what the store `event` writes if it were written on an edge
@@ -229,7 +255,13 @@ impl<'a> NextAccess<'a> {
                     false => access.location.anywhere_in_slot(),
                 };
                 match location {
-                    Some(it) => self.fate_after(*op, node, access.class, private, it),
+                    Some(location) => self.fate_of(Written {
+                        op: *op,
+                        node,
+                        region: access.class,
+                        private,
+                        location,
+                    }),
                     None => Fate::AddressChanges,
                 }
             }
@@ -243,34 +275,29 @@ impl<'a> NextAccess<'a> {
         self.memory.is_steady(root, self.order, self.repeating)
     }
 
-    /// What becomes of what is written at `location` as memory of `class`, behind `op` in `node`.
-    /// Where its address changes in between, of whatever is in its slot.
-    fn fate_after(
-        &mut self,
-        op: OpIndex,
-        node: Node,
-        class: Option<Class>,
-        private: bool,
-        location: Location,
-    ) -> Fate {
-        let fate = self.fate_of(op, node, class, private, location);
-        match (&fate, location.anywhere_in_slot()) {
-            (Fate::AddressChanges, Some(weaker)) => self.fate_of(op, node, class, private, weaker),
+    /// What becomes of it; where its address changes in between, of whatever is in its slot.
+    fn fate_of(&mut self, written: Written) -> Fate {
+        let fate = self.fate_of_place(written);
+        match (&fate, written.location.anywhere_in_slot()) {
+            (Fate::AddressChanges, Some(location)) => self.fate_of_place(Written {
+                location,
+                ..written
+            }),
             _ => fate,
         }
     }
 
-    /// The same as far as the address means one place.
-    fn fate_of(
-        &mut self,
-        op: OpIndex,
-        node: Node,
-        class: Option<Class>,
-        private: bool,
-        location: Location,
-    ) -> Fate {
+    /// The same as far as its address means one place.
+    fn fate_of_place(&mut self, written: Written) -> Fate {
+        let Written {
+            op,
+            node,
+            region,
+            private,
+            location,
+        } = written;
         let memory = self.memory;
-        let class = memory.class_at(&location, class, private);
+        let class = memory.class_at(&location, region, private);
         if op == NONE {
             return Fate::NotAsked;
         }

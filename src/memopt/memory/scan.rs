@@ -271,7 +271,7 @@ impl<'a> Memory<'a> {
     }
 
     /// What the address of `place` is based on: not on a slot if the access has left it.
-    #[inline]
+    #[inline(always)]
     fn base(&self, addresses: &mut Addresses<'a>, place: Place) -> Address {
         let base = match self.slots.address(place.address) {
             Some(base) => return self.base_in_slot(addresses, place, base),

@@ -107,13 +107,23 @@ impl SlotUses {
         this
     }
 
-    fn touch(&mut self, slots: &Slots, node: Node, place: Place, (reads, writes): (bool, bool)) {
+    fn touch(&mut self, slots: &Slots, node: Node, place: Place, does: (bool, bool)) {
         let Some((slot, offset)) = slots.private(place.address) else {
             return;
         };
         let start = offset.and_then(|at| u32::try_from(at + i64::from(place.offset)).ok());
         // What is known to lie in the slot fits into it, or no slot were private.
         let bytes = start.and_then(|start| Some((start, start.checked_add(place.bytes?)?)));
+        self.note(node, slot, bytes, does);
+    }
+
+    fn note(
+        &mut self,
+        node: Node,
+        slot: StackSlot,
+        bytes: Option<Bytes>,
+        (reads, writes): (bool, bool),
+    ) {
         self.uses.push(SlotUse {
             node,
             slot,
@@ -166,28 +176,20 @@ impl SlotUses {
     /// write anything, and, if it returns, has overwritten some bytes for sure, none of which it has
     /// read before. Where it does not return, nobody sees a private slot again.
     fn lend(&mut self, node: Node, slot: StackSlot, size: u32, usage: &PointerUse) {
-        let mut push = |bytes: Option<Bytes>, reads: bool, writes: bool| {
-            self.uses.push(SlotUse {
-                node,
-                slot,
-                bytes,
-                reads,
-                writes,
-            });
-        };
+        let mut note = |bytes, does| self.note(node, slot, bytes, does);
         if !usage.reads.is_none() {
             let range = usage.reads.range();
             // All of it may lie outside, where it is never accessed.
             match range.map(|range| within(range, size)) {
                 Some(None) => {}
-                bytes => push(bytes.flatten(), true, false),
+                bytes => note(bytes.flatten(), (true, false)),
             }
         }
         // It may put back what it has found, so that it counts as an access in any case.
-        push(None, false, !usage.writes.is_none());
+        note(None, (false, !usage.writes.is_none()));
         let overwritten = usage.overwrites.ranges();
         for bytes in overwritten.filter_map(|range| within(range, size)) {
-            push(Some(bytes), false, true);
+            note(Some(bytes), (false, true));
         }
     }
 

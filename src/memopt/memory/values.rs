@@ -8,6 +8,7 @@
 use crate::FxHashMap;
 use crate::ir::{Block, Endianness, Opcode, Type, Value};
 use crate::memopt::cfg::dominance::Dominance;
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, Order, defining_node};
 use crate::memopt::inst::bits::number;
 use crate::memopt::inst::coercion::Recipe;
@@ -168,16 +169,27 @@ impl<'p, 'a> Values<'p, 'a> {
         })
     }
 
-    /// The one value that all predecessors of `join` pass but for those that pass on `own`, what
-    /// it finds there itself, if it is there.
-    ///
-    /// Those come round: where `value` is defined anew, `join` is entered first by another one.
-    pub fn same_value(
+    /// The value that `own`, a load's result, is where the edges into `join` know `args`: one that is
+    /// the same on all of them, or a parameter that is passed just that.
+    pub fn known_at_join(
         &self,
         join: Node,
         args: &[(Block, Option<Value>)],
         own: Value,
     ) -> Option<Value> {
+        let (func, block) = (self.memory.func, self.order.block(join));
+        let param = || {
+            let param = cfg_edit::param_passed(func, block, args, |it| self.canonical(it));
+            param.filter(|param| func.dfg.value_type(*param) == func.dfg.value_type(own))
+        };
+        self.same_value(join, args, own).or_else(param)
+    }
+
+    /// The one value that all predecessors of `join` pass but for those that pass on `own`, what
+    /// it finds there itself, if it is there.
+    ///
+    /// Those come round: where `value` is defined anew, `join` is entered first by another one.
+    fn same_value(&self, join: Node, args: &[(Block, Option<Value>)], own: Value) -> Option<Value> {
         let mut passed = args
             .iter()
             .filter_map(|(_, arg)| arg.filter(|arg| *arg != own));

@@ -49,7 +49,6 @@ mod translated;
 use crate::FxHashMap;
 use crate::ir::{Block, Inst, Opcode, Value};
 use crate::memopt::Options;
-use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, defining_node};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::coercion::Recipe;
@@ -317,13 +316,7 @@ impl Pass<'_, '_, '_, '_> {
         let block = self.facts.order.block(join);
         let reason = Reason::KnownOnAllPaths(block);
         let result = self.facts.memory.func.dfg.first_result(load);
-        let facts = &self.facts;
-        let (func, ty) = (facts.memory.func, facts.memory.func.dfg.value_type(result));
-        let param = || {
-            let param = cfg_edit::param_passed(func, block, &args, |it| facts.canonical(it));
-            param.filter(|param| func.dfg.value_type(*param) == ty)
-        };
-        if let Some(value) = facts.same_value(join, &args, result).or_else(param) {
+        if let Some(value) = self.facts.known_at_join(join, &args, result) {
             self.replace(load, value, Recipe::new(), reason);
             return false;
         }

@@ -153,12 +153,6 @@ fn place(memory: &Memory<'_>, event: EventIndex) -> Option<(Opcode, Type, Value,
     }
 }
 
-/// What is stored.
-fn stored(memory: &Memory<'_>, event: EventIndex) -> Value {
-    let dfg = &memory.func.dfg;
-    dfg.resolve_aliases(dfg.inst_args(memory.inst(event))[0])
-}
-
 /// Lets the stores at the ends of `preds` be one at the start of `join`, if that is any gain.
 fn change(
     memory: &Memory<'_>,
@@ -168,7 +162,8 @@ fn change(
     stores: &[EventIndex],
 ) -> Option<Change> {
     let insts = stores.iter().map(|event| memory.inst(*event));
-    let values: SmallVec<[Value; 4]> = stores.iter().map(|it| stored(memory, *it)).collect();
+    let stored = stores.iter().map(|event| memory.access(*event)?.stored);
+    let values: SmallVec<[Value; 4]> = stored.collect::<Option<_>>()?;
     if values.iter().all(|value| *value == values[0]) {
         let stores: Vec<Inst> = insts.collect();
         let places = vec![(Place::Start(join), vec![stores[0]])];

@@ -237,8 +237,7 @@ impl<'p, 'a, 'r> Pass<'p, 'a, 'r> {
             .clone()
             .map(|it| (order.block(it.pred), Some(it.value)));
         let args: Vec<(Block, Option<Value>)> = args.collect();
-        let param = || cfg_edit::param_passed(func, block, &args, |it| self.values.canonical(it));
-        if let Some(value) = self.values.same_value(join, &args, result).or_else(param) {
+        if let Some(value) = self.values.known_at_join(join, &args, result) {
             let recipe = Recipe::new();
             return Some(Change::ReplaceLoad {
                 load: inst,
