@@ -220,7 +220,10 @@ impl<'a> Packing<'a> {
                 && !addresses.is_lost(slot)
                 && old.align_shift <= new.align_shift
                 && place.by % (1 << old.align_shift) == 0;
-            let fits = place.by == 0 && self.size(self.result, place.slot) >= i64::from(old.size);
+            let (mine, theirs) = (i64::from(old.size), i64::from(new.size));
+            let fits = place.by >= 0
+                && place.by + mine <= theirs
+                && place.by + self.room(mine) <= self.room(theirs);
             let mut uses = addresses.of(slot);
             if !may_move || !(fits || uses.all(|it| self.lies_inside(it, place))) {
                 return refused;

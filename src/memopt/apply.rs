@@ -381,8 +381,9 @@ impl<'a> Editor<'a> {
             Change::ShareSlot {
                 slot,
                 with,
+                start,
                 addresses,
-            } => slots::share(func, *slot, *with, addresses),
+            } => slots::share(func, *slot, (*with, *start), addresses),
             Change::ComputeAgain(value, block) => self.compute_again(*value, *block),
             Change::RunEgraph => {
                 // It does so with all of them.

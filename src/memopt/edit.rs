@@ -230,8 +230,10 @@ pub enum Change {
     ShareSlot {
         /// The slot that has none of its own.
         slot: StackSlot,
-        /// Its place is that of this one, which is as large.
+        /// Its place is in that of this one, which is as large.
         with: StackSlot,
+        /// Where it begins there.
+        start: u32,
         /// Each `stack_addr` of the slot.
         addresses: Vec<Inst>,
     },

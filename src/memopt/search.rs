@@ -20,8 +20,8 @@ use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
 use crate::memopt::passes::{
-    branches, combined_loads, compares, dead_cycles, dead_slots, dead_stores, load_store_elim,
-    merged_stores, shared_slots, shrunk_slots,
+    branches, coalesced_slots, combined_loads, compares, dead_cycles, dead_slots, dead_stores,
+    load_store_elim, merged_stores, shared_slots, shrunk_slots,
 };
 use crate::memopt::refusal::Refusals;
 use crate::memopt::stats::Stats;
@@ -356,6 +356,18 @@ impl<'s, 'f> Search<'s, 'f> {
     /// Slots of which some bytes at an end are not accessed.
     pub fn shrunk_slots(&mut self) -> Vec<Edit> {
         shrunk_slots::edits(&self.job.ctx.func, &self.memory().slots)
+    }
+
+    /// Slots that are copied to others.
+    pub fn coalesced_slots(&mut self) -> Vec<Edit> {
+        let func = &self.job.ctx.func;
+        if !shared_slots::may_be_any(func) {
+            return Vec::new();
+        }
+        let (slots, graph) = (&self.memory().slots, &self.flow().graph);
+        let (edits, limits_hit) = coalesced_slots::edits(func, graph, slots);
+        self.job.stats.limits_hit += limits_hit;
+        edits
     }
 
     /// Slots whose lives do not meet.

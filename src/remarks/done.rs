@@ -159,8 +159,14 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         Change::ShrinkSlot { slot, size, .. } => {
             vec![(Subject::Slot(*slot), format!("{size} bytes of it stay"))]
         }
-        Change::ShareSlot { slot, with, .. } => {
-            vec![(Subject::Slot(*slot), format!("put in the place of {with}"))]
+        Change::ShareSlot {
+            slot, with, start, ..
+        } => {
+            let place = match start {
+                0 => format!("put in the place of {with}"),
+                start => format!("put in the place of {with}, from byte {start} on"),
+            };
+            vec![(Subject::Slot(*slot), place)]
         }
         Change::ComputeAgain(value, block) => {
             let what = format!("{value} is computed again");

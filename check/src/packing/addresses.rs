@@ -1,7 +1,7 @@
 //! Where the addresses of slots go, and what is accessed by them.
 
 use crate::calls::Effect;
-use crate::opcodes::{Kind, access, kind, plus_constant};
+use crate::opcodes::{Kind, Reading, access, kind, plus_constant};
 use crate::transfers::Transfer;
 use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::{
@@ -18,8 +18,12 @@ pub struct Use {
     pub bytes: Option<(i64, i64)>,
     pub reads: bool,
     pub writes: bool,
+    /// Does it overwrite all of the bytes?
+    pub surely: bool,
     /// What an access says about the memory; `None` if it is a call.
     pub says: Option<MemFlagsData>,
+    /// What is written are the bytes that this slot holds from there on.
+    pub copied: Option<(StackSlot, i64)>,
 }
 
 /// What a value is.
@@ -187,6 +191,9 @@ impl<'a> Addresses<'a> {
             let bytes = (i64::from(it.offset), i64::from(it.ty.bytes()));
             let bytes = (!it.ty.is_dynamic_vector()).then_some(bytes);
             self.touch(block, inst, address[0], bytes, (!it.writes, it.writes));
+            if let [stored] = stored {
+                self.copy_of_load(block, inst, *stored);
+            }
             return;
         }
         if let Some(transfer) = Transfer::of(func, inst) {
@@ -203,6 +210,7 @@ impl<'a> Addresses<'a> {
                 }
                 if transfer.writes() {
                     self.touch(block, inst, transfer.args[0], bytes, (false, true));
+                    self.copy_of(block, inst, inst);
                 }
             }
             return;
@@ -292,12 +300,23 @@ impl<'a> Addresses<'a> {
                 note(bytes, (true, false));
             }
         }
-        // What it may write counts as an access of all of it.
-        note(None, (false, !usage.writes.is_none()));
+        // It counts as an access of all of it.
+        note(None, (false, false));
+        if !usage.writes.is_none() {
+            let bytes = usage.writes.range().and_then(|range| within(known, range));
+            if bytes.is_none_or(|(start, end)| start < end) {
+                note(bytes, (false, true));
+                // Or not: it may put back what it has found.
+                self.uses[block]
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|it| it.surely = false);
+            }
+        }
         let overwritten = usage.overwrites.ranges().filter(|_| is_once);
         for bytes in overwritten.filter_map(|range| within(known, range)) {
             if bytes.0 < bytes.1 {
-                note(Some(bytes), (false, true));
+                self.note(block, inst, (slot, Some(bytes)), (false, true), None);
             }
         }
     }
@@ -339,8 +358,46 @@ impl<'a> Addresses<'a> {
             bytes,
             reads,
             writes,
+            surely: writes && bytes.is_some(),
             says,
+            copied: None,
         });
+    }
+
+    /// Notes what `store` copies, if it stores what a load of its block has found.
+    fn copy_of_load(&mut self, block: Block, store: Inst, stored: Value) {
+        let dfg = &self.func.dfg;
+        let load = dfg.value_def(dfg.resolve_aliases(stored)).inst();
+        let Some(load) = load.filter(|load| self.func.layout.inst_block(*load) == Some(block))
+        else {
+            return;
+        };
+        if let (Some(from), Some(to)) = (access(self.func, load), access(self.func, store)) {
+            let order = |flags: MemFlagsData| flags.explicit_endianness();
+            let is_whole = kind(dfg.insts[load].opcode()) != Kind::Load(Reading::Parts);
+            if !from.writes && is_whole && order(from.flags) == order(to.flags) {
+                self.copy_of(block, load, store);
+            }
+        }
+    }
+
+    /// Notes that what `store` writes is what `load` reads, if the slot that it reads is not written
+    /// in between.
+    fn copy_of(&mut self, block: Block, load: Inst, store: Inst) {
+        let Some((last, before)) = self.uses[block].split_last_mut() else {
+            return;
+        };
+        let read = before.iter().rposition(|it| it.inst == load && it.reads);
+        if let Some(read) = read
+            && let (Some((start, end)), Some((first, behind))) = (before[read].bytes, last.bytes)
+            && (last.inst == store && last.writes && end - start == behind - first)
+        {
+            let slot = before[read].slot;
+            let mut between = before[read + 1..].iter();
+            if between.all(|it| !it.writes || it.slot != slot) {
+                last.copied = Some((slot, start));
+            }
+        }
     }
 
     fn lose(&mut self, values: &[Value]) {

@@ -9,11 +9,20 @@ pub(super) fn free(func: &mut Function, slot: StackSlot) {
     data.align_shift = 0;
 }
 
-/// Gives `slot`, whose addresses are all of `addresses`, the place of `with`.
-pub(super) fn share(func: &mut Function, slot: StackSlot, with: StackSlot, addresses: &[Inst]) {
+/// Gives `slot`, whose addresses are all of `addresses`, the place of `with` from the byte `start` on.
+pub(super) fn share(
+    func: &mut Function,
+    slot: StackSlot,
+    (with, start): (StackSlot, u32),
+    addresses: &[Inst],
+) {
     for inst in addresses {
-        if let InstructionData::StackAddr { stack_slot, .. } = &mut func.dfg.insts[*inst] {
+        if let InstructionData::StackAddr {
+            stack_slot, offset, ..
+        } = &mut func.dfg.insts[*inst]
+        {
             *stack_slot = with;
+            *offset = (i32::from(*offset) + start as i32).into();
         }
     }
     let (size, align) = {
@@ -21,7 +30,7 @@ pub(super) fn share(func: &mut Function, slot: StackSlot, with: StackSlot, addre
         (data.size, data.align_shift)
     };
     let data = &mut func.sized_stack_slots[with];
-    data.size = data.size.max(size);
+    data.size = data.size.max(start + size);
     data.align_shift = data.align_shift.max(align);
     free(func, slot);
 }

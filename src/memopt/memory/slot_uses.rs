@@ -5,6 +5,7 @@
 
 use crate::entity::SecondaryMap;
 use crate::ir::{AliasRegion, Function, Inst, InstructionData, StackSlot};
+use crate::memopt::call::extent::Extent;
 use crate::memopt::call::summary::PointerUse;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::effect::{Access, Place};
@@ -18,6 +19,8 @@ pub type Bytes = (u32, u32);
 /// What one instruction does to one slot.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotUse {
+    /// The instruction.
+    pub inst: Inst,
     /// The node of its block.
     pub node: Node,
     /// The slot.
@@ -26,9 +29,10 @@ pub struct SlotUse {
     pub bytes: Option<Bytes>,
     /// May it read them?
     pub reads: bool,
-    /// May it write them? All of them, if it is known which they are. If it reads as well, in
-    /// any order.
+    /// May it write them? If it reads as well, in any order.
     pub writes: bool,
+    /// Does it overwrite all of them, if it is known which they are?
+    pub surely: bool,
 }
 
 /// What the accesses of a slot say about where it is.
@@ -70,8 +74,8 @@ pub struct SlotUses {
     pub fixed: SecondaryMap<StackSlot, bool>,
     /// What the plain accesses of each slot say.
     pub tags: SecondaryMap<StackSlot, Tag>,
-    /// Slots that one instruction is given the addresses of.
-    pub together: Vec<(StackSlot, StackSlot)>,
+    /// Slots that one instruction is given the addresses of, and which one.
+    pub together: Vec<(StackSlot, StackSlot, Inst)>,
     /// The `stack_addr` of each slot.
     pub addresses: Vec<(StackSlot, Inst)>,
 }
@@ -99,7 +103,7 @@ impl SlotUses {
                         let tag = &mut this.tags[slot];
                         *tag = tag.join(Tag::of(access));
                     }
-                    this.touch(slots, node, access.place(), (!writes, writes));
+                    this.touch(slots, (node, inst), access.place(), (!writes, writes));
                 }
                 None => this.other(func, slots, node, inst),
             }
@@ -107,29 +111,27 @@ impl SlotUses {
         this
     }
 
-    fn touch(&mut self, slots: &Slots, node: Node, place: Place, does: (bool, bool)) {
-        let Some((slot, offset)) = slots.private(place.address) else {
-            return;
-        };
-        let start = offset.and_then(|at| u32::try_from(at + i64::from(place.offset)).ok());
-        // What is known to lie in the slot fits into it, or no slot were private.
-        let bytes = start.and_then(|start| Some((start, start.checked_add(place.bytes?)?)));
-        self.note(node, slot, bytes, does);
+    fn touch(&mut self, slots: &Slots, at: (Node, Inst), place: Place, does: (bool, bool)) {
+        if let Some((slot, bytes)) = private_bytes(slots, place) {
+            self.note(at, slot, bytes, does);
+        }
     }
 
     fn note(
         &mut self,
-        node: Node,
+        (node, inst): (Node, Inst),
         slot: StackSlot,
         bytes: Option<Bytes>,
         (reads, writes): (bool, bool),
     ) {
         self.uses.push(SlotUse {
+            inst,
             node,
             slot,
             bytes,
             reads,
             writes,
+            surely: writes,
         });
     }
 
@@ -153,52 +155,75 @@ impl SlotUses {
         }
         if let Some(transfer) = Transfer::of(func, inst) {
             for range in transfer.read() {
-                self.touch(slots, node, Place::of_range(range), (true, false));
+                self.touch(slots, (node, inst), Place::of_range(range), (true, false));
             }
             if let Some(range) = transfer.written() {
-                self.touch(slots, node, Place::of_range(range), (false, true));
+                self.touch(slots, (node, inst), Place::of_range(range), (false, true));
             }
             let pointers = transfer.pointers().iter();
             let slots = pointers.filter_map(|pointer| slots.private(*pointer));
-            self.tell_apart(slots.map(|(slot, _)| slot).collect());
+            self.tell_apart(inst, slots.map(|(slot, _)| slot).collect());
         }
         let lent = slots.lent_at(inst);
         for (slot, usage) in lent {
-            self.lend(node, *slot, func.sized_stack_slots[*slot].size, usage);
+            let size = func.sized_stack_slots[*slot].size;
+            self.lend((node, inst), *slot, size, usage);
         }
-        self.tell_apart(lent.iter().map(|(slot, _)| *slot).collect());
+        self.tell_apart(inst, lent.iter().map(|(slot, _)| *slot).collect());
         for entry in func.dfg.user_stack_map_entries(inst).unwrap_or(&[]) {
             self.fixed[entry.slot] = true;
         }
     }
 
     /// What a callee does to a slot of `size` bytes that it is lent: it reads what it asks for, may
-    /// write anything, and, if it returns, has overwritten some bytes for sure, none of which it has
+    /// write what it says, and, if it returns, has overwritten some bytes for sure, none of which it has
     /// read before. Where it does not return, nobody sees a private slot again.
-    fn lend(&mut self, node: Node, slot: StackSlot, size: u32, usage: &PointerUse) {
-        let mut note = |bytes, does| self.note(node, slot, bytes, does);
-        if !usage.reads.is_none() {
-            let range = usage.reads.range();
-            // All of it may lie outside, where it is never accessed.
-            match range.map(|range| within(range, size)) {
-                Some(None) => {}
-                bytes => note(bytes.flatten(), (true, false)),
-            }
+    fn lend(&mut self, at: (Node, Inst), slot: StackSlot, size: u32, usage: &PointerUse) {
+        if let Some(bytes) = touched(usage.reads, size) {
+            self.note(at, slot, bytes, (true, false));
         }
-        // It may put back what it has found, so that it counts as an access in any case.
-        note(None, (false, !usage.writes.is_none()));
+        // It counts as an access of all of it in any case.
+        self.note(at, slot, None, (false, false));
+        if let Some(bytes) = touched(usage.writes, size) {
+            self.note(at, slot, bytes, (false, true));
+            // It may put back what it has found.
+            self.uses
+                .last_mut()
+                .into_iter()
+                .for_each(|it| it.surely = false);
+        }
         let overwritten = usage.overwrites.ranges();
         for bytes in overwritten.filter_map(|range| within(range, size)) {
-            note(Some(bytes), (false, true));
+            self.note(at, slot, Some(bytes), (false, true));
         }
     }
 
     /// Who is given the addresses of `slots` may compare them, and write one while it reads another.
-    fn tell_apart(&mut self, slots: Vec<StackSlot>) {
+    fn tell_apart(&mut self, inst: Inst, slots: Vec<StackSlot>) {
         for (at, slot) in slots.iter().enumerate() {
             let others = slots[..at].iter().filter(|other| *other != slot);
-            self.together.extend(others.map(|other| (*slot, *other)));
+            self.together
+                .extend(others.map(|other| (*slot, *other, inst)));
         }
+    }
+}
+
+/// The slot that `place` is in, if it is always private, and which of its bytes are meant, if that is
+/// known.
+pub fn private_bytes(slots: &Slots, place: Place) -> Option<(StackSlot, Option<Bytes>)> {
+    let (slot, offset) = slots.private(place.address)?;
+    let start = offset.and_then(|at| u32::try_from(at + i64::from(place.offset)).ok());
+    // What is known to lie in the slot fits into it, or no slot were private.
+    let bytes = start.and_then(|start| Some((start, start.checked_add(place.bytes?)?)));
+    Some((slot, bytes))
+}
+
+/// The bytes of a slot of `size` bytes that a callee may touch; `None` if there are none. All of it may
+/// lie outside, where it is never accessed.
+fn touched(extent: Extent, size: u32) -> Option<Option<Bytes>> {
+    match extent.range() {
+        Some(range) => within(range, size).map(Some),
+        None => (!extent.is_none()).then_some(None),
     }
 }
 

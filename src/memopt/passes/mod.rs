@@ -2,6 +2,7 @@
 //! [`apply`](crate::memopt::apply) alone changes it.
 
 pub mod branches;
+pub mod coalesced_slots;
 pub mod combined_loads;
 pub mod compares;
 pub mod constant_params;

@@ -110,6 +110,7 @@ pub fn edits(func: &Function, graph: &Graph, slots: &Slots) -> (Vec<Edit>, u32) 
                 let change = Change::ShareSlot {
                     slot,
                     with: *with,
+                    start: 0,
                     addresses: core::mem::take(&mut addresses[slot]),
                 };
                 edits.push(change.because(Reason::LivesApart(*with)));

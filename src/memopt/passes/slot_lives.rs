@@ -44,7 +44,7 @@ pub fn interference(
         slots: slots.len(),
     };
     let mut found = lives.interference();
-    for (x, y) in &uses.together {
+    for (x, y, _) in &uses.together {
         if let (Some(x), Some(y)) = (position(&at, *x), position(&at, *y)) {
             meet(&mut found, x, y);
         }
@@ -93,14 +93,14 @@ impl Step {
             slot,
             reads: if usage.reads { touched } else { 0 },
             writes: usage.writes,
-            clears: if usage.writes { covered } else { 0 },
+            clears: if usage.surely { covered } else { 0 },
         }
     }
 }
 
 /// The bits of the bytes of a slot of `size` bytes that are touched, and of those of which all that
 /// share the bit are.
-fn masks((start, end): Bytes, size: u32) -> (u64, u64) {
+pub fn masks((start, end): Bytes, size: u32) -> (u64, u64) {
     let unit = size.div_ceil(64).max(1);
     let below = |bit: u32| 1u64.checked_shl(bit).map_or(u64::MAX, |bit| bit - 1);
     let touched = below(end.div_ceil(unit)) & !below(start / unit);

@@ -1,7 +1,7 @@
 //! What a run consists of: promotion, the rounds until they find nothing, the egraph pass once
 //! more, and the places of slots.
 
-use super::table::{JOIN_NEIGHBOURS, OWN_SLOTS, PACK_SLOTS};
+use super::table::{COALESCE_SLOTS, JOIN_NEIGHBOURS, OWN_SLOTS, PACK_SLOTS};
 use super::{Rerun, Run};
 use crate::CodegenResult;
 use crate::memopt::edit::{Change, Edit, Reason, Touched};
@@ -10,6 +10,7 @@ use crate::memopt::options::Effort;
 use crate::memopt::passes::{dead_cycles, recomputed};
 use crate::memopt::promote::published;
 use crate::memopt::run_before::promote;
+use crate::memopt::search::Pass;
 use alloc::vec::Vec;
 
 /// The egraph pass runs again if a value was forwarded or a branch folded for each so many
@@ -42,8 +43,14 @@ impl Run<'_> {
                 self.editor.settled();
             }
         }
+        // What is copied to its own place is there already.
+        while self.places(COALESCE_SLOTS)? {
+            self.settle()?;
+            self.editor.settled();
+        }
         self.compute_again()?;
-        self.pack_slots()
+        self.places(PACK_SLOTS)?;
+        Ok(())
     }
 
     /// Lets blocks compute for themselves what loads have given them.
@@ -63,19 +70,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets slots shrink, and share their places. Nothing may be looked for behind that.
-    fn pack_slots(&mut self) -> CodegenResult<()> {
+    /// Gives slots other places. Behind those that share a place because their lives do not meet nothing
+    /// may be looked for.
+    fn places(&mut self, passes: &'static [Pass]) -> CodegenResult<bool> {
         let ctx = self.editor.context();
         // What is in unreachable blocks nobody has looked at.
         if !self.options.pack_slots
             || !gate::has_slot(&ctx.func)
             || ctx.func.layout.blocks().count() != self.analyses.flow(ctx).order.len()
         {
-            return Ok(());
+            return Ok(false);
         }
         let (mut touched, mut next) = (Touched::default(), 0);
         while self.editor.has_room()
-            && let Some((at, edits)) = self.search(PACK_SLOTS, next, false)
+            && let Some((at, edits)) = self.search(passes, next, false)
         {
             touched = touched.and(self.apply(&edits)?);
             next = at + 1;
@@ -83,7 +91,7 @@ impl Run<'_> {
         if touched.any {
             self.editor.settled();
         }
-        Ok(())
+        Ok(touched.any)
     }
 
     /// What is left to do where promotion has made values of all that the passes are for: what

@@ -108,6 +108,15 @@ pub(super) const OWN_SLOTS: &[Pass] = &[Pass {
     ..PASS
 }];
 
+/// Slots that are copied to others are put there when nothing else is found: what is copied may
+/// become values, or come from elsewhere.
+pub(super) const COALESCE_SLOTS: &[Pass] = &[Pass {
+    name: "coalesced-slots",
+    find: |search| search.coalesced_slots(),
+    clean_up: CleanUp::Nothing,
+    ..PASS
+}];
+
 /// Slots get other places last of all: what is in one place may be several of them.
 pub(super) const PACK_SLOTS: &[Pass] = &[
     Pass {
