@@ -85,6 +85,12 @@ impl Effect {
         }
     }
 
+    /// The position of the argument that the first result of the call `inst` is.
+    pub fn returned(&self, func: &Function, inst: Inst) -> Option<usize> {
+        let at = self.pointers.iter().position(|usage| usage.returned)?;
+        returned(func, inst, at).map(|_| at)
+    }
+
     /// Is anything known about the call?
     pub fn is_opaque(&self) -> bool {
         matches!(self.reads, Classes::All) && matches!(self.writes, Classes::All)
@@ -127,6 +133,8 @@ fn pointers(func: &Function, inst: Inst, summary: &Summary) -> Vec<PointerUse> {
         if summary.writes().is_empty() {
             (usage.writes, usage.overwrites) = (Extent::NONE, ByteSet::NONE);
         }
+        // As what it is returned, it is followed.
+        usage.escapes |= usage.returned && returned(func, inst, at).is_none();
         // What it accesses by regions is looked at as theirs.
         usage.escapes |= (!usage.reads.is_none() && !summary.reads().is_all())
             || (!usage.writes.is_none() && !summary.writes().is_all());
@@ -136,6 +144,13 @@ fn pointers(func: &Function, inst: Inst, summary: &Summary) -> Vec<PointerUse> {
         true => uses.collect(),
         false => Vec::new(),
     }
+}
+
+/// The first result of a call, if it can be the argument at this position.
+fn returned(func: &Function, inst: Inst, at: usize) -> Option<Value> {
+    let result = *func.dfg.inst_results(inst).first()?;
+    let arg = *func.dfg.inst_args(inst).get(at)?;
+    (func.dfg.value_type(arg) == func.dfg.value_type(result)).then_some(result)
 }
 
 /// Functions on floats compute; those on memory take pointers that may be bad.

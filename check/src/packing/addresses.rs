@@ -147,6 +147,15 @@ impl<'a> Addresses<'a> {
                 .then(|| self.known(transfer.args[0]))
                 .flatten();
         }
+        if dfg.insts[inst].opcode() == Opcode::Call {
+            let args = dfg.inst_args(inst);
+            if args.iter().all(|arg| self.known(*arg).is_none()) {
+                return None;
+            }
+            let effect = Effect::of(self.func, inst, self.policy);
+            let at = effect.returned(self.func, inst)?;
+            return self.known(args[at]);
+        }
         match dfg.insts[inst] {
             InstructionData::StackAddr {
                 stack_slot, offset, ..

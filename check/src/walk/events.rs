@@ -194,7 +194,16 @@ impl Walk<'_> {
         let (effect, written) = self.enter_callee(path, x, y)?;
         path.memory
             .forget_changed(&mut self.terms, &effect.writes, &written);
-        self.new_results(path, x, y)
+        self.new_results(path, x, y)?;
+        if let Some(at) = effect.returned(self.func(Side::Original), x) {
+            // Both are passed the same.
+            let term = self.args(Side::Original, x)[at];
+            for (side, inst) in [(Side::Original, x), (Side::Result, y)] {
+                let result = self.func(side).dfg.first_result(inst);
+                self.set(side, result, term);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn match_try_calls(

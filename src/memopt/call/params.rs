@@ -3,7 +3,19 @@
 //! The parameters of the entry block are followed through additions, selects, block parameters and
 //! the functions that return their destination, as the addresses of slots are
 //! ([`slot_escape`](crate::memopt::memory::slot_escape)); callees say what they do with theirs.
-//! Comparing one, or branching on it, tells nobody of it; any other use does.
+//! Comparing one, or branching on it, tells nobody of it; any other use does. One that is the first
+//! result, wherever the function returns, tells the caller alone, which follows it through the call:
+//!
+//! ```text
+//! function %with(i64, i32) -> i64 {        v2 = stack_addr.i64 ss0
+//! block0(v0: i64, v1: i32):                v3 = call %with(v2, v1)
+//!     store v1, v0+4                       v4 = load.i32 v3+4        ; ss0+4
+//!     return v0
+//! }
+//! ```
+//!
+//! The place for a result that the signature calls that (`sret`) is a pointer like others: what an ABI
+//! does with it besides, it does to registers, and no caller's CLIF sees it.
 //!
 //! Of an address that is a constant distance behind a parameter, an access names its bytes, and
 //! a callee to which it is passed names them by that distance. What is accessed by any other address
@@ -24,7 +36,7 @@ use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::bits::number;
 use crate::memopt::inst::effect::{Effect, effect};
 use crate::memopt::inst::transfer::Transfer;
-use crate::memopt::memory::calls::{summary_of_call, use_of_arg};
+use crate::memopt::memory::calls::{returned_arg, summary_of_call, use_of_arg};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -52,6 +64,8 @@ pub fn uses_of_params(
         made_of: SecondaryMap::new(),
         uses: SmallVec::from_elem(PointerUse::default(), params.len().min(MAX_PARAMS)),
         touches: Vec::new(),
+        returns: Vec::new(),
+        calls_away: false,
         node: 0,
         changed: false,
     };
@@ -59,6 +73,7 @@ pub fn uses_of_params(
     for _ in 0..MAX_SCANS {
         params.changed = false;
         params.touches.clear();
+        params.returns.clear();
         for (node, block) in order.blocks().iter().enumerate() {
             params.node = node as Node;
             for inst in func.layout.block_insts(*block) {
@@ -66,6 +81,7 @@ pub fn uses_of_params(
             }
         }
         if !params.changed {
+            params.give_back();
             overwritten::add(func, order, &params.touches, &mut params.uses);
             return params.uses;
         }
@@ -120,6 +136,10 @@ struct Params<'a> {
     uses: SmallVec<[PointerUse; 4]>,
     /// What is done behind the parameters, in the order of the blocks.
     touches: Vec<Touch>,
+    /// The returns.
+    returns: Vec<Inst>,
+    /// Does it end in tail calls, too?
+    calls_away: bool,
     /// The node of the block that is looked at.
     node: Node,
     /// Has what is known of a block parameter become less?
@@ -136,11 +156,19 @@ impl Params<'_> {
                 exact: true,
             };
             // Others have a say in what these mean.
-            let purpose = self.func.signature.params.get(at).map(|it| it.purpose);
-            if purpose != Some(ArgumentPurpose::Normal) {
+            if !self.is_plain(at) {
                 self.uses[at] = PointerUse::ESCAPES;
             }
         }
+    }
+
+    /// Is the parameter at this position the argument at it, and nothing else?
+    fn is_plain(&self, at: usize) -> bool {
+        let purpose = self.func.signature.params.get(at).map(|it| it.purpose);
+        matches!(
+            purpose,
+            Some(ArgumentPurpose::Normal | ArgumentPurpose::StructReturn)
+        )
     }
 
     fn of(&self, value: Value) -> Made {
@@ -200,7 +228,12 @@ impl Params<'_> {
                 ..
             } => self.call(inst),
             InstructionData::Brif { .. } | InstructionData::Jump { .. } => self.branch(inst),
+            InstructionData::MultiAry {
+                opcode: Opcode::Return,
+                ..
+            } => self.returns.push(inst),
             _ => {
+                self.calls_away |= dfg.insts[inst].opcode().is_return();
                 for value in dfg.inst_values(inst) {
                     self.escape(value);
                 }
@@ -245,6 +278,32 @@ impl Params<'_> {
             self.escape(y);
         }
         self.make(result, made);
+    }
+
+    /// What is returned lets parameters go, but for one that is the first result everywhere.
+    fn give_back(&mut self) {
+        let returned = self.returned();
+        for inst in core::mem::take(&mut self.returns) {
+            let values = self.func.dfg.inst_args(inst).iter();
+            for value in values.skip(returned.is_some().into()) {
+                self.escape(*value);
+            }
+        }
+        if let Some(at) = returned {
+            self.uses[at].returned = true;
+        }
+    }
+
+    /// The parameter that the first result is, wherever the function returns.
+    fn returned(&self) -> Option<usize> {
+        let param = |inst: &Inst| {
+            let made = self.of(*self.func.dfg.inst_args(*inst).first()?);
+            let is_one = made.exact && made.at == Some(0) && made.set.is_power_of_two();
+            is_one.then_some(made.set.trailing_zeros() as usize)
+        };
+        let first = self.returns.first().and_then(param);
+        let first = first.filter(|at| !self.calls_away && self.is_plain(*at));
+        first.filter(|_| self.returns.iter().all(|inst| param(inst) == first))
     }
 
     /// Values that are passed to blocks.
@@ -292,6 +351,9 @@ impl Params<'_> {
                 let touches = self.touches[first..].iter_mut();
                 touches.for_each(|touch| touch.is_certain = false);
             }
+        }
+        if let Some(arg) = returned_arg(self.func, inst, &summary) {
+            self.make(dfg.first_result(inst), self.of(arg));
         }
     }
 

@@ -41,6 +41,8 @@ pub struct PointerUse {
     pub overwrites: ByteSet,
     /// Somebody may know it when the callee has come back: its caller's caller, memory.
     pub escapes: bool,
+    /// The first result is this pointer, wherever the callee returns. That is no escape.
+    pub returned: bool,
 }
 
 impl PointerUse {
@@ -50,6 +52,7 @@ impl PointerUse {
         writes: Extent::ANY,
         overwrites: ByteSet::NONE,
         escapes: true,
+        returned: false,
     };
 
     /// It may read these bytes.
@@ -71,8 +74,12 @@ impl PointerUse {
     /// Widens `self` to cover what another callee does, of which one is called.
     pub(crate) fn join(&mut self, other: Self) {
         let overwrites = self.overwrites.common(other.overwrites);
+        // What one of them returns, the caller has, and does not follow.
+        let differ = self.returned != other.returned;
         self.and(other);
         self.overwrites = overwrites;
+        self.escapes |= differ;
+        self.returned &= !differ;
     }
 
     /// Widens `self` to cover what the callee does with another pointer as well. What it
@@ -83,11 +90,13 @@ impl PointerUse {
             writes,
             overwrites: _,
             escapes,
+            returned,
         } = other;
         self.reads = self.reads.join(reads);
         self.writes = self.writes.join(writes);
         self.overwrites = ByteSet::NONE;
         self.escapes |= escapes;
+        self.returned |= returned;
     }
 
     /// The same of the memory in which the pointer is `by` bytes behind the start; `None` if it is
@@ -97,7 +106,7 @@ impl PointerUse {
             reads: self.reads.behind(by),
             writes: self.writes.behind(by),
             overwrites: self.overwrites.behind(by),
-            escapes: self.escapes,
+            ..self
         }
     }
 
@@ -150,6 +159,13 @@ impl Summary {
     pub fn param(&self, at: usize) -> PointerUse {
         let known = self.params.get(at).copied();
         known.unwrap_or(PointerUse::ESCAPES)
+    }
+
+    /// The position of the parameter that its first result is, wherever it returns.
+    ///
+    /// Cost: O(parameters).
+    pub fn returned(&self) -> Option<usize> {
+        self.params.iter().position(|usage| usage.returned)
     }
 
     /// The same, and it may read `regions`.

@@ -75,6 +75,9 @@ pub fn use_of_arg(func: &Function, inst: Inst, summary: &Summary, at: usize) -> 
         return PointerUse::ESCAPES;
     }
     let mut usage = summary.param(at);
+    if usage.returned && returned_arg(func, inst, summary).is_none() {
+        return PointerUse::ESCAPES;
+    }
     // What it writes through pointers is in its sets too, unless it puts back what it found.
     if summary.reads().is_empty() {
         usage.reads = Extent::NONE;
@@ -89,6 +92,17 @@ pub fn use_of_arg(func: &Function, inst: Inst, summary: &Summary, at: usize) -> 
         true => usage,
         false => PointerUse::ESCAPES,
     }
+}
+
+/// The argument that the first result of the direct call `inst`, which has this `summary`, is.
+pub fn returned_arg(func: &Function, inst: Inst, summary: &Summary) -> Option<Value> {
+    let dfg = &func.dfg;
+    if dfg.insts[inst].opcode() != Opcode::Call || copies_arguments(func, inst) {
+        return None;
+    }
+    let result = *dfg.inst_results(inst).first()?;
+    let arg = *dfg.inst_args(inst).get(summary.returned()?)?;
+    (dfg.value_type(arg) == dfg.value_type(result)).then(|| dfg.resolve_aliases(arg))
 }
 
 /// Does the `try_call` at `inst` handle every exception that comes back to it?

@@ -2,7 +2,8 @@
 //!
 //! A slot's address is fresh, so only values computed from its `stack_addr`
 //! point into it. They are followed through additions, selects and block
-//! parameters, and through Cranelift's own functions on memory, which return their destination.
+//! parameters, and through callees that return what they are passed, as Cranelift's own functions on
+//! memory do with their destination.
 //!
 //! What is known about a value forms a lattice, met over the arguments of a
 //! block parameter until nothing changes:
@@ -26,6 +27,7 @@ use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::isle::{self, Step};
 use crate::memopt::inst::location::{Address, Root};
 use crate::memopt::inst::transfer::Transfer;
+use crate::memopt::memory::calls::{returned_arg, summary_of_call};
 use alloc::vec::Vec;
 
 /// Scans over the function until the block parameters settle.
@@ -341,11 +343,27 @@ impl Scan<'_> {
                 args: [_, x, y],
             } => self.fact(x).meet(self.fact(y)),
             InstructionData::Call { .. } if !self.func.dfg.inst_results(inst).is_empty() => {
-                let transfer = Transfer::of(self.func, inst)?;
-                self.fact(transfer.returned()?)
+                match Transfer::of(self.func, inst) {
+                    Some(transfer) => self.fact(transfer.returned()?),
+                    None => self.returned(inst)?,
+                }
             }
             _ => return None,
         })
+    }
+
+    /// What is known about the first result of the call `inst`, if it may be an address that the
+    /// callee is passed.
+    fn returned(&self, inst: Inst) -> Option<Fact> {
+        let dfg = &self.func.dfg;
+        let facts = &self.found.facts;
+        let mut args = dfg.inst_args(inst).iter();
+        // What an earlier scan took for an address is none any more.
+        if args.all(|arg| facts.is_plain(*arg)) && facts.is_plain(dfg.first_result(inst)) {
+            return None;
+        }
+        let summary = summary_of_call(self.func, self.policy, inst);
+        Some(self.fact(returned_arg(self.func, inst, &summary)?))
     }
 
     fn sum(&self, inst: Inst, opcode: Opcode, x: Fact, y: Fact) -> Fact {
