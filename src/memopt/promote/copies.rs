@@ -50,7 +50,13 @@ pub fn edits(func: &Function, slots: &Slots, traffic: &Traffic, policy: &dyn Pol
         }
     }
     for touched in &traffic.touched {
-        if matches!(touched.usage, Use::Load(_)) {
+        // What calls read is noted already.
+        let reads = match touched.usage {
+            Use::Load(_) => true,
+            Use::Kept => !func.dfg.insts[touched.inst].opcode().is_call(),
+            Use::Store(..) => false,
+        };
+        if reads {
             copies.read.push((touched.slot, touched.start, touched.end));
         }
     }
