@@ -18,6 +18,7 @@
 //! | `meet`, `meet_parts`, `meet_memory`, `meet_facts`, `meet_state` | the lattice: what two states have in common |
 //! | `walk` | the product of both functions: `walk::{product, walker}` its points, `walk::{one_sided, events}` the steps, `walk::order` who steps, `walk::{incoming, points}` the states |
 //! | `packing` | slots that have other places in the frame: `packing::{addresses, holders}` |
+//! | `widened`, `bounded` | addresses at indices that are apart |
 //! | `calls`, `regions` | policy and summaries |
 //! | `body` | graph and live values of one function |
 //!
@@ -27,6 +28,7 @@
 
 mod balance;
 mod body;
+mod bounded;
 mod buffering;
 mod calls;
 mod check;

@@ -13,6 +13,7 @@
 //! runs in the place of logical and physical memory.
 
 use super::balance::AccessBalance;
+use super::bounded;
 use super::fact::Fact;
 use super::place::{Place, are_compatible, distance};
 use super::slot_set::SlotSet;
@@ -92,7 +93,9 @@ impl Memory {
             };
         }
         if let (Some((at, size)), Some((other_at, other_size))) = (a.range, b.range)
-            && are_apart(terms, (x, at, size), (y, other_at, other_size))
+            && (are_apart(terms, (x, at, size), (y, other_at, other_size))
+                || (one_slot
+                    && bounded::are_apart(terms, (x, at, size), (y, other_at, other_size))))
         {
             return false;
         }

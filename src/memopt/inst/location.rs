@@ -142,6 +142,11 @@ impl Location {
 }
 
 impl Location {
+    /// How far behind the root it ends.
+    pub fn end(&self) -> Option<i64> {
+        self.address.offset?.checked_add(self.bytes?.into())
+    }
+
     /// What is left of it where its root means something else: it is somewhere in its slot.
     pub fn anywhere_in_slot(&self) -> Option<Self> {
         let Root::InSlot(slot, _) = self.address.root else {

@@ -14,6 +14,7 @@ use crate::memopt::call::summary::PointerUse;
 use crate::memopt::cfg::graph::{Node, Order};
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::location::{Address, Location, Overlap, Root};
+use crate::memopt::memory::bounds;
 use crate::memopt::memory::numbering::{Meaning, Numbering};
 use crate::memopt::memory::regions::{Classes, Regions};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
@@ -478,7 +479,10 @@ impl<'a> Memory<'a> {
             (None, None) => self.apart_behind_values(a, b),
             // An address that has left its slot may be anywhere.
             _ if self.slots.are_left => Overlap::Unknown,
-            (Some(x), Some(y)) if x == y => self.apart_behind_values(a, b),
+            (Some(x), Some(y)) if x == y => match self.are_apart_in_slot(a, b) {
+                true => Overlap::None,
+                false => self.apart_behind_values(a, b),
+            },
             (Some(_), Some(_)) => Overlap::None,
             (Some(_), None) | (None, Some(_)) => {
                 let mut values = [x, y].into_iter().filter(|it| it.slot().is_none());
@@ -488,6 +492,25 @@ impl<'a> Memory<'a> {
                     false => Overlap::Unknown,
                 }
             }
+        }
+    }
+
+    /// Are two locations in one slot apart, by how far behind its start they may lie at most?
+    fn are_apart_in_slot(&self, a: &Location, b: &Location) -> bool {
+        let range = |location: &Location| {
+            let (slot, value) = match location.address.root {
+                Root::Slot(_) => return Some((location.address.offset?, location.end()?)),
+                Root::InSlot(slot, value) => (slot, value),
+                Root::Value(_) | Root::Shared(..) | Root::Absolute => return None,
+            };
+            let (in_slot, (least, most)) = bounds::in_slot(&self.func.dfg, &self.slots, value)?;
+            let end = location.end()?.checked_add(most)?;
+            let start = location.address.offset?.checked_add(least)?;
+            (in_slot == slot).then_some((start, end))
+        };
+        match (range(a), range(b)) {
+            (Some((start, end)), Some((other, other_end))) => end <= other || other_end <= start,
+            _ => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a function does to memory: its memory instructions, their mod/ref
 //! relation, memory SSA, and the walkers that answer from it.
 
+pub mod bounds;
 pub mod calls;
 pub mod clobber;
 pub mod insts;

@@ -8,6 +8,7 @@ use crate::memopt::cfg::graph::Node;
 use crate::memopt::inst::coercion::Load;
 use crate::memopt::inst::effect::{self, Place};
 use crate::memopt::inst::transfer::Transfer;
+use crate::memopt::memory::bounds;
 use crate::memopt::memory::slot_escape::Slots;
 use alloc::vec::Vec;
 
@@ -62,7 +63,7 @@ impl Touched {
 /// How the addresses of a slot are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Used {
-    /// By accesses at known offsets alone.
+    /// By accesses at known offsets, or between known ones, alone.
     #[default]
     Accessed,
     /// Something else names the slot, and nobody accesses it by that at an offset that is not
@@ -132,19 +133,41 @@ impl Scan<'_> {
         };
         // What is known to lie in the slot fits into it, or no slot were private.
         let start = offset.and_then(|at| u32::try_from(at + i64::from(place.offset)).ok());
-        let (Some(start), Some(bytes)) = (start, place.bytes) else {
-            self.traffic.used[slot] = Used::Whole;
-            return;
-        };
-        self.traffic.touched.push(Touched {
+        let touched = |start, end, usage| Touched {
             slot,
             start,
-            end: start + bytes,
+            end,
             inst,
             node,
             usage,
             endianness,
-        });
+        };
+        let touched = match (start, place.bytes) {
+            (Some(start), Some(bytes)) => touched(start, start + bytes, usage),
+            _ => match self.between(slot, place) {
+                // Some of them, which stay where they are.
+                Some((start, end)) => touched(start, end, Use::Kept),
+                None => {
+                    self.traffic.used[slot] = Used::Whole;
+                    return;
+                }
+            },
+        };
+        self.traffic.touched.push(touched);
+    }
+
+    /// The bytes that an access at an index may touch, if those are fewer than its slot has.
+    fn between(&self, slot: StackSlot, place: Place) -> Option<(u32, u32)> {
+        let found = bounds::in_slot(&self.func.dfg, self.slots, place.address);
+        let (_, (least, most)) = found.filter(|(it, _)| *it == slot)?;
+        let offset = i64::from(place.offset);
+        let end = offset + most + i64::from(place.bytes?);
+        // It lies in the slot and its last word, or nothing is promised.
+        let size = self.func.sized_stack_slots[slot].size;
+        let size = size.checked_next_multiple_of(8)?;
+        let end = u32::try_from(end).unwrap_or(0).min(size);
+        let start = u32::try_from((offset + least).max(0)).ok()?;
+        (start < end && end - start < size).then_some((start, end))
     }
 
     /// Notes the slots that `inst`, which is no access, names.
