@@ -278,6 +278,7 @@ fn kept(change: &Change) -> Kept {
         }
         Change::FoldBranch(..)
         | Change::Bypass(_)
+        | Change::MergeBlocks(_)
         | Change::Thread(_)
         | Change::Sink(_)
         | Change::MoveUp(_)

@@ -347,7 +347,8 @@ impl<'a> Editor<'a> {
             }
             Change::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
             Change::Bypass(bypass) => self.bypass(bypass),
-            Change::Thread(_)
+            Change::MergeBlocks(_)
+            | Change::Thread(_)
             | Change::Sink(_)
             | Change::JoinStores(_)
             | Change::SinkLoad(..)

@@ -19,7 +19,7 @@ pub use accesses::{CombinedLoads, Expanded, Forwarded, MergedStores, NewStore, S
 pub use loops::{Carried, Hoisted, Turned};
 pub use paths::{
     Below, Bypass, Copied, Edge, JoinedStores, MAX_PASSED, Merged, Moved, Place, Sunk, Thread,
-    Upward,
+    Twin, Upward,
 };
 pub use promotion::{
     Choice, Constant, Content, FieldStep, Numbered, NumberedAccess, Promoted, Promotion,
@@ -90,6 +90,8 @@ pub enum Reason {
     Unnamed,
     /// The block does nothing but lead on.
     Empty,
+    /// This block does the same, up to a trap.
+    SameAs(Block),
     /// No byte of the slot is live where this one is written, and the other way round.
     LivesApart(StackSlot),
     /// Nobody accesses the bytes.
@@ -175,6 +177,8 @@ pub enum Change {
     FoldBranch(Inst, usize),
     /// The edges into an empty block lead to where its jump leads.
     Bypass(Bypass),
+    /// The edges into a block lead to another one that does the same.
+    MergeBlocks(Twin),
     /// A path goes past the branch that it determines.
     Thread(Thread),
     /// Stores sink to the paths that need them, all together: each may have been
@@ -290,6 +294,7 @@ impl Change {
         let (graph, aliases) = match self {
             Self::FoldBranch(..)
             | Self::Bypass(_)
+            | Self::MergeBlocks(_)
             | Self::Thread(_)
             | Self::HoistLoads(_)
             | Self::TurnLoop(_) => (true, false),

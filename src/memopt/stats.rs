@@ -139,6 +139,8 @@ stats! {
         unused_params,
         /// Empty blocks that nothing leads to any more.
         bypassed_blocks,
+        /// Blocks that can only end in a trap, and have become one with another that does the same.
+        merged_blocks,
         /// Values that blocks compute for themselves, because they came from memory and would
         /// have been kept.
         recomputed_values,
@@ -216,6 +218,7 @@ impl Stats {
             Change::ShrinkSlot { .. } => self.shrunk_slots += 1,
             Change::ShareSlot { .. } => self.shared_slots += 1,
             Change::Bypass(_) => self.bypassed_blocks += 1,
+            Change::MergeBlocks(_) => self.merged_blocks += 1,
             Change::Thread(_) => self.threaded_branches += 1,
             Change::Sink(sunk) => self.sunk_stores += sunk.stores.len() as u32,
             Change::JoinStores(joined) => self.sunk_stores += joined.stores.len() as u32,

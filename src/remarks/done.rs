@@ -61,6 +61,10 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
         Change::FoldCompare(compare, value) => inst(compare, &format!("is always {value}")),
         Change::FoldBranch(branch, taken) => inst(branch, &taken_of(func, *branch, *taken)),
         Change::Bypass(bypass) => vec![(Subject::Block(bypass.block), "bypassed".into())],
+        Change::MergeBlocks(twin) => {
+            let what = format!("becomes one with {}", twin.other);
+            vec![(Subject::Block(twin.block), what)]
+        }
         Change::Thread(thread) => {
             let last = thread
                 .chain
@@ -325,6 +329,7 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
         ),
         Reason::NotReached => ("nobody accesses the rest".to_string(), Vec::new()),
         Reason::Unnamed => ("nothing names it any more".to_string(), Vec::new()),
+        Reason::SameAs(block) => (format!("{block} does the same, up to a trap"), Vec::new()),
         Reason::Empty => ("it does nothing but lead on".to_string(), Vec::new()),
         Reason::ReachedArithmetic => (
             "a value that memory held has reached arithmetic".to_string(),
@@ -357,6 +362,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::FoldCompare(..) => "folded_compares",
         Change::FoldBranch(..) | Change::RemoveTrap(_) => "folded_branches",
         Change::Bypass(_) => "bypassed_blocks",
+        Change::MergeBlocks(_) => "merged_blocks",
         Change::Thread(_) => "threaded_branches",
         Change::Sink(_) | Change::JoinStores(_) => "sunk_stores",
         Change::SinkLoad(..) => "sunk_loads",

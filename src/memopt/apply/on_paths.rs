@@ -8,7 +8,7 @@ use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Order};
 use crate::memopt::edit::{
     Below, Carried, Change, Copied, Edge, Hoisted, JoinedStores, MAX_PASSED, Merged, Moved, Place,
-    Sunk, Thread, Turned, Upward,
+    Sunk, Thread, Turned, Twin, Upward,
 };
 use crate::memopt::paths::ssa_repair::{self, Broken};
 use alloc::vec::Vec;
@@ -27,6 +27,7 @@ impl Editor<'_> {
             Change::MergeLoads(merged) => self.merge_loads(merged),
             Change::CarryRound(carried) => self.carry_round(carried),
             Change::TurnLoop(turned) => self.turn_loop(turned),
+            Change::MergeBlocks(twin) => self.merge_blocks(twin),
             _ => debug_assert!(false, "no pass of the wing asks for it"),
         }
     }
@@ -58,6 +59,12 @@ impl Editor<'_> {
         let copies = names.into_iter();
         self.copied
             .extend(copies.map(|(value, copy)| Copied { value, block, copy }));
+    }
+
+    fn merge_blocks(&mut self, twin: &Twin) {
+        for edge in &twin.edges {
+            cfg_edit::redirect(&mut self.ctx.func, *edge, twin.other);
+        }
     }
 
     fn sink(&mut self, sunk: &Sunk) {

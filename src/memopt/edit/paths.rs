@@ -13,6 +13,17 @@ pub struct Bypass {
     pub edges: SmallVec<[Edge; 4]>,
 }
 
+/// A block that does what another one does.
+#[derive(Clone, Debug)]
+pub struct Twin {
+    /// The block, which nothing leads to any more.
+    pub block: Block,
+    /// The other one.
+    pub other: Block,
+    /// The edges into the block.
+    pub edges: Vec<Edge>,
+}
+
 /// A value, and a copy of it in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Copied {

@@ -60,8 +60,8 @@ use crate::memopt::cfg::graph::{Node, Order, defining_node};
 use crate::memopt::inst::bits::number;
 use crate::memopt::inst::location::{Location, Overlap, Root};
 use alloc::vec::Vec;
-pub use operation::is_pure;
-use operation::{Operation, both, operation, own_arguments};
+use operation::{Operation, both};
+pub use operation::{is_pure, operation, own_arguments};
 
 /// Where a root gets its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

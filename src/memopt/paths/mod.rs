@@ -12,6 +12,7 @@ pub mod folding;
 pub mod hoisting;
 pub mod invariants;
 pub mod pre;
+pub mod same_traps;
 pub mod sink_stores;
 pub mod sink_values;
 pub mod ssa_repair;

@@ -75,6 +75,7 @@ use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::seen_soon::seen_soon;
 use crate::memopt::memory::slot_escape::Privacy;
 use crate::memopt::memory::ssa::Class;
+use crate::memopt::paths::same_traps;
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -123,7 +124,9 @@ pub struct Sinking<'a> {
     graph: &'a Graph,
     /// How many loops are around a block.
     depth: &'a dyn Fn(Block) -> usize,
-    /// Which blocks hardly run, see [`cold_nodes`].
+    /// From which nodes every path ends in a trap, see [`trapping_nodes`].
+    traps: Vec<bool>,
+    /// Which blocks hardly run: those, and blocks that say so.
     cold: Vec<bool>,
     /// May a store be dropped on all paths? That is what dead stores are.
     dead_stores: bool,
@@ -158,6 +161,7 @@ impl<'a> Sinking<'a> {
             order,
             graph,
             depth,
+            traps: Vec::new(),
             cold: Vec::new(),
             dead_stores,
             stores: Vec::new(),
@@ -194,7 +198,11 @@ impl<'a> Sinking<'a> {
         if this.stores.is_empty() {
             return None;
         }
-        this.cold = cold_nodes(memory.func, order, graph);
+        this.traps = trapping_nodes(memory.func, order, graph);
+        let is_cold = |(node, traps): (usize, &bool)| {
+            *traps || memory.func.layout.is_cold(order.block(node as Node))
+        };
+        this.cold = this.traps.iter().enumerate().map(is_cold).collect();
         Some(this)
     }
 
@@ -233,27 +241,43 @@ impl<'a> Sinking<'a> {
         can_gain.then_some(outcome.questions)
     }
 
-    /// Finds the stores that move. `next_access` can answer [`Self::questions`].
-    pub fn edit(
+    /// Finds the stores that move, or the blocks that become one first. `next_access` can answer
+    /// [`Self::questions`].
+    pub fn edits(
         &mut self,
         next_access: &mut NextAccess<'_>,
         pass: &'static str,
         refusals: &mut Refusals,
-    ) -> Option<Edit> {
-        for _ in 0..MAX_SETTLING {
+    ) -> Vec<Edit> {
+        for settled in 0..MAX_SETTLING {
             let outcome = self.walk(Some(next_access));
+            if settled == 0 && outcome.has_copies() {
+                let same = self.same_traps(&outcome);
+                if !same.is_empty() {
+                    return same;
+                }
+            }
             let any_stays = self.pin(&outcome);
             let mut stores = self.stores.iter().zip(&outcome.moved);
             let any_moves = stores.any(|(store, moved)| *moved && !store.pinned);
             // Where more stores stay, no other goes further than it did.
             if !any_stays || !any_moves {
                 self.note_pinned(pass, refusals);
-                let sunk = any_moves.then(|| self.sunk(&outcome))??;
-                return Some(Change::Sink(sunk).because(Reason::UnobservedOnSomePaths));
+                let sunk = any_moves.then(|| self.sunk(&outcome)).flatten();
+                let edit = |sunk| Change::Sink(sunk).because(Reason::UnobservedOnSomePaths);
+                return sunk.map(edit).into_iter().collect();
             }
         }
         self.limits_hit += 1;
-        None
+        Vec::new()
+    }
+
+    /// Blocks to which a store would go, each of which ends in a trap and does the same as another.
+    fn same_traps(&self, outcome: &Outcome) -> Vec<Edit> {
+        let (func, order, graph) = (self.memory.func, self.order, self.graph);
+        let twins = same_traps::twins(func, order, graph, &self.traps);
+        let wanted = outcome.needed_twice(&twins);
+        same_traps::edits(func, order, graph, &twins, &wanted)
     }
 
     /// Notes the stores that could move and gain nothing by it.
@@ -442,15 +466,13 @@ impl<'a> Sinking<'a> {
     }
 }
 
-/// Which nodes hardly run: their blocks say so, or every path from there ends in a trap. Whoever
-/// takes such a path takes it once.
+/// From which nodes every path ends in a trap. Whoever takes such a path takes it once.
 ///
 /// A path that goes back is none that ends. Cost: O(blocks + edges).
-fn cold_nodes(func: &Function, order: &Order, graph: &Graph) -> Vec<bool> {
+fn trapping_nodes(func: &Function, order: &Order, graph: &Graph) -> Vec<bool> {
     let mut ends = vec![false; graph.len()];
     for node in (0..graph.len() as Node).rev() {
-        let block = order.block(node);
-        let last = func.layout.last_inst(block);
+        let last = func.layout.last_inst(order.block(node));
         let traps = last.is_some_and(|inst| func.dfg.insts[inst].opcode() == Opcode::Trap);
         let succs = graph.succs(node);
         let mut onward = succs
@@ -458,9 +480,5 @@ fn cold_nodes(func: &Function, order: &Order, graph: &Graph) -> Vec<bool> {
             .map(|succ| *succ > node && ends[*succ as usize]);
         ends[node as usize] = traps || !succs.is_empty() && onward.all(|ends| ends);
     }
-    let blocks = (0..graph.len() as Node).map(|node| order.block(node));
-    let cold = blocks
-        .zip(ends)
-        .map(|(block, ends)| ends || func.layout.is_cold(block));
-    cold.collect()
+    ends
 }

@@ -226,10 +226,10 @@ impl<'s, 'f> Search<'s, 'f> {
             &questions,
             self.analyses.room(),
         );
-        let edit = sinking.edit(&mut next_access, self.name, self.job.refusals);
+        let edits = sinking.edits(&mut next_access, self.name, self.job.refusals);
         self.job.stats.limits_hit += next_access.limits_hit + sinking.limits_hit;
         self.analyses.give_room(next_access.into_room());
-        edit.into_iter().collect()
+        edits
     }
 
     /// What feeds stores that have moved.

@@ -4,7 +4,7 @@ use crate::ir::{InstructionData, Opcode, Type, Value};
 
 /// A pure operation on the values that stand for its arguments, in few bits: all that makes
 /// two of them different is in it.
-pub(super) type Operation = [u64; 2];
+pub type Operation = [u64; 2];
 
 /// Is the result of the opcode a function of its arguments alone, wherever it is executed?
 ///
@@ -60,7 +60,7 @@ fn is_commutative(opcode: Opcode) -> bool {
 
 /// `data`, of which [`is_pure`] or a load, with a result of type `ty`, in the same bits for all
 /// that are sure to have the same result. Opcodes of different formats differ.
-pub(super) fn operation(data: &InstructionData, ty: Type) -> Option<Operation> {
+pub fn operation(data: &InstructionData, ty: Type) -> Option<Operation> {
     // A type is a number of 16 bits; the opcode takes 8, and what is left is free.
     let what = u32::from(data.opcode() as u8) | (ty.index() as u32) << 8;
     Some(match *data {
@@ -117,7 +117,7 @@ pub(super) fn both(low: u32, high: u32) -> u64 {
 }
 
 /// The arguments of a pure operation, or of a load, all of which stand in it.
-pub(super) fn own_arguments(data: &mut InstructionData) -> &mut [Value] {
+pub fn own_arguments(data: &mut InstructionData) -> &mut [Value] {
     match data {
         InstructionData::Unary { arg, .. } | InstructionData::Load { arg, .. } => {
             core::slice::from_mut(arg)

@@ -1,9 +1,11 @@
 //! Where stores end that move.
 
-use crate::FxHashMap;
+use crate::ir::Block;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::edit::Place;
 use crate::memopt::memory::ssa::Class;
+use crate::memopt::paths::same_traps::Twins;
+use crate::{FxHashMap, FxHashSet};
 use alloc::vec;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -74,6 +76,30 @@ impl Outcome {
             copies.retain(|count| *count < most);
         }
         0
+    }
+
+    /// Does a store gain by moving, and go to several places?
+    pub fn has_copies(&self) -> bool {
+        let mut stores = self.drops.iter().zip(&self.copies);
+        stores.any(|(drops, copies)| *drops > 0 && *copies > 1)
+    }
+
+    /// The blocks to which a store that gains by it goes twice, because another one is its twin.
+    pub fn needed_twice(&self, twins: &Twins) -> Vec<Block> {
+        let mut needed: FxHashSet<(StoreIndex, Block)> = FxHashSet::default();
+        let mut twice = Vec::new();
+        for (place, stores) in &self.places {
+            let (Place::Start(block) | Place::Edge(_, block)) = place else {
+                continue;
+            };
+            let block = twins.get(block).copied().unwrap_or(*block);
+            for store in stores.iter().filter(|store| self.drops[**store] > 0) {
+                if !needed.insert((*store, block)) {
+                    twice.push(block);
+                }
+            }
+        }
+        twice
     }
 
     /// The store ends at `place`, behind those that end there already.
