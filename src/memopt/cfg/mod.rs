@@ -5,3 +5,4 @@ pub mod edit;
 pub mod flow;
 pub mod graph;
 pub mod lists;
+pub mod trapping;

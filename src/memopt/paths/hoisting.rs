@@ -17,7 +17,8 @@
 //! it may write the bytes ([`mod_ref`](crate::memopt::memory::mod_ref)), so that each iteration
 //! finds what is there before the first. Every path from the header
 //! comes to it before it leaves the loop or begins the next iteration, so that no path has a load
-//! that it had not. No barrier is passed, and what may trap only if the load
+//! that it had not, but for those that leave the loop for a trap alone in front of a load that may move: it does not
+//! depend on what they have found out. No barrier is passed, and what may trap only if the load
 //! cannot and carries `can_move`: a guard can be why it
 //! does not trap. A call is passed if it can neither trap nor unwind, by a load of a stack slot at a
 //! known offset, or by one that may move: a callee that goes on for ever can be a guard, too. A load that may trap passes no store either but to a slot that nobody else ever

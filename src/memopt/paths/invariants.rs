@@ -11,6 +11,7 @@ use crate::ir::{Inst, MemFlagsData};
 use crate::loop_analysis::{Loop, LoopAnalysis};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, Order, defining_node};
+use crate::memopt::cfg::trapping;
 use crate::memopt::edit::Edge;
 use crate::memopt::inst::location::Root;
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
@@ -19,6 +20,7 @@ use crate::memopt::memory::numbering::Meaning;
 use crate::memopt::paths::computed::{Computed, Part, computed};
 use crate::memopt::refusal::Obstacle;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use smallvec::SmallVec;
 
 /// Loads of one innermost loop that are looked at.
@@ -96,6 +98,8 @@ pub struct Invariants<'m, 'a> {
     writes: FxHashMap<Loop, Option<Vec<EventIndex>>>,
     /// The nodes of loops, once anybody has asked.
     members: Option<Members>,
+    /// From which nodes every path ends in a trap, once anybody has asked.
+    traps: OnceCell<Vec<bool>>,
 }
 
 /// The nodes of each loop.
@@ -147,6 +151,7 @@ impl<'m, 'a> Invariants<'m, 'a> {
             shape,
             writes: FxHashMap::default(),
             members: None,
+            traps: OnceCell::new(),
         }
     }
 
@@ -231,10 +236,13 @@ impl<'m, 'a> Invariants<'m, 'a> {
 
     /// Does every path through the loop from the start of `from` come to `event`, before
     /// anything that it may not pass? Or what keeps it.
+    ///
+    /// A load that may move past a guard need not be on a path that leaves the loop for a trap alone.
     pub fn is_certain(&self, from: Node, event: EventIndex, lp: Loop) -> Result<(), Obstacle> {
         let memory = self.memory;
         let home = memory.node(event);
         let depends = Obstacle::DependsOnPath(self.shape.order.block(from));
+        let moves = moves_past_guards(memory, event);
         let mut seen: SmallVec<[Node; MAX_BEFORE]> = SmallVec::new();
         seen.push(from);
         let mut next = 0;
@@ -247,6 +255,9 @@ impl<'m, 'a> Invariants<'m, 'a> {
             self.passes_all(event, memory.of_node(node))?;
             let succs = self.shape.graph.succs(node);
             for succ in succs {
+                if moves && self.leaves_for_a_trap(*succ, lp) {
+                    continue;
+                }
                 if *succ <= node || !self.shape.is_inside(*succ, lp) {
                     return Err(depends);
                 }
@@ -259,6 +270,13 @@ impl<'m, 'a> Invariants<'m, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Is `node` outside of the loop, and does every path from there end in a trap?
+    fn leaves_for_a_trap(&self, node: Node, lp: Loop) -> bool {
+        let (func, shape) = (self.memory.func, self.shape);
+        let traps = || trapping::nodes(func, shape.order, shape.graph);
+        !shape.is_inside(node, lp) && self.traps.get_or_init(traps)[node as usize]
     }
 
     /// Can `event` pass all of `others`, as far as these may end the function?
@@ -326,6 +344,13 @@ pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool
 fn is_always_there(memory: &Memory<'_>, access: &Access) -> bool {
     let address = access.location.address;
     matches!(address.root, Root::Slot(_)) && address.offset.is_some() && !memory.slots.are_left
+}
+
+/// Is the event a load of which it does not depend on a guard whether it traps?
+fn moves_past_guards(memory: &Memory<'_>, event: EventIndex) -> bool {
+    let is_load = |access: &Access| access.stored.is_none() && access.trap.is_none();
+    memory.access(event).is_some_and(is_load)
+        && flags(memory, event).is_some_and(|flags| flags.can_move())
 }
 
 /// The flags of an access.

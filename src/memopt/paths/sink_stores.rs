@@ -65,9 +65,10 @@
 //! could go to, see [`NextAccess::fate_from`].
 
 use crate::FxHashMap;
-use crate::ir::{Block, Function, Opcode, StackSlot};
+use crate::ir::{Block, StackSlot};
 use crate::memopt::cfg::flow::Flow;
 use crate::memopt::cfg::graph::{Graph, Node, Order};
+use crate::memopt::cfg::trapping;
 use crate::memopt::edit::{Change, Edit, Place, Reason, Sunk};
 use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{ANY, Access, EventIndex, Memory};
@@ -124,7 +125,7 @@ pub struct Sinking<'a> {
     graph: &'a Graph,
     /// How many loops are around a block.
     depth: &'a dyn Fn(Block) -> usize,
-    /// From which nodes every path ends in a trap, see [`trapping_nodes`].
+    /// From which nodes every path ends in a trap, see [`trapping`].
     traps: Vec<bool>,
     /// Which blocks hardly run: those, and blocks that say so.
     cold: Vec<bool>,
@@ -198,7 +199,7 @@ impl<'a> Sinking<'a> {
         if this.stores.is_empty() {
             return None;
         }
-        this.traps = trapping_nodes(memory.func, order, graph);
+        this.traps = trapping::nodes(memory.func, order, graph);
         let is_cold = |(node, traps): (usize, &bool)| {
             *traps || memory.func.layout.is_cold(order.block(node as Node))
         };
@@ -464,21 +465,4 @@ impl<'a> Sinking<'a> {
     fn is_warm(&self, store: StoreIndex, node: Node) -> bool {
         self.counts(&self.stores[store], node)
     }
-}
-
-/// From which nodes every path ends in a trap. Whoever takes such a path takes it once.
-///
-/// A path that goes back is none that ends. Cost: O(blocks + edges).
-fn trapping_nodes(func: &Function, order: &Order, graph: &Graph) -> Vec<bool> {
-    let mut ends = vec![false; graph.len()];
-    for node in (0..graph.len() as Node).rev() {
-        let last = func.layout.last_inst(order.block(node));
-        let traps = last.is_some_and(|inst| func.dfg.insts[inst].opcode() == Opcode::Trap);
-        let succs = graph.succs(node);
-        let mut onward = succs
-            .iter()
-            .map(|succ| *succ > node && ends[*succ as usize]);
-        ends[node as usize] = traps || !succs.is_empty() && onward.all(|ends| ends);
-    }
-    ends
 }
