@@ -28,15 +28,24 @@
 //!
 //! Cost: that of [`Invariants`] for each load and each loop around it.
 
+use crate::FxHashMap;
 use crate::ir::Inst;
 use crate::loop_analysis::Loop;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::edit::{Change, Edit, Hoisted, Reason};
 use crate::memopt::memory::insts::EventIndex;
 use crate::memopt::paths::computed::Computed;
-use crate::memopt::paths::invariants::Invariants;
+use crate::memopt::paths::invariants::{Certainty, Invariants};
 use crate::memopt::refusal::{Obstacle, Refusals, Subject};
 use alloc::vec::Vec;
+
+/// Values that a loop may keep for loads to leave it past checks of which one may trap.
+///
+/// Half of the registers of most machines: what the loop computes needs the others, and a value that is kept
+/// in the frame is loaded all the same. Such loads are many where one component calls another, and upstream, which may
+/// take those that are `readonly` wherever it likes, leaves them there. What is given up are the
+/// other loads.
+const MAX_KEPT: usize = 8;
 
 /// Finds the loads that leave loops, each to the outermost that it can.
 pub fn out_of_loops(
@@ -47,9 +56,10 @@ pub fn out_of_loops(
 ) -> Vec<Edit> {
     let memory = invariants.memory;
     let mut loads: Vec<(Node, Loop, Inst, Computed)> = Vec::new();
+    let mut kept = Kept::default();
     for (event, innermost) in candidates {
         let inst = memory.inst(*event);
-        match outermost(invariants, *event, *innermost) {
+        match outermost(invariants, &mut kept, *event, *innermost) {
             Ok((header, lp, computed)) => loads.push((header, lp, inst, computed)),
             Err(obstacle) => refusals.note(pass, Subject::Inst(inst), obstacle),
         }
@@ -71,10 +81,33 @@ pub fn out_of_loops(
     edits.collect()
 }
 
+/// How many values each loop keeps, if anybody has asked, with the loads that leave it.
+#[derive(Default)]
+struct Kept(FxHashMap<Loop, Option<usize>>);
+
+impl Kept {
+    /// Is there a register for one more load that leaves the loop? One that all paths come to is not
+    /// refused.
+    fn has_room(
+        &mut self,
+        invariants: &mut Invariants<'_, '_>,
+        lp: Loop,
+        certainty: Certainty,
+    ) -> bool {
+        if certainty == Certainty::Always {
+            return true;
+        }
+        let kept = self.0.entry(lp).or_insert_with(|| invariants.kept(lp));
+        *kept = kept.map(|kept| kept + 1);
+        kept.is_some_and(|kept| kept <= MAX_KEPT)
+    }
+}
+
 /// The outermost loop that the load can leave, its header, and what the loop computes of its
 /// address; or why it cannot leave the innermost.
 fn outermost(
     invariants: &mut Invariants<'_, '_>,
+    kept: &mut Kept,
     event: EventIndex,
     innermost: Loop,
 ) -> Result<(Node, Loop, Computed), Obstacle> {
@@ -98,7 +131,10 @@ fn outermost(
             Err(obstacle) => Err(obstacle),
         };
         match leaves {
-            Ok(()) => found = Ok((header, lp, computed)),
+            Ok(certainty) if kept.has_room(invariants, lp, certainty) => {
+                found = Ok((header, lp, computed));
+            }
+            Ok(_) => return found.or(Err(Obstacle::NoGain)),
             Err(obstacle) => return found.or(Err(obstacle)),
         }
         next = shape.loops.loop_parent(lp);

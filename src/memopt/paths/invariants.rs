@@ -6,19 +6,22 @@
 //! Cost: O(memory instructions) for the loads; one question for each load that is asked about and
 //! each instruction of the loops around it that may write, up to [`MAX_LOADS`] and [`MAX_WRITES`].
 
-use crate::FxHashMap;
-use crate::ir::{Inst, MemFlagsData};
+use crate::ir::{Inst, MemFlagsData, Value};
+use crate::isa::CallConv;
 use crate::loop_analysis::{Loop, LoopAnalysis};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Graph, Node, Order, defining_node};
 use crate::memopt::cfg::trapping;
 use crate::memopt::edit::Edge;
+use crate::memopt::inst::bits::number;
 use crate::memopt::inst::location::Root;
 use crate::memopt::memory::insts::{Access, EventIndex, EventKind, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, Writes, mod_ref};
 use crate::memopt::memory::numbering::Meaning;
+use crate::memopt::passes::uses::for_each_use;
 use crate::memopt::paths::computed::{Computed, Part, computed};
 use crate::memopt::refusal::Obstacle;
+use crate::{FxHashMap, FxHashSet};
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 use smallvec::SmallVec;
@@ -85,6 +88,15 @@ impl Shape<'_> {
         });
         edges.collect()
     }
+}
+
+/// Which paths through a loop come to an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// All.
+    Always,
+    /// All but those that leave the loop for a trap alone.
+    ButForTraps,
 }
 
 /// Loads of loops whose addresses are computed outside, and what their loops may write.
@@ -238,7 +250,12 @@ impl<'m, 'a> Invariants<'m, 'a> {
     /// anything that it may not pass? Or what keeps it.
     ///
     /// A load that may move past a guard need not be on a path that leaves the loop for a trap alone.
-    pub fn is_certain(&self, from: Node, event: EventIndex, lp: Loop) -> Result<(), Obstacle> {
+    pub fn is_certain(
+        &self,
+        from: Node,
+        event: EventIndex,
+        lp: Loop,
+    ) -> Result<Certainty, Obstacle> {
         let memory = self.memory;
         let home = memory.node(event);
         let depends = Obstacle::DependsOnPath(self.shape.order.block(from));
@@ -246,6 +263,7 @@ impl<'m, 'a> Invariants<'m, 'a> {
         let mut seen: SmallVec<[Node; MAX_BEFORE]> = SmallVec::new();
         seen.push(from);
         let mut next = 0;
+        let mut certainty = Certainty::Always;
         while let Some(node) = seen.get(next).copied() {
             next += 1;
             if node == home {
@@ -256,6 +274,7 @@ impl<'m, 'a> Invariants<'m, 'a> {
             let succs = self.shape.graph.succs(node);
             for succ in succs {
                 if moves && self.leaves_for_a_trap(*succ, lp) {
+                    certainty = Certainty::ButForTraps;
                     continue;
                 }
                 if *succ <= node || !self.shape.is_inside(*succ, lp) {
@@ -269,7 +288,35 @@ impl<'m, 'a> Invariants<'m, 'a> {
                 return Err(depends);
             }
         }
-        Ok(())
+        Ok(certainty)
+    }
+
+    /// How many values from in front of the loop it uses, and how many go round it; `None` if it is too
+    /// large, or if it calls where no register outlives a call.
+    ///
+    /// Cost: O(instructions of the loop).
+    pub fn kept(&mut self, lp: Loop) -> Option<usize> {
+        let nodes = self.nodes(lp)?;
+        let (func, shape) = (self.memory.func, self.shape);
+        let saves = func.signature.call_conv != CallConv::Tail;
+        let mut kept: FxHashSet<Value> = FxHashSet::default();
+        for node in nodes {
+            for inst in func.layout.block_insts(shape.order.block(node)) {
+                if !saves && func.dfg.insts[inst].opcode().is_call() {
+                    return None;
+                }
+                for_each_use(func, inst, |value, _| {
+                    let value = func.dfg.resolve_aliases(value);
+                    let is_there = number(&func.dfg, value).is_none()
+                        && defining_node(func, shape.order, value)
+                            .is_some_and(|node| !shape.is_inside(node, lp));
+                    if is_there {
+                        kept.insert(value);
+                    }
+                });
+            }
+        }
+        Some(kept.len() + func.dfg.num_block_params(shape.loops.loop_header(lp)))
     }
 
     /// Is `node` outside of the loop, and does every path from there end in a trap?

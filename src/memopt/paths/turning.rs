@@ -34,7 +34,7 @@ use crate::memopt::cfg::graph::{Graph, Node};
 use crate::memopt::edit::{Change, Edit, Reason, Turned};
 use crate::memopt::memory::insts::{EventIndex, Memory};
 use crate::memopt::memory::mod_ref::{Bytes, may_meet, mod_ref};
-use crate::memopt::paths::invariants::{Invariants, Shape, may_be_elsewhere};
+use crate::memopt::paths::invariants::{Certainty, Invariants, Shape, may_be_elsewhere};
 use crate::memopt::paths::pre;
 use crate::memopt::paths::threading::may_copy;
 use crate::{FxHashMap, FxHashSet};
@@ -118,9 +118,7 @@ fn leaves(
     let load = candidates.iter().find(|event| {
         memory.access(**event).is_some_and(|access| {
             invariants.clobber(access, tested.lp) == Ok(None)
-                && invariants
-                    .is_certain(tested.body, **event, tested.lp)
-                    .is_ok()
+                && invariants.is_certain(tested.body, **event, tested.lp) == Ok(Certainty::Always)
         })
     });
     if let Some(event) = load {
