@@ -107,7 +107,7 @@ pub fn build(cursor: &mut FuncCursor<'_>, recipe: &Recipe, value: Value) -> Valu
     let known = match selected {
         Some(Selected { low, ty, .. }) => match bits::find(&cursor.func.dfg, value, low, ty.bits())
         {
-            Bits::Of(from, at) if from == value && at == low => None,
+            Bits::Of(from, at) if from == value && at == low && !is_split(cursor, value) => None,
             found => made(cursor, found, ty),
         },
         None => None,
@@ -204,8 +204,27 @@ fn taken(cursor: &mut FuncCursor<'_>, value: Value, low: u32, ty: Type) -> Optio
         Type::int(from.bits().try_into().ok()?)?,
     );
     let value = cast(cursor, value, wide);
+    if wide == types::I128
+        && let Some(half) = half(cursor, value, low, ty.bits())
+    {
+        return taken(cursor, half, low % 64, ty);
+    }
     let value = shifted(cursor, value, low);
     Some(cursor.ins().ireduce(integer, value))
+}
+
+/// Is the value in two registers, each of which is there without a shift?
+fn is_split(cursor: &FuncCursor<'_>, value: Value) -> bool {
+    cursor.func.dfg.value_type(value) == types::I128
+}
+
+/// The half of `value`, an `i128`, that has all of these bits.
+fn half(cursor: &mut FuncCursor<'_>, value: Value, low: u32, bits: u32) -> Option<Value> {
+    match low {
+        64.. => Some(cursor.ins().isplit(value).1),
+        _ if low + bits <= 64 => Some(cursor.ins().ireduce(types::I64, value)),
+        _ => None,
+    }
 }
 
 /// `value`, an integer, shifted right by so many bits, zeros above.
