@@ -279,6 +279,7 @@ fn kept(change: &Change) -> Kept {
         Change::FoldBranch(..)
         | Change::Bypass(_)
         | Change::MergeBlocks(_)
+        | Change::Straighten { .. }
         | Change::Thread(_)
         | Change::Sink(_)
         | Change::MoveUp(_)

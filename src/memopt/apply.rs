@@ -41,9 +41,10 @@ mod slots;
 pub enum Aliases {
     /// There are none, at the beginning and behind each batch of edits.
     Resolved,
-    /// The mid-end comes next, and begins by resolving those that the last edits have made.
+    /// The mid-end comes next, and begins by resolving those that are left. There may be some until
+    /// [`Editor::make_ready`] is called.
     LeftToMidEnd,
-    /// There may be some, until [`Editor::resolve_aliases`] is called.
+    /// There may be some, until [`Editor::resolve_aliases`] or [`Editor::has_no_aliases`] is called.
     Unknown,
 }
 
@@ -75,7 +76,8 @@ impl<'a> Editor<'a> {
     /// An editor of the function in `ctx`, for at most so many edits as `limit` says.
     ///
     /// The function is brought into the form that the passes work on, which is no edit: its
-    /// graph and dominator tree are at hand, and it has no aliases, but for what `aliases` say.
+    /// graph and dominator tree are at hand, and it has no aliases, but for what `aliases` say. What
+    /// comes before the mid-end begins without either: see [`Self::make_ready`].
     ///
     /// # Errors
     ///
@@ -88,20 +90,15 @@ impl<'a> Editor<'a> {
         limit: Option<u32>,
         aliases: Aliases,
     ) -> CodegenResult<Self> {
-        let dfg = &ctx.func.dfg;
-        let mut numbers = 0..dfg.num_values() as u32;
         let uses = match aliases {
             Aliases::Resolved => {
                 let uses = Uses::unless_aliases(&ctx.func);
                 Some(uses.unwrap_or_else(|| aliases::resolve(&mut ctx.func)))
             }
-            Aliases::LeftToMidEnd if numbers.any(|at| dfg.value_is_alias(Value::from_u32(at))) => {
-                Some(aliases::resolve(&mut ctx.func))
-            }
             Aliases::LeftToMidEnd | Aliases::Unknown => None,
         };
-        if !ctx.cfg.is_valid() || !ctx.domtree.is_valid() {
-            ctx.flowgraph();
+        if aliases != Aliases::LeftToMidEnd {
+            find_graph(ctx);
         }
         ctx.verify_if(isa)?;
         let is_watched = observer.is_some();
@@ -120,6 +117,49 @@ impl<'a> Editor<'a> {
             is_untouched: true,
             stats: Stats::default(),
         })
+    }
+
+    /// Makes edits for which nobody needs the graph, before the mid-end. They leave none, and
+    /// aliases.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::apply`].
+    #[cfg(memopt_paths)]
+    pub fn apply_before_graph(&mut self, edits: &[Edit]) -> CodegenResult<()> {
+        let before = self.stats.applied;
+        for edit in edits {
+            self.make(edit)?;
+        }
+        if self.stats.applied == before {
+            return Ok(());
+        }
+        self.ctx.cfg.clear();
+        self.ctx.domtree.clear();
+        self.ctx.loop_analysis.clear();
+        if let Some(observer) = &mut self.observer {
+            aliases::resolve(&mut self.ctx.func);
+            observer.step(&self.ctx.func);
+        }
+        Ok(())
+    }
+
+    /// Brings a function that the mid-end has not seen into the form that promotion works on: with
+    /// its graph, and without aliases.
+    ///
+    /// Cost: O(instructions + edges) for what is not there.
+    pub fn make_ready(&mut self) {
+        let dfg = &self.ctx.func.dfg;
+        let mut numbers = 0..dfg.num_values() as u32;
+        if numbers.any(|at| dfg.value_is_alias(Value::from_u32(at))) {
+            self.uses = Some(aliases::resolve(&mut self.ctx.func));
+        }
+        find_graph(self.ctx);
+    }
+
+    /// Somebody has looked, and there are no aliases.
+    pub fn has_no_aliases(&mut self) {
+        self.has_aliases = false;
     }
 
     /// Resolves the aliases that edits have left, so that passes can look at the function.
@@ -347,6 +387,7 @@ impl<'a> Editor<'a> {
             }
             Change::FoldBranch(inst, taken) => self.fold_branch(*inst, *taken),
             Change::Bypass(bypass) => self.bypass(bypass),
+            Change::Straighten { block, into } => return Ok(cfg_edit::merge(func, *block, *into)),
             Change::MergeBlocks(_)
             | Change::Thread(_)
             | Change::Sink(_)
@@ -452,6 +493,13 @@ impl Editor<'_> {
     /// Nor are there copies.
     fn repair(&mut self) {
         debug_assert!(self.copied.is_empty());
+    }
+}
+
+/// Graph and dominator tree of the function, unless they are at hand.
+fn find_graph(ctx: &mut Context) {
+    if !ctx.cfg.is_valid() || !ctx.domtree.is_valid() {
+        ctx.flowgraph();
     }
 }
 

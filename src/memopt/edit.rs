@@ -92,6 +92,8 @@ pub enum Reason {
     Empty,
     /// This block does the same, up to a trap.
     SameAs(Block),
+    /// Only the jump in front of the block leads to it.
+    NothingElseLeadsThere,
     /// No byte of the slot is live where this one is written, and the other way round.
     LivesApart(StackSlot),
     /// Nobody accesses the bytes.
@@ -179,6 +181,13 @@ pub enum Change {
     Bypass(Bypass),
     /// The edges into a block lead to another one that does the same.
     MergeBlocks(Twin),
+    /// A block to which one jump alone leads becomes the end of the block that jumps.
+    Straighten {
+        /// The block, which goes.
+        block: Block,
+        /// What it becomes the end of.
+        into: Block,
+    },
     /// A path goes past the branch that it determines.
     Thread(Thread),
     /// Stores sink to the paths that need them, all together: each may have been
@@ -313,6 +322,7 @@ impl Change {
             | Self::NumberPlaces(_)
             | Self::CombineLoads(_)
             | Self::MergeLoads(_) => (false, true),
+            Self::Straighten { .. } => (true, true),
             Self::Sink(sunk) => (sunk.makes_blocks(), false),
             Self::CarryRound(carried) => (carried.makes_blocks(), true),
             Self::MoveUp(upward) => (upward.splits, true),

@@ -9,10 +9,29 @@
 //! function without slots is scanned up to its first access.
 
 use crate::ir::Function;
+use crate::isa::TargetIsa;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::inst::effect::any_inst;
 use crate::memopt::inst::transfer::Transfer;
-use crate::memopt::options::Effort;
+use crate::memopt::options::{Effort, Options};
+use crate::memopt::stats::Skipped;
+use crate::settings::OptLevel;
+
+/// Why a run does not look at `func`; `None` if it does.
+///
+/// Cost: O(slots + regions), and no allocation.
+#[inline]
+pub fn skipped(
+    func: &Function,
+    isa: &dyn TargetIsa,
+    policy: &dyn Policy,
+    options: &Options,
+) -> Option<Skipped> {
+    if isa.flags().opt_level() == OptLevel::None {
+        return Some(Skipped::ByOptLevel);
+    }
+    (!is_open(func, policy, options.effort)).then_some(Skipped::ByEffort)
+}
 
 /// Can `func` hold what the passes look for at this effort? It allocates nothing.
 #[inline]

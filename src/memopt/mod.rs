@@ -69,11 +69,11 @@ pub mod workarounds;
 
 pub use call::effects::Policy;
 pub use edit::{Change, Edit, Reason};
-pub use gate::has_slot;
+pub use gate::skipped;
 pub use memory::insts::TargetFacts;
 pub use observer::Observer;
 pub use options::{Effort, Options};
-pub use pipeline::{run, run_in, skipped};
+pub use pipeline::{run, run_in};
 pub use refusal::{Obstacle, Refusal, Subject};
 pub use run_before::{run_before, run_before_in};
 pub use scratch::Scratch;

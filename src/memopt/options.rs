@@ -38,6 +38,9 @@ impl Effort {
 pub struct Options {
     /// Which functions are looked at, and how far that goes.
     pub effort: Effort,
+    /// Let blocks that one jump alone leads to become the end of the block that jumps, before the
+    /// mid-end.
+    pub straighten: bool,
     /// Replace loads by values that memory is known to hold.
     pub forward_loads: bool,
     /// Remove stores that put back what is there.
@@ -77,6 +80,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             effort: Effort::Gated,
+            straighten: true,
             forward_loads: true,
             noop_stores: true,
             unused_loads: true,
@@ -138,6 +142,7 @@ impl Options {
     pub fn switches(&mut self) -> impl Iterator<Item = (&'static str, &mut bool)> {
         let Self {
             effort: _,
+            straighten,
             forward_loads,
             noop_stores,
             unused_loads,
@@ -156,6 +161,7 @@ impl Options {
             edit_limit: _,
         } = self;
         [
+            ("straighten", straighten),
             ("forward_loads", forward_loads),
             ("noop_stores", noop_stores),
             ("unused_loads", unused_loads),

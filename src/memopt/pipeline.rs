@@ -4,14 +4,13 @@
 
 use crate::dominator_tree::DominatorTree;
 use crate::flowgraph::ControlFlowGraph;
-use crate::ir::{Function, Opcode};
 use crate::isa::TargetIsa;
 use crate::memopt::analyses::Analyses;
 use crate::memopt::apply::{Aliases, Editor};
 use crate::memopt::call::effects::Policy;
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::edit::{Edit, Touched};
 use crate::memopt::gate;
-use crate::memopt::inst::effect::any_inst;
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::{Effort, Options};
@@ -19,8 +18,7 @@ use crate::memopt::passes::dead_code;
 use crate::memopt::refusal::Refusals;
 use crate::memopt::scratch::Scratch;
 use crate::memopt::search::{self, CleanUp, Job, Pass};
-use crate::memopt::stats::{Skipped, Stats};
-use crate::settings::OptLevel;
+use crate::memopt::stats::Stats;
 use crate::{CodegenResult, Context};
 use alloc::vec::Vec;
 use table::PASSES;
@@ -100,7 +98,7 @@ pub fn run_in<'a>(
     observer: Option<&'a mut dyn Observer>,
     scratch: &mut Scratch,
 ) -> CodegenResult<Stats> {
-    if let Some(skipped) = skipped(&ctx.func, isa, policy, options) {
+    if let Some(skipped) = gate::skipped(&ctx.func, isa, policy, options) {
         return Ok(skipped.stats());
     }
     let is_worth_it = gate::is_open(&ctx.func, policy, Effort::Gated);
@@ -109,7 +107,8 @@ pub fn run_in<'a>(
     let refusals = Refusals::new(observer.as_ref().is_some_and(|it| it.wants_refusals()));
     let is_left = gate::is_left(&ctx.func, policy, options.effort);
     let limit = options.edit_limit;
-    let aliases = match is_left {
+    // What nobody needs is looked for first where that pays, and tells whether there are any.
+    let aliases = match is_left && !is_worth_it {
         true => Aliases::Resolved,
         false => Aliases::Unknown,
     };
@@ -118,7 +117,7 @@ pub fn run_in<'a>(
         is_current(editor.context()),
         "graph or tree of another function"
     );
-    let names_handler = names_handler(&editor.context().func);
+    let names_handler = cfg_edit::names_handler(&editor.context().func);
     let mut run = Run {
         editor,
         analyses: scratch.begin(),
@@ -155,22 +154,6 @@ pub fn run_in<'a>(
     } = run;
     scratch.end(&editor.context().func, analyses);
     editor.finish()
-}
-
-/// Why a run does not look at `func`; `None` if it does.
-///
-/// Cost: O(slots + regions), and no allocation.
-#[inline]
-pub fn skipped(
-    func: &Function,
-    isa: &dyn TargetIsa,
-    policy: &dyn Policy,
-    options: &Options,
-) -> Option<Skipped> {
-    if isa.flags().opt_level() == OptLevel::None {
-        return Some(Skipped::ByOptLevel);
-    }
-    (!gate::is_open(func, policy, options.effort)).then_some(Skipped::ByEffort)
 }
 
 /// One run over one function.
@@ -443,14 +426,5 @@ fn is_current(ctx: &Context) -> bool {
         && domtree.cfg_postorder().iter().all(|block| {
             domtree.idom(*block) == ctx.domtree.idom(*block)
                 && cfg.pred_iter(*block).eq(ctx.cfg.pred_iter(*block))
-        })
-}
-
-/// Does `func` take the address of an exception handler's block?
-fn names_handler(func: &Function) -> bool {
-    let may_have_handlers = !func.dfg.exception_tables.is_empty();
-    may_have_handlers
-        && any_inst(func, |inst| {
-            func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress
         })
 }

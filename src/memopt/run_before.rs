@@ -1,6 +1,8 @@
 //! What the passes do before upstream's mid-end.
 //!
-//! Locals in stack slots become values first, so that GVN, constant folding and the rules of
+//! Blocks that one jump alone leads to become the end of the block that jumps, so that the mid-end,
+//! the passes behind it and the back end have fewer to look at. Then
+//! locals in stack slots become values, so that GVN, constant folding and the rules of
 //! the mid-end see them, and neither it nor the passes behind it have to look at the memory
 //! that they were. What is found here is found behind the mid-end too ([`run`](super::run())),
 //! where it is worth less.
@@ -13,9 +15,12 @@
 //!
 //! # Cost
 //!
-//! Nothing for a function without a slot, and one scan where all are published at once. Otherwise
-//! the graph and the dominator tree, which the mid-end computes once more, and four scans.
+//! Nothing for a function that is [not looked at](super::skipped()). One walk over the blocks for
+//! others. Without a slot that is all, and there is one scan where all slots are published at once.
+//! Otherwise the graph and the dominator tree, which the mid-end need not compute again, and four
+//! scans.
 
+use crate::ir::Function;
 use crate::isa::TargetIsa;
 use crate::memopt::analyses::Analyses;
 use crate::memopt::apply::{Aliases, Editor};
@@ -25,11 +30,12 @@ use crate::memopt::gate;
 use crate::memopt::memory::insts::TargetFacts;
 use crate::memopt::observer::Observer;
 use crate::memopt::options::Options;
+#[cfg(memopt_paths)]
+use crate::memopt::paths::straightening;
 use crate::memopt::promote::{MAX_LOOKS, Promoting, published};
 use crate::memopt::scratch::Scratch;
 use crate::memopt::stats::Stats;
 use crate::memopt::workarounds::{defects, egraph};
-use crate::settings::OptLevel;
 use crate::{CodegenResult, Context};
 
 /// Makes values of locals in stack slots, in a function that the mid-end has not seen.
@@ -37,7 +43,8 @@ use crate::{CodegenResult, Context};
 /// It leaves aliases to the mid-end, which resolves them first of all.
 ///
 /// `ctx` is as for [`run`](super::run()); its graph and dominator tree are those of the
-/// function, or not computed. With `opt_level=none` nothing is changed.
+/// function, or not computed. Afterwards they are those of the function if both are valid. With
+/// `opt_level=none` nothing is changed.
 ///
 /// # Errors
 ///
@@ -64,24 +71,48 @@ pub fn run_before_in<'a>(
     observer: Option<&'a mut dyn Observer>,
     scratch: &mut Scratch,
 ) -> CodegenResult<Stats> {
-    let has_body = ctx.func.layout.entry_block().is_some();
-    let is_wanted = isa.flags().opt_level() != OptLevel::None && options.promote_slots;
-    if !is_wanted
-        || !has_body
-        || !gate::has_slot(&ctx.func)
-        || published::are_all(&ctx.func)
-        || egraph::may_go_wrong_over_plain(&ctx.func, policy)
-    {
+    if gate::skipped(&ctx.func, isa, policy, options).is_some() {
+        return Ok(Stats::default());
+    }
+    let promotes = options.promote_slots && may_promote(&ctx.func, policy);
+    let merges = options.straighten && cfg!(memopt_paths);
+    if !promotes && !merges {
         return Ok(Stats::default());
     }
     let limit = options.edit_limit;
     let mut editor = Editor::new(ctx, isa, policy, observer, limit, Aliases::LeftToMidEnd)?;
-    let (mut analyses, target) = (scratch.begin(), TargetFacts::of(isa));
-    if promote(&mut editor, &mut analyses, policy, target, options, true)?.any {
-        editor.settled();
+    if merges {
+        straighten(&mut editor)?;
     }
-    scratch.end(&editor.context().func, analyses);
+    if promotes {
+        editor.make_ready();
+        let (mut analyses, target) = (scratch.begin(), TargetFacts::of(isa));
+        if promote(&mut editor, &mut analyses, policy, target, options, true)?.any {
+            editor.settled();
+        }
+        scratch.end(&editor.context().func, analyses);
+    }
     editor.finish()
+}
+
+/// Is there anything to be made a value, and may it be made one?
+fn may_promote(func: &Function, policy: &dyn Policy) -> bool {
+    gate::has_slot(func)
+        && !published::are_all(func)
+        && !egraph::may_go_wrong_over_plain(func, policy)
+}
+
+/// Lets blocks that one jump alone leads to become the end of the block that jumps.
+#[cfg(memopt_paths)]
+fn straighten(editor: &mut Editor<'_>) -> CodegenResult<()> {
+    let edits = straightening::edits(&editor.context().func);
+    editor.apply_before_graph(&edits)
+}
+
+/// Without the wing there are no such edits.
+#[cfg(not(memopt_paths))]
+fn straighten(_: &mut Editor<'_>) -> CodegenResult<()> {
+    Ok(())
 }
 
 /// Makes values of locals in slots, also of those that only other such locals know of.

@@ -141,6 +141,8 @@ stats! {
         bypassed_blocks,
         /// Blocks that can only end in a trap, and have become one with another that does the same.
         merged_blocks,
+        /// Blocks that have become the end of the one that alone led to them.
+        straightened_blocks,
         /// Values that blocks compute for themselves, because they came from memory and would
         /// have been kept.
         recomputed_values,
@@ -219,6 +221,7 @@ impl Stats {
             Change::ShareSlot { .. } => self.shared_slots += 1,
             Change::Bypass(_) => self.bypassed_blocks += 1,
             Change::MergeBlocks(_) => self.merged_blocks += 1,
+            Change::Straighten { .. } => self.straightened_blocks += 1,
             Change::Thread(_) => self.threaded_branches += 1,
             Change::Sink(sunk) => self.sunk_stores += sunk.stores.len() as u32,
             Change::JoinStores(joined) => self.sunk_stores += joined.stores.len() as u32,

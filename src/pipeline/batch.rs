@@ -1,7 +1,7 @@
 //! Functions that call each other, callees first.
 
 use super::callgraph::{CallGraph, Turn};
-use super::{FunctionError, Phase, mid_end};
+use super::{FunctionError, Phase, has_graph, mid_end};
 use crate::control::ControlPlane;
 use crate::isa::TargetIsa;
 use crate::memopt::call::effects::{CalleeName, Policy};
@@ -157,7 +157,7 @@ fn optimize_batch_with<'p, E: From<CodegenError>>(
             if turn == Turn::First {
                 stats = run(index, Phase::Before, ctx, policy)?;
                 let control = &mut ControlPlane::default();
-                mid_end(ctx, isa, policy, control, stats.applied > 0)?;
+                mid_end(ctx, isa, policy, control, has_graph(ctx, &stats))?;
             }
             stats += &run(index, Phase::Behind, ctx, policy)?;
             Ok(stats)

@@ -101,17 +101,11 @@ impl Phase {
     ) -> CodegenResult<Stats> {
         // A timer costs more than the look at a function that is not looked into, and to move
         // statistics costs more than to make them.
-        match self {
-            Self::Before => {
-                if !memopt::has_slot(&ctx.func) {
-                    return Ok(Stats::default());
-                }
-            }
-            Self::Behind => {
-                if let Some(skipped) = memopt::skipped(&ctx.func, isa, policy, options) {
-                    return Ok(skipped.stats());
-                }
-            }
+        if let Some(skipped) = memopt::skipped(&ctx.func, isa, policy, options) {
+            return Ok(match self {
+                Self::Before => Stats::default(),
+                Self::Behind => skipped.stats(),
+            });
         }
         let _timed = timing::gvn();
         match self {
@@ -256,7 +250,7 @@ fn around_mid_end(
     (control, scratch): (&mut ControlPlane, &mut Scratch),
 ) -> CodegenResult<Stats> {
     let mut stats = Phase::Before.run_in(ctx, isa, policy, (options, None), scratch)?;
-    mid_end(ctx, isa, policy, control, stats.applied > 0)?;
+    mid_end(ctx, isa, policy, control, has_graph(ctx, &stats))?;
     let options = options.behind(stats.applied);
     stats += &Phase::Behind.run_in(ctx, isa, policy, (&options, None), scratch)?;
     Ok(stats)
@@ -310,21 +304,25 @@ pub fn run(
     Phase::Behind.run(ctx, isa, policy, options, None)
 }
 
+/// Have the passes before the mid-end, which have done this, left graph and dominator tree?
+pub(crate) fn has_graph(ctx: &Context, stats: &Stats) -> bool {
+    stats.applied > 0 && ctx.cfg.is_valid() && ctx.domtree.is_valid()
+}
+
 /// [`Context::optimize`], which does not get to see regions where they would
-/// mislead it. `is_promoted`: have the passes done something right before?
+/// mislead it. `has_graph`: are graph and dominator tree at hand?
 pub(crate) fn mid_end(
     ctx: &mut Context,
     isa: &dyn TargetIsa,
     policy: &dyn Policy,
     control: &mut ControlPlane,
-    is_promoted: bool,
+    has_graph: bool,
 ) -> CodegenResult<()> {
     let is_optimized = isa.flags().opt_level() != OptLevel::None;
     let tags = is_optimized
         .then(|| Tags::take(&mut ctx.func, policy))
         .flatten();
-    // Promotion keeps graph and dominator tree.
-    let outcome = match is_promoted && is_optimized {
+    let outcome = match has_graph && is_optimized {
         true => optimize_with_graph(ctx, isa, control),
         false => ctx.optimize(isa, control),
     };

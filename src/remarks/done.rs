@@ -65,6 +65,9 @@ fn changed(func: &Function, change: &Change) -> Vec<(Subject, String)> {
             let what = format!("becomes one with {}", twin.other);
             vec![(Subject::Block(twin.block), what)]
         }
+        Change::Straighten { block, into } => {
+            vec![(Subject::Block(*block), format!("became the end of {into}"))]
+        }
         Change::Thread(thread) => {
             let last = thread
                 .chain
@@ -331,6 +334,7 @@ fn reason(func: &Function, reason: &Reason) -> (String, Vec<Inst>) {
         Reason::Unnamed => ("nothing names it any more".to_string(), Vec::new()),
         Reason::SameAs(block) => (format!("{block} does the same, up to a trap"), Vec::new()),
         Reason::Empty => ("it does nothing but lead on".to_string(), Vec::new()),
+        Reason::NothingElseLeadsThere => ("nothing else leads to it".to_string(), Vec::new()),
         Reason::ReachedArithmetic => (
             "a value that memory held has reached arithmetic".to_string(),
             Vec::new(),
@@ -363,6 +367,7 @@ fn counter(change: &Change, subject: Subject, func: &Function) -> &'static str {
         Change::FoldBranch(..) | Change::RemoveTrap(_) => "folded_branches",
         Change::Bypass(_) => "bypassed_blocks",
         Change::MergeBlocks(_) => "merged_blocks",
+        Change::Straighten { .. } => "straightened_blocks",
         Change::Thread(_) => "threaded_branches",
         Change::Sink(_) | Change::JoinStores(_) => "sunk_stores",
         Change::SinkLoad(..) => "sunk_loads",

@@ -10,7 +10,9 @@ use crate::ir::{
     Opcode, Value,
 };
 use crate::memopt::edit::Edge;
+use crate::memopt::inst::effect::any_inst;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// The destinations of a branch.
 pub fn destinations(func: &Function, branch: Inst) -> &[BlockCall] {
@@ -27,6 +29,18 @@ pub fn target(func: &Function, edge: Edge) -> Block {
 pub fn arguments(func: &Function, edge: Edge) -> Vec<BlockArg> {
     let call = &destinations(func, edge.branch)[edge.destination];
     call.args(&func.dfg.value_lists).collect()
+}
+
+/// Does `func` take the address of an exception handler's block? Such a block is named otherwise
+/// than by an edge.
+///
+/// Cost: O(instructions), but nothing without handlers.
+pub fn names_handler(func: &Function) -> bool {
+    let may_have_handlers = !func.dfg.exception_tables.is_empty();
+    may_have_handlers
+        && any_inst(func, |inst| {
+            func.dfg.insts[inst].opcode() == Opcode::GetExceptionHandlerAddress
+        })
 }
 
 /// All edges from the end of `pred` to `block`.
@@ -316,6 +330,41 @@ fn names_at(func: &Function, block: Block, edge: Edge) -> Option<FxHashMap<Value
         .zip(arguments(func, edge))
         .map(|(param, arg)| Some((*param, func.dfg.resolve_aliases(arg.as_value()?))))
         .collect()
+}
+
+/// Lets `block` become the end of `into`, whose jump alone leads there. Its parameters become
+/// aliases of what that passes; nothing is done, and `false` given, if it passes one of them, which
+/// nothing but unreachable code can do.
+///
+/// Cost: O(instructions of `block`).
+pub fn merge(func: &mut Function, block: Block, into: Block) -> bool {
+    let Some(jump) = func.layout.last_inst(into) else {
+        return false;
+    };
+    let edge = Edge {
+        branch: jump,
+        destination: 0,
+    };
+    let args = arguments(func, edge).into_iter();
+    let args: SmallVec<[Value; 4]> = args
+        .filter_map(|arg| Some(func.dfg.resolve_aliases(arg.as_value()?)))
+        .collect();
+    let params = func.dfg.block_params(block);
+    if args.len() != params.len() || params.iter().any(|param| args.contains(param)) {
+        return false;
+    }
+    let params: SmallVec<[Value; 4]> = params.iter().copied().collect();
+    func.dfg.detach_block_params(block);
+    for (param, value) in params.into_iter().zip(args) {
+        func.dfg.change_to_alias(param, value);
+    }
+    func.layout.remove_inst(jump);
+    while let Some(inst) = func.layout.first_inst(block) {
+        func.layout.remove_inst(inst);
+        func.layout.append_inst(inst, into);
+    }
+    func.layout.remove_block(block);
+    true
 }
 
 /// Puts a branch in the place of the conditional trap `inst`: to a cold block that traps with

@@ -16,6 +16,7 @@ pub mod same_traps;
 pub mod sink_stores;
 pub mod sink_values;
 pub mod ssa_repair;
+pub mod straightening;
 pub mod threading;
 pub mod turning;
 pub mod unused_params;

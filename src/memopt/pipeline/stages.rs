@@ -97,16 +97,8 @@ impl Run<'_> {
     /// What is left to do where promotion has made values of all that the passes are for: what
     /// only fed them goes.
     pub(super) fn without_memory(&mut self) -> CodegenResult<()> {
-        let edits = match self.unneeded() {
-            Some(edits) => edits,
-            None => {
-                self.editor.resolve_aliases();
-                self.unneeded().unwrap_or_default()
-            }
-        };
-        let mut touched = self.apply(&edits)?;
+        let mut touched = self.remove_unneeded()?;
         if self.locals_decide() {
-            self.editor.resolve_aliases();
             touched = touched.and(self.thread_locals()?);
         }
         if touched.any {
@@ -115,7 +107,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Removes all that nobody needs; `None` if the function has aliases.
+    /// Removes all that nobody needs, parameters that only feed themselves included. Then there is no
+    /// alias, and no use has been counted.
+    fn remove_unneeded(&mut self) -> CodegenResult<Touched> {
+        let edits = match self.unneeded() {
+            Some(edits) => {
+                self.editor.has_no_aliases();
+                edits
+            }
+            None => {
+                self.editor.resolve_aliases();
+                self.unneeded().unwrap_or_default()
+            }
+        };
+        let touched = self.apply(&edits)?;
+        self.is_acyclic = true;
+        self.has_unused_param = false;
+        Ok(touched)
+    }
+
+    /// All that nobody needs; `None` if the function has aliases.
     fn unneeded(&self) -> Option<Vec<Edit>> {
         let ctx = self.editor.context();
         let flow = self.analyses.flow(ctx);
@@ -126,15 +137,14 @@ impl Run<'_> {
     /// rounds remove may be all that has kept a slot in memory, and a merged store may be the only
     /// one to all bytes of a field.
     fn settle(&mut self) -> CodegenResult<()> {
-        // What nobody uses may be all that keeps a slot in memory.
-        self.unused_code()?;
-        let mut changed = Touched::default();
-        // Each that is found here saves a search that finds nothing. In functions that gated effort
-        // leaves alone, these are too few for the scan: it comes once more behind edits.
-        if self.is_worth_it {
-            changed = self.dead_cycles()?.touched;
-        }
-        changed = changed.and(self.promote()?);
+        // What nobody uses may be all that keeps a slot in memory, and a parameter that is found here
+        // saves a search that finds nothing. In functions that gated effort leaves alone, these are too
+        // few for the scan: it comes behind edits.
+        match self.is_worth_it {
+            true => self.remove_unneeded()?,
+            false => self.unused_code()?,
+        };
+        let mut changed = self.promote()?;
         loop {
             let round = self.rounds(changed.any)?;
             if self.egraph.is_due() {
