@@ -362,9 +362,9 @@ fn is_plain(memory: &Memory<'_>, inst: Inst, access: &Access) -> bool {
 /// anybody else may know. Nor does it pass an access of memory that the world writes at any time,
 /// which would not be made any more.
 ///
-/// A load passes a call that cannot end the function. Such a call may still go on for ever, and a load
-/// that no path comes to does not say that its bytes are there: they have to be there anyway, as those of
-/// a slot are, or the load has to say so wherever it is.
+/// A load that cannot trap passes a call. That may end the function or go on for ever, and a load that
+/// no path comes to does not say that its bytes are there: they have to be there anyway, as those of a
+/// slot are, or the load has to say so wherever it is.
 pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool {
     let access = memory.access(event);
     let traps = access.is_some_and(|access| access.trap.is_some());
@@ -377,10 +377,10 @@ pub fn passes(memory: &Memory<'_>, event: EventIndex, other: EventIndex) -> bool
         EventKind::Access(other) => (moves || other.trap.is_none()) && !shows(other),
         EventKind::Trap => moves,
         EventKind::Compare | EventKind::Escape => true,
-        EventKind::Call(call) => {
+        EventKind::Call(_) => {
             let is_load = access.is_some_and(|access| access.stored.is_none());
             let is_there = || access.is_some_and(|access| is_always_there(memory, access));
-            is_load && !call.may_end && !traps && (moves || is_there())
+            is_load && !traps && (moves || is_there())
         }
         EventKind::Transfer(_) | EventKind::Barrier | EventKind::End => false,
     }
