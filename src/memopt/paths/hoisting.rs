@@ -20,10 +20,10 @@
 //! that it had not, but for those that leave the loop for a trap alone in front of a load that may move: it does not
 //! depend on what they have found out. No barrier is passed, and what may trap only if the load
 //! cannot and carries `can_move`: a guard can be why it
-//! does not trap. A call is passed if it can neither trap nor unwind, by a load of a stack slot at a
-//! known offset, or by one that may move: a callee that goes on for ever can be a guard, too. A load that may trap passes no store either but to a slot that nobody else ever
-//! knows, and no access of memory that the world writes at any time: the same trap comes, behind
-//! the same accesses, and shows the same memory. Later iterations load what the first one
+//! does not trap. A call is passed by a load of a stack slot at a known offset, or by one that may
+//! move: a callee can be a guard, too. A load that may trap passes no store either but to a slot that
+//! nobody else ever knows, and no access of memory that the world writes at any time: the same trap
+//! comes, behind the same accesses, and shows the same memory. Later iterations load what the first one
 //! has loaded.
 //!
 //! Cost: that of [`Invariants`] for each load and each loop around it.
