@@ -30,8 +30,20 @@ struct Cycles {
 }
 
 impl Run<'_> {
-    /// All rounds, and those behind the egraph pass.
+    /// All that a run does.
     pub(super) fn all(&mut self) -> CodegenResult<()> {
+        self.settle_with_egraph()?;
+        // What is copied to its own place is there already.
+        while self.places(COALESCE_SLOTS)? {
+            self.settle_with_egraph()?;
+        }
+        self.compute_again()?;
+        self.places(PACK_SLOTS)?;
+        Ok(())
+    }
+
+    /// All rounds, and those behind the egraph pass.
+    fn settle_with_egraph(&mut self) -> CodegenResult<()> {
         self.settle()?;
         self.editor.settled();
         if self.egraph.is_due() || self.egraph_pays() {
@@ -43,13 +55,6 @@ impl Run<'_> {
                 self.editor.settled();
             }
         }
-        // What is copied to its own place is there already.
-        while self.places(COALESCE_SLOTS)? {
-            self.settle()?;
-            self.editor.settled();
-        }
-        self.compute_again()?;
-        self.places(PACK_SLOTS)?;
         Ok(())
     }
 
