@@ -10,7 +10,8 @@ use std::fs;
 use std::path::Path;
 
 /// The switches of the passes in `src/memopt/paths/`.
-const WING: [&str; 4] = [
+const WING: [&str; 5] = [
+    "straighten",
     "thread_branches",
     "sink_stores",
     "partly_redundant",
