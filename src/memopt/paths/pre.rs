@@ -26,7 +26,9 @@
 //! write or see its location, so that it may as well happen on an edge. On
 //! the edges that lose it memory holds what the store would have written, or
 //! the load's value has a name ([`Clobbers::at_predecessors_of_start`]), whatever else moves: a
-//! store that moves has changed nothing there. On the others a store that moves comes in front of
+//! store that moves has changed nothing there. It holds that, too, if it has held it at each arrival
+//! at a join, each edge into which knows it, and nothing has written it since: a flag that each
+//! iteration puts back. On the others a store that moves comes in front of
 //! what moves behind it, which is known there only if it is to other bytes. Neither may trap, and
 //! neither moves above what may: a guard can be why it does not. No path
 //! has more accesses than before. All stores that move at one join keep their

@@ -119,6 +119,27 @@ impl Clobbers<'_> {
         event: EventIndex,
         join: Node,
     ) -> Option<Vec<(Node, Source)>> {
+        let state = self.at_start_for(event, join)?;
+        self.sources_at_edges(event, state, join)
+    }
+
+    /// The same at the predecessors of another join, `behind`, from which nothing has written the bytes
+    /// until the end of `pred`, a predecessor of `join`.
+    ///
+    /// Cost: that of [`Self::at_predecessors_of_start`].
+    pub fn at_predecessors_behind(
+        &mut self,
+        event: EventIndex,
+        (join, pred): (Node, Node),
+        behind: Node,
+    ) -> Option<Vec<(Node, Source)>> {
+        let own = self.at_start_for(event, join)?.own;
+        let state = self.versions.at_predecessor(self.graph, join, own, pred)?;
+        self.sources_at_edges(event, state, behind)
+    }
+
+    /// The state at the start of the node `join` in which the access `event` would find its bytes.
+    fn at_start_for(&self, event: EventIndex, join: Node) -> Option<State> {
         let memory = self.memory;
         let access = memory.access(event)?;
         let location = access.location;
@@ -136,7 +157,17 @@ impl Clobbers<'_> {
         // Until the first operation of a class in a node its version is that of the start.
         let first = (self.op_starts[join as usize]..op).find(|at| self.class_of_op(*at) == class);
         let own = self.versions.before(first.unwrap_or(op)).own;
-        let state = self.versions.at_start(join, own);
+        Some(self.versions.at_start(join, own))
+    }
+
+    /// Where the bytes of the access `event`, if it is made in `state`, come from at the end of each
+    /// predecessor of `join`.
+    fn sources_at_edges(
+        &mut self,
+        event: EventIndex,
+        state: State,
+        join: Node,
+    ) -> Option<Vec<(Node, Source)>> {
         let mut sources = Vec::new();
         let mut collect = |pred, source: Option<Source>| {
             sources.push((pred, source.unwrap_or(Source::Join(join))));

@@ -5,6 +5,7 @@ use crate::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::{Node, defining_node};
 use crate::memopt::edit::Moved;
+use crate::memopt::inst::bits::number;
 use crate::memopt::memory::clobber::{AtEdge, Source};
 use crate::memopt::memory::insts::{Access, EventIndex};
 use crate::memopt::memory::mod_ref::may_meet;
@@ -107,7 +108,9 @@ impl Pass<'_, '_, '_> {
         }
         let sources = self.sources(event, join)?;
         for (pred, source) in sources {
-            match self.known(access, inst, (join, leading), pred, source) {
+            let known = self.known(access, inst, (join, leading), pred, source);
+            let known = known.or_else(|| self.held_since(event, (join, leading), pred, source));
+            match known {
                 Some(value) => sorted.known.push(Known {
                     pred,
                     value,
@@ -247,6 +250,44 @@ impl Pass<'_, '_, '_> {
         self.values
             .holds_at_end(pred, source, access, stored)
             .then_some(stored)
+    }
+
+    /// What the store `event` would write, if memory holds it at the end of `pred` because it has held
+    /// it at each arrival at another join, from which its bytes come: there each edge knows it, or comes
+    /// from the join without a store to them.
+    ///
+    /// A value from in front of the join is the same one until the join is entered anew.
+    fn held_since(
+        &mut self,
+        event: EventIndex,
+        (join, leading): (Node, &Leading),
+        pred: Node,
+        source: Source,
+    ) -> Option<Value> {
+        let Source::Join(behind) = source else {
+            return None;
+        };
+        let memory = self.values.memory;
+        let access = memory.access(event)?;
+        let stored = self.passed(access.stored?, (join, leading), pred)?;
+        let is_from_before = || {
+            defining_node(memory.func, self.values.order, stored)
+                .is_some_and(|node| self.values.dominance.strictly_dominates(node, behind))
+        };
+        if behind == join
+            || memory.node(event) != join
+            || number(&memory.func.dfg, stored).is_none() && !is_from_before()
+        {
+            return None;
+        }
+        let edges = self
+            .clobbers
+            .at_predecessors_behind(event, (join, pred), behind)?;
+        let holds = |(pred, source): &(Node, Source)| {
+            *source == Source::Join(behind)
+                || self.values.holds_at_end(*pred, *source, access, stored)
+        };
+        edges.iter().all(holds).then_some(stored)
     }
 
     /// What `value` is at the end of `pred`.
