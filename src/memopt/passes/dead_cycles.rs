@@ -239,7 +239,10 @@ impl Marking<'_> {
         let func = self.func;
         while let Some(stores) = self.slots.take_needed() {
             for store in stores {
-                for_each_use(func, store, |value, _| self.need_late(value));
+                for_each_use(func, store, |value, _| {
+                    self.note_name(value);
+                    self.need_late(value);
+                });
             }
             self.follow();
         }
@@ -253,7 +256,7 @@ impl Marking<'_> {
         for block in unreachable.collect::<Vec<_>>() {
             for inst in func.layout.block_insts(block) {
                 for_each_use(func, inst, |value, _| {
-                    self.has_aliases |= self.asks_aliases && func.dfg.value_is_alias(value);
+                    self.note_name(value);
                     self.need(value);
                 });
             }
@@ -266,7 +269,7 @@ impl Marking<'_> {
         let func = self.func;
         self.slots.need(inst);
         for_each_use(func, inst, |value, passed| {
-            self.has_aliases |= self.asks_aliases && func.dfg.value_is_alias(value);
+            self.note_name(value);
             if !passed {
                 self.need(value);
             }
@@ -315,6 +318,11 @@ impl Marking<'_> {
         }
     }
 
+    /// An instruction that is needed uses this.
+    fn note_name(&mut self, value: Value) {
+        self.has_aliases |= self.asks_aliases && self.func.dfg.value_is_alias(value);
+    }
+
     fn need_late(&mut self, value: Value) {
         if !self.is_needed(value) {
             self.need(value);
@@ -332,6 +340,7 @@ impl Marking<'_> {
                     if block.and_then(|block| self.order.node(block)) >= Some(self.scanned) {
                         self.slots.need(inst);
                         for_each_use(func, inst, |value, passed| {
+                            self.note_name(value);
                             if !passed {
                                 self.need_late(value);
                             }
