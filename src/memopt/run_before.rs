@@ -75,13 +75,13 @@ pub fn run_before_in<'a>(
         return Ok(Stats::default());
     }
     let promotes = options.promote_slots && may_promote(&ctx.func, policy);
-    let merges = options.straighten && cfg!(memopt_paths);
-    if !promotes && !merges {
+    let straightens = options.straighten && cfg!(memopt_paths);
+    if !promotes && !straightens {
         return Ok(Stats::default());
     }
     let limit = options.edit_limit;
     let mut editor = Editor::new(ctx, isa, policy, observer, limit, Aliases::LeftToMidEnd)?;
-    if merges {
+    if straightens {
         straighten(&mut editor)?;
     }
     if promotes {

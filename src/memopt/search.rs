@@ -6,17 +6,19 @@
 //! is gone; [`Analyses`] keeps the rest.
 
 use crate::Context;
+use crate::ir::Function;
 use crate::memopt::TargetFacts;
 use crate::memopt::analyses::Analyses;
 use crate::memopt::call::effects::Policy;
 use crate::memopt::cfg::dominance::Dominance;
 use crate::memopt::cfg::flow::Flow;
+use crate::memopt::cfg::graph::Graph;
 use crate::memopt::edit::Edit;
 use crate::memopt::memory::clobber::Clobbers;
 use crate::memopt::memory::insts::{EventKind, Memory};
 use crate::memopt::memory::next_access::NextAccess;
 use crate::memopt::memory::overlapping::Pairs;
-use crate::memopt::memory::slot_escape::Privacy;
+use crate::memopt::memory::slot_escape::{Privacy, Slots};
 use crate::memopt::memory::values::Values;
 use crate::memopt::options::Options;
 use crate::memopt::passes::{
@@ -360,24 +362,21 @@ impl<'s, 'f> Search<'s, 'f> {
 
     /// Slots that are copied to others.
     pub fn coalesced_slots(&mut self) -> Vec<Edit> {
-        let func = &self.job.ctx.func;
-        if !shared_slots::may_be_any(func) {
-            return Vec::new();
-        }
-        let (slots, graph) = (&self.memory().slots, &self.flow().graph);
-        let (edits, limits_hit) = coalesced_slots::edits(func, graph, slots);
-        self.job.stats.limits_hit += limits_hit;
-        edits
+        self.places(coalesced_slots::edits)
     }
 
     /// Slots whose lives do not meet.
     pub fn shared_slots(&mut self) -> Vec<Edit> {
+        self.places(shared_slots::edits)
+    }
+
+    /// What `find` makes of slots, of which there are two or more, with how often it hits a limit.
+    fn places(&mut self, find: fn(&Function, &Graph, &Slots) -> (Vec<Edit>, u32)) -> Vec<Edit> {
         let func = &self.job.ctx.func;
         if !shared_slots::may_be_any(func) {
             return Vec::new();
         }
-        let (slots, graph) = (&self.memory().slots, &self.flow().graph);
-        let (edits, limits_hit) = shared_slots::edits(func, graph, slots);
+        let (edits, limits_hit) = find(func, &self.flow().graph, &self.memory().slots);
         self.job.stats.limits_hit += limits_hit;
         edits
     }

@@ -35,6 +35,35 @@ pub struct SlotUse {
     pub surely: bool,
 }
 
+/// What is done to some bytes.
+#[derive(Clone, Copy)]
+struct Does {
+    reads: bool,
+    writes: bool,
+    surely: bool,
+}
+
+impl Does {
+    const NOTHING: Self = Self {
+        reads: false,
+        writes: false,
+        surely: false,
+    };
+    const READ: Self = Self {
+        reads: true,
+        ..Self::NOTHING
+    };
+    /// They are overwritten, or put back.
+    const MAY_WRITE: Self = Self {
+        writes: true,
+        ..Self::NOTHING
+    };
+    const WRITE: Self = Self {
+        surely: true,
+        ..Self::MAY_WRITE
+    };
+}
+
 /// What the accesses of a slot say about where it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tag {
@@ -98,12 +127,15 @@ impl SlotUses {
             let (node, inst) = (concerned.node, concerned.inst);
             match slots.access(concerned) {
                 Some(access) => {
-                    let writes = access.stored.is_some();
+                    let does = match access.stored {
+                        Some(_) => Does::WRITE,
+                        None => Does::READ,
+                    };
                     if let Some((slot, _)) = slots.private(access.address) {
                         let tag = &mut this.tags[slot];
                         *tag = tag.join(Tag::of(access));
                     }
-                    this.touch(slots, (node, inst), access.place(), (!writes, writes));
+                    this.touch(slots, (node, inst), access.place(), does);
                 }
                 None => this.other(func, slots, node, inst),
             }
@@ -111,7 +143,7 @@ impl SlotUses {
         this
     }
 
-    fn touch(&mut self, slots: &Slots, at: (Node, Inst), place: Place, does: (bool, bool)) {
+    fn touch(&mut self, slots: &Slots, at: (Node, Inst), place: Place, does: Does) {
         if let Some((slot, bytes)) = private_bytes(slots, place) {
             self.note(at, slot, bytes, does);
         }
@@ -122,8 +154,13 @@ impl SlotUses {
         (node, inst): (Node, Inst),
         slot: StackSlot,
         bytes: Option<Bytes>,
-        (reads, writes): (bool, bool),
+        does: Does,
     ) {
+        let Does {
+            reads,
+            writes,
+            surely,
+        } = does;
         self.uses.push(SlotUse {
             inst,
             node,
@@ -131,7 +168,7 @@ impl SlotUses {
             bytes,
             reads,
             writes,
-            surely: writes,
+            surely,
         });
     }
 
@@ -155,10 +192,10 @@ impl SlotUses {
         }
         if let Some(transfer) = Transfer::of(func, inst) {
             for range in transfer.read() {
-                self.touch(slots, (node, inst), Place::of_range(range), (true, false));
+                self.touch(slots, (node, inst), Place::of_range(range), Does::READ);
             }
             if let Some(range) = transfer.written() {
-                self.touch(slots, (node, inst), Place::of_range(range), (false, true));
+                self.touch(slots, (node, inst), Place::of_range(range), Does::WRITE);
             }
             let pointers = transfer.pointers().iter();
             let slots = pointers.filter_map(|pointer| slots.private(*pointer));
@@ -180,21 +217,16 @@ impl SlotUses {
     /// read before. Where it does not return, nobody sees a private slot again.
     fn lend(&mut self, at: (Node, Inst), slot: StackSlot, size: u32, usage: &PointerUse) {
         if let Some(bytes) = touched(usage.reads, size) {
-            self.note(at, slot, bytes, (true, false));
+            self.note(at, slot, bytes, Does::READ);
         }
         // It counts as an access of all of it in any case.
-        self.note(at, slot, None, (false, false));
+        self.note(at, slot, None, Does::NOTHING);
         if let Some(bytes) = touched(usage.writes, size) {
-            self.note(at, slot, bytes, (false, true));
-            // It may put back what it has found.
-            self.uses
-                .last_mut()
-                .into_iter()
-                .for_each(|it| it.surely = false);
+            self.note(at, slot, bytes, Does::MAY_WRITE);
         }
         let overwritten = usage.overwrites.ranges();
         for bytes in overwritten.filter_map(|range| within(range, size)) {
-            self.note(at, slot, Some(bytes), (false, true));
+            self.note(at, slot, Some(bytes), Does::WRITE);
         }
     }
 
@@ -227,10 +259,18 @@ fn touched(extent: Extent, size: u32) -> Option<Option<Bytes>> {
     }
 }
 
+/// The bytes of a machine word, of which the frame gives a slot whole ones.
+pub const WORD: u32 = 8;
+
+/// To where an access may reach that begins in a slot of `size` bytes: to the end of its last word.
+pub fn room(size: u32) -> u32 {
+    size.checked_next_multiple_of(WORD).unwrap_or(size)
+}
+
 /// Those of so many bytes from `start` on that are in a slot of `size` bytes, or in its last word.
 fn within((start, bytes): (i64, u32), size: u32) -> Option<Bytes> {
     let end = start.saturating_add(bytes.into());
-    let room = i64::from(size.next_multiple_of(8));
+    let room = i64::from(room(size));
     let (start, end) = (start.clamp(0, room), end.clamp(0, room));
     let found = u32::try_from(start).ok().zip(u32::try_from(end).ok());
     found.filter(|(start, end)| start < end)

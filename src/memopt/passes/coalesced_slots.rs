@@ -58,7 +58,7 @@ use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::inst::effect::{Access, Effect, Place, effect};
 use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::memory::slot_escape::Slots;
-use crate::memopt::memory::slot_uses::{Bytes, SlotUse, SlotUses, Tag, private_bytes};
+use crate::memopt::memory::slot_uses::{Bytes, SlotUse, SlotUses, Tag, WORD, private_bytes, room};
 use crate::memopt::passes::slot_lives::masks;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -73,9 +73,6 @@ const MAX_PAIRS: usize = 16;
 /// A record is copied word by word, or loaded first and stored then. What is given up is that both
 /// slots may be read behind a copy whose halves are farther away.
 const MAX_BETWEEN: usize = 32;
-
-/// The bytes that a word has in the frame.
-const WORD: u32 = 8;
 
 /// One edit for each slot that is put into another one, and how often a limit was hit. Every block of
 /// `func` has to be in `graph`.
@@ -150,11 +147,6 @@ impl Pair {
         let end = |size: u32| self.at.checked_add(size);
         end(inner).is_some_and(|end| end <= outer) && end(reach).is_some_and(|end| end <= room)
     }
-}
-
-/// To where an access may reach that begins in a slot of `size` bytes.
-fn room(size: u32) -> u32 {
-    size.checked_next_multiple_of(WORD).unwrap_or(size)
 }
 
 /// The copies between slots that are always private, at known bytes.

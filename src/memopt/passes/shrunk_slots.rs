@@ -16,11 +16,8 @@ use crate::entity::SecondaryMap;
 use crate::ir::{Function, InstructionData, StackSlot};
 use crate::memopt::edit::{Change, Edit, Reason};
 use crate::memopt::memory::slot_escape::{Privacy, Slots};
-use crate::memopt::memory::slot_uses::{Bytes, SlotUses};
+use crate::memopt::memory::slot_uses::{Bytes, SlotUses, WORD, room};
 use alloc::vec::Vec;
-
-/// The bytes of a machine word, of which the frame gives a slot whole ones.
-const WORD: u32 = 8;
 
 /// What no access of CLIF is aligned beyond.
 const MAX_ALIGN: u32 = 16;
@@ -53,10 +50,7 @@ pub fn edits(func: &Function, slots: &Slots) -> Vec<Edit> {
         let lowest = offsets.min().flatten().unwrap_or(0).min(first);
         let align = (1 << func.sized_stack_slots[slot].align_shift).max(MAX_ALIGN);
         let start = lowest / align * align;
-        let end = last
-            .checked_next_multiple_of(WORD)
-            .unwrap_or(last)
-            .min(size(slot));
+        let end = room(last).min(size(slot));
         let saves = (end - start).div_ceil(WORD) < size(slot).div_ceil(WORD);
         saves.then(|| {
             let change = Change::ShrinkSlot {

@@ -6,7 +6,7 @@
 use crate::entity::SecondaryMap;
 use crate::ir::{Function, StackSlot};
 use crate::memopt::cfg::graph::{Graph, Node};
-use crate::memopt::memory::slot_uses::{Bytes, SlotUse, SlotUses};
+use crate::memopt::memory::slot_uses::{Bytes, SlotUse, SlotUses, room};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -83,7 +83,7 @@ struct Step {
 impl Step {
     fn of(usage: &SlotUse, slot: usize, size: u32) -> Self {
         // An access may reach to the end of the last word.
-        let size = size.next_multiple_of(8);
+        let size = room(size);
         let (touched, covered) = match usage.bytes {
             Some(bytes) => masks(bytes, size),
             None => (masks((0, size), size).0, 0),

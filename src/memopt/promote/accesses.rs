@@ -10,6 +10,7 @@ use crate::memopt::inst::effect::{self, Place};
 use crate::memopt::inst::transfer::Transfer;
 use crate::memopt::memory::bounds;
 use crate::memopt::memory::slot_escape::Slots;
+use crate::memopt::memory::slot_uses::room;
 use alloc::vec::Vec;
 
 /// What is done to some bytes.
@@ -163,8 +164,7 @@ impl Scan<'_> {
         let offset = i64::from(place.offset);
         let end = offset + most + i64::from(place.bytes?);
         // It lies in the slot and its last word, or nothing is promised.
-        let size = self.func.sized_stack_slots[slot].size;
-        let size = size.checked_next_multiple_of(8)?;
+        let size = room(self.func.sized_stack_slots[slot].size);
         let end = u32::try_from(end).unwrap_or(0).min(size);
         let start = u32::try_from((offset + least).max(0)).ok()?;
         (start < end && end - start < size).then_some((start, end))
