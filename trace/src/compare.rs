@@ -492,7 +492,8 @@ mod tests {
     }
 
     /// To the mid-end, memory that the world accesses at any time is memory like any other; two
-    /// blocks hide some of it, and are one when it runs.
+    /// blocks hide some of it (the state at a block is computed before stores are removed), and
+    /// are one when it runs.
     #[test]
     fn what_upstream_does_to_straightened_blocks_is_not_ours() {
         let text = "; policy: asynchronous 1
@@ -500,9 +501,11 @@ mod tests {
                 region0 = 1 \"memory\"
             block0(v0: i64, v1: i64):
                 store notrap region0 v1, v0
+                v2 = load.i64 notrap region0 v0
+                store notrap region0 v1, v0
                 jump block1
             block1:
-                v2 = load.i64 notrap region0 v0
+                v3 = load.i64 notrap region0 v0
                 return
             }";
         let module = filetests::module(text).expect("CLIF");
