@@ -18,9 +18,9 @@
 //! parameters are what it passes. A block stays if a handler's address is taken somewhere: that
 //! names blocks and not edges.
 //!
-//! Where several calls that may end in an exception lead to a block that nothing but the jump is
-//! in, the two stay: such a call leaves no register as it was, and what is loaded again is so once
-//! behind such a block, and on each edge without. So do blocks of which one is cold: the back end
+//! Where several calls that may end in an exception lead to a block, it is not made one with the
+//! next: such a call leaves no register as it was, and what is loaded again is so once behind such
+//! a block, and on each edge without. Nor are two blocks of which one is cold: the back end
 //! puts those elsewhere.
 //!
 //! Cost: O(blocks + edges), and O(instructions) of the blocks that are merged.
@@ -65,11 +65,10 @@ impl Merging {
         let layout = &func.layout;
         let entry = layout.entry_block();
         jumps.retain(|(from, to)| {
-            let is_empty = layout.first_inst(*from) == layout.last_inst(*from);
             into[*to].all == 1
                 && Some(*to) != entry
                 && layout.is_cold(*from) == layout.is_cold(*to)
-                && !(is_empty && into[*from].are_exceptions())
+                && !into[*from].are_exceptions()
         });
         let (mut before, mut behind) = (SecondaryMap::new(), SecondaryMap::new());
         for (from, to) in &jumps {
