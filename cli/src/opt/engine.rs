@@ -23,7 +23,7 @@ const SECTION: &str = ".wasmtime.engine";
 const FORMAT: u8 = 0;
 
 /// Wasmtime's configuration: what its `-W` options say, and what this program
-/// is about. CLIF is written to `directory`.
+/// is about, at this level of optimization. CLIF is written to `directory`.
 ///
 /// Wasmtime does not inline where stack switching is on, which `all-proposals` turns
 /// on, too.
@@ -31,7 +31,7 @@ const FORMAT: u8 = 0;
 /// # Errors
 ///
 /// An option or a target that Wasmtime does not know.
-pub fn config(choices: &Choices, directory: &Path) -> Result<Config> {
+pub fn config(choices: &Choices, opt_level: &str, directory: &Path) -> Result<Config> {
     let (mut config, switches_stacks) = of_options(&choices.wasm)?;
     config
         .concurrency_support(true)
@@ -40,7 +40,7 @@ pub fn config(choices: &Choices, directory: &Path) -> Result<Config> {
             true => Inlining::No,
             false => Inlining::Yes,
         })
-        .cranelift_opt_level(match choices.opt_level.as_str() {
+        .cranelift_opt_level(match opt_level {
             "none" => OptLevel::None,
             "speed_and_size" => OptLevel::SpeedAndSize,
             _ => OptLevel::Speed,

@@ -1,7 +1,8 @@
-//! WebAssembly, compiled by stock Wasmtime; then the passes over its CLIF.
+//! WebAssembly, compiled by stock Wasmtime; and its CLIF, compiled with the passes.
 //!
 //! Wasmtime inlines and runs the mid-end, and writes every function to a file
-//! as it leaves it. That is the stock side. The passes then see all of these
+//! as it leaves it. That is the stock side. The other side is what it writes when it
+//! does not optimize, which is what its mid-end gets: passes, mid-end and passes see all of these
 //! functions as one module. The names that they call each other by are not
 //! unique, because some trampolines have none of their own; symbols tell them
 //! apart. The passes know nothing about a callee whose name two functions have.
@@ -14,7 +15,7 @@ use crate::opt::limits;
 use crate::opt::origin::Names;
 use crate::opt::progress::Progress;
 use crate::opt::{engine, names};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::OwnedTargetIsa;
@@ -76,13 +77,25 @@ pub fn batch(
     progress: &Progress,
 ) -> Result<Batch> {
     progress.start("compiling", None);
-    let written = tempfile::tempdir().context("no place for the CLIF")?;
+    let written = place()?;
     if is_component(&wasm) {
         limits::check(&wasm, &choices.policy)?;
     }
     names::hide_slashes(&mut wasm);
-    let isa = compile(&wasm, written.path(), choices)?;
-    let (mut contexts, files, mut subjects) = read_all(&written, choices, progress)?;
+    let isa = compile(&wasm, written.path(), &choices.opt_level, choices)?;
+    let files = files(&written)?;
+    let (mut contexts, mut subjects) = match choices.opt_level.as_str() {
+        UNOPTIMIZED => read_all(&files, choices, progress)?,
+        _ => {
+            let unoptimized = place()?;
+            compile(&wasm, unoptimized.path(), UNOPTIMIZED, choices)?;
+            read_all(&self::files(&unoptimized)?, choices, progress)?
+        }
+    };
+    ensure!(
+        contexts.len() == files.len(),
+        "unoptimized and optimized it has not the same functions"
+    );
     let names = names_of(&wasm, &contexts, &subjects);
     for subject in &mut subjects {
         subject.name = names.get(&subject.symbol).map(str::to_owned);
@@ -92,7 +105,7 @@ pub fn batch(
     let policies = vec![choices.policy.clone(); contexts.len()];
     let wanted = choices.wanted();
     let outcomes =
-        functions::optimize_module(&mut contexts, &*isa, &policies, wanted, Stages::Passes)?;
+        functions::optimize_module(&mut contexts, &*isa, &policies, wanted, Stages::WithMidEnd)?;
     for (subject, outcome) in subjects.iter_mut().zip(outcomes) {
         subject.stats = outcome.stats;
         subject.explained = outcome.explained;
@@ -109,10 +122,23 @@ pub fn batch(
     Ok(batch)
 }
 
-/// Has Wasmtime compile `wasm` and write its CLIF to `directory`; the target and
+/// The level at which Wasmtime writes what its mid-end would get.
+const UNOPTIMIZED: &str = "none";
+
+/// A directory for CLIF, which is removed with this.
+fn place() -> Result<TempDir> {
+    tempfile::tempdir().context("no place for the CLIF")
+}
+
+/// Has Wasmtime compile `wasm` at this level and write its CLIF to `directory`; the target and
 /// the settings that it compiled with.
-fn compile(wasm: &[u8], directory: &Path, choices: &Choices) -> Result<OwnedTargetIsa> {
-    let config = engine::config(choices, directory)?;
+fn compile(
+    wasm: &[u8],
+    directory: &Path,
+    opt_level: &str,
+    choices: &Choices,
+) -> Result<OwnedTargetIsa> {
+    let config = engine::config(choices, opt_level, directory)?;
     let engine = Engine::new(&config).map_err(|error| anyhow!("{error:#}"))?;
     let compiled = match is_component(wasm) {
         true => engine.precompile_component(wasm),
@@ -155,18 +181,23 @@ fn names_of(wasm: &[u8], contexts: &[Context], subjects: &[Subject]) -> Names {
     Names::of(wasm, &calls)
 }
 
-/// Everything that was read, in the same order.
-type Read = (Vec<Context>, Vec<PathBuf>, Vec<Subject>);
-
-/// Reads all functions that Wasmtime has written.
-fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result<Read> {
+/// The files that Wasmtime has written, a function in each.
+fn files(written: &TempDir) -> Result<Vec<PathBuf>> {
     let entries: std::io::Result<Vec<_>> = fs::read_dir(written.path())?.collect();
     let mut files: Vec<_> = entries?.into_iter().map(|entry| entry.path()).collect();
-    files.sort_by_key(|path| sort_key(path));
+    files.sort_by_key(|path| sort_key(&path.file_name().unwrap_or_default().to_string_lossy()));
+    Ok(files)
+}
+
+/// Everything that was read, in the same order.
+type Read = (Vec<Context>, Vec<Subject>);
+
+/// Reads all functions that Wasmtime has written.
+fn read_all(files: &[PathBuf], choices: &Choices, progress: &Progress) -> Result<Read> {
     progress.start("reading", Some(files.len()));
     let mut contexts = Vec::with_capacity(files.len());
     let mut subjects = Vec::with_capacity(files.len());
-    for path in &files {
+    for path in files {
         progress.step();
         let text = fs::read_to_string(path)?;
         let symbol = symbol(&text).context("CLIF without the name of its function")?;
@@ -183,7 +214,7 @@ fn read_all(written: &TempDir, choices: &Choices, progress: &Progress) -> Result
             explained: None,
         });
     }
-    Ok((contexts, files, subjects))
+    Ok((contexts, subjects))
 }
 
 /// Does the text name a function that its symbol says it is not?
@@ -200,8 +231,7 @@ fn is_misnamed(symbol: &str, name: &UserFuncName) -> bool {
 }
 
 /// Orders `function[9]` before `function[10]`: numbers count as numbers.
-fn sort_key(path: &Path) -> Vec<(u64, String)> {
-    let name = path.to_string_lossy();
+fn sort_key(name: &str) -> Vec<(u64, String)> {
     let parts = name.split('[');
     let key = parts.map(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
