@@ -207,7 +207,7 @@ impl Original<'_> {
 
     /// Does the mid-end fail without the passes?
     fn fails_alone(&self) -> bool {
-        self.setting.mode == Mode::BehindMidEnd && self.alone().is_none()
+        self.setting.mode == Mode::BehindMidEnd && self.alone(false).is_none()
     }
 
     /// The functions as the mid-end leaves them, if it may change what is observed of
@@ -220,19 +220,18 @@ impl Original<'_> {
         let may_differ = self.module.has_asynchronous_memory()
             || self.module.functions.iter().any(repeats_atomic_accesses);
         match self.setting.mode {
-            Mode::BehindMidEnd if may_differ => self.alone(),
+            Mode::BehindMidEnd if may_differ => self.alone(self.setting.options.straighten),
             Mode::Alone | Mode::BehindMidEnd => None,
         }
     }
 
-    /// The functions as the mid-end leaves them.
-    fn alone(&self) -> Option<Vec<Function>> {
+    /// The functions as the mid-end leaves them, which sees more in one block than in two: are they
+    /// straightened in front of it?
+    fn alone(&self, straighten: bool) -> Option<Vec<Function>> {
         let mut setting = self.setting.unchecked();
-        let straighten = setting.options.straighten;
         for (_, switch) in setting.options.switches() {
             *switch = false;
         }
-        // It runs before the mid-end, which sees more in one block than in two.
         setting.options.straighten = straighten;
         let functions = &self.module.functions;
         let optimized = optimize(functions, self.isa, self.policy, &setting);
