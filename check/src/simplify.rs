@@ -150,7 +150,11 @@ impl Terms {
             (Opcode::Ireduce, [x]) => Some(self.bits(*x, 0, ty)),
             (Opcode::Uextend, [x]) if is_small_int(ty) => match self.constant(*x) {
                 Some(bits) => Some(self.number(ty, bits)),
-                None => self.extended_sum(*x, ty),
+                None => self.extended_sum(*x, ty).or_else(|| {
+                    let sum = self.with_constant_last(*x);
+                    let args = SmallVec::from_slice(&[sum]);
+                    (sum != *x).then(|| self.raw_op(*skeleton, 0, ty, args))
+                }),
             },
             (Opcode::Uextend, [x]) if ty == types::I128 => {
                 let bits = self.constant(*x)?;

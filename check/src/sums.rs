@@ -81,6 +81,24 @@ impl Terms {
         })
     }
 
+    /// A sum of two with the constants of both behind it. Of what is widened to an address nobody
+    /// adds up one more.
+    pub(super) fn with_constant_last(&mut self, sum: Term) -> Term {
+        let (whole, behind) = self.base(sum);
+        let Node::Op(data, 0, args) = self.node(whole) else {
+            return sum;
+        };
+        let (Opcode::Iadd, [x, y]) = (data.opcode(), &args[..]) else {
+            return sum;
+        };
+        let ((x, ahead), (y, further)) = (self.base(*x), self.base(*y));
+        if (ahead, further) == (0, 0) {
+            return sum;
+        }
+        let whole = self.raw_two(Opcode::Iadd, x, y, self.ty(sum));
+        self.plus(whole, ahead.wrapping_add(further).wrapping_add(behind))
+    }
+
     /// Is it a multiple, or a sum with one?
     fn is_multiple(&self, term: Term) -> bool {
         let (term, _) = self.base(term);
