@@ -273,7 +273,9 @@ impl Analyses {
 
 fn kept(change: &Change) -> Kept {
     match change {
-        Change::Sink(_) | Change::MoveUp(_) | Change::CarryRound(_) if !change.touches().graph => {
+        Change::Sink(_) | Change::MoveUp(_) | Change::CarryRound(_) | Change::HoistLoads(_)
+            if !change.touches().graph =>
+        {
             Kept::Flow
         }
         Change::FoldBranch(..)

@@ -305,7 +305,6 @@ impl Change {
             | Self::Bypass(_)
             | Self::MergeBlocks(_)
             | Self::Thread(_)
-            | Self::HoistLoads(_)
             | Self::TurnLoop(_) => (true, false),
             Self::ReplaceLoad { .. }
             | Self::ReplaceLoadByConstant(..)
@@ -324,6 +323,7 @@ impl Change {
             | Self::MergeLoads(_) => (false, true),
             Self::Straighten { .. } => (true, true),
             Self::Sink(sunk) => (sunk.makes_blocks(), false),
+            Self::HoistLoads(hoisted) => (hoisted.splits, false),
             Self::CarryRound(carried) => (carried.makes_blocks(), true),
             Self::MoveUp(upward) => (upward.splits, true),
             Self::JoinStores(_)

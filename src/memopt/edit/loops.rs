@@ -11,6 +11,8 @@ pub struct Hoisted {
     pub header: Block,
     /// The edges into the loop, which meet first.
     pub entries: Vec<Edge>,
+    /// Do they meet in a block that has to be made?
+    pub splits: bool,
     /// What the loop computes of their addresses, each behind its operands: it is copied.
     pub computed: Vec<Inst>,
     /// The loads, in their order.

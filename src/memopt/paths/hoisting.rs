@@ -31,6 +31,7 @@
 use crate::FxHashMap;
 use crate::ir::Inst;
 use crate::loop_analysis::Loop;
+use crate::memopt::cfg::edit as cfg_edit;
 use crate::memopt::cfg::graph::Node;
 use crate::memopt::edit::{Change, Edit, Hoisted, Reason};
 use crate::memopt::memory::insts::EventIndex;
@@ -69,9 +70,11 @@ pub fn out_of_loops(
     let edits = groups.filter_map(|group| {
         let (node, lp, ..) = *group.first()?;
         let header = invariants.shape.order.block(node);
+        let entries = invariants.shape.entries(memory, lp);
         let hoisted = Hoisted {
             header,
-            entries: invariants.shape.entries(memory, lp),
+            splits: cfg_edit::splits(memory.func, header, &entries),
+            entries,
             computed: group.iter().flat_map(|it| it.3.iter().copied()).collect(),
             loads: group.iter().map(|(_, _, inst, _)| *inst).collect(),
         };
