@@ -12,9 +12,14 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+/// What each argument with a value is called.
+const NAMES: [&str; 5] = ["--family", "--seed", "--count", "--jobs", "--reports"];
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (Some(family), Some(first), Some(count), Some(jobs), Some(reports)) = (
+    let are_known = args.chunks(2).all(|pair| NAMES.contains(&&*pair[0]));
+    let (true, Some(family), Some(first), Some(count), Some(jobs), Some(reports)) = (
+        are_known,
         family(&args),
         number(&args, "--seed", 0),
         number(&args, "--count", 10_000),
