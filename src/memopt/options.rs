@@ -13,7 +13,8 @@ pub enum Effort {
     /// everything but jump threading of branches that memory has no part in.
     #[default]
     Gated,
-    /// The same in all functions.
+    /// The same in all functions. In those that gated effort leaves alone, parameters that only feed
+    /// themselves are looked for where something else has changed.
     Full,
     /// All functions, all passes.
     ///

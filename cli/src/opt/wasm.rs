@@ -89,13 +89,16 @@ pub fn batch(
         _ => {
             let unoptimized = place()?;
             compile(&wasm, unoptimized.path(), UNOPTIMIZED, choices)?;
-            read_all(&self::files(&unoptimized)?, choices, progress)?
+            let inputs = self::files(&unoptimized)?;
+            let [names, others] =
+                [&inputs, &files].map(|list| list.iter().map(|it| it.file_name()));
+            ensure!(
+                names.eq(others),
+                "unoptimized and optimized it has not the same functions"
+            );
+            read_all(&inputs, choices, progress)?
         }
     };
-    ensure!(
-        contexts.len() == files.len(),
-        "unoptimized and optimized it has not the same functions"
-    );
     let names = names_of(&wasm, &contexts, &subjects);
     for subject in &mut subjects {
         subject.name = names.get(&subject.symbol).map(str::to_owned);
